@@ -1,0 +1,1 @@
+export type { ResourceStrategy, StrategyContext, TableColumn, UpdateHooks } from './strategy.ts';

@@ -1,0 +1,17 @@
+export { AssertionError, assert, assertNever, mustExist } from './assert.ts';
+export type { Clock, Timer } from './clock.ts';
+export { sleep } from './clock.ts';
+export type { Random } from './random.ts';
+export { uuid } from './random.ts';
+export type { Disk, DiskFile } from './disk.ts';
+export type { Address, Network } from './network.ts';
+export type { LogFields, Logger, LogLevel } from './logger.ts';
+export { silentLogger } from './logger.ts';
+export { CodedError, errorCode, errorMessage } from './errors.ts';
+export { compareBytes, concatBytes, encodeUtf8, equalBytes } from './bytes.ts';
+export type { Branded } from './branded.ts';
+export { BoundedQueue } from './bounded-queue.ts';
+export type { Deferred } from './deferred.ts';
+export { deferred } from './deferred.ts';
+export type { OrderedMap } from './ordered-map.ts';
+export { orderedMap } from './ordered-map.ts';
