@@ -1,1 +1,2 @@
 export type { ResourceStrategy, StrategyContext, TableColumn, UpdateHooks } from './strategy.ts';
+export { strategies, strategyFor, strategyKey } from './strategies.ts';
