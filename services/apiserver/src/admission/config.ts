@@ -1,0 +1,22 @@
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import type { Authorizer } from '../authorization/interface.ts';
+import type { ObjectAccess } from '../security/object-access.ts';
+import type { AdmissionPlugin } from './interface.ts';
+
+export interface AdmissionConfig {
+  /** --enable-admission-plugins: in addition to the default ones. */
+  readonly enable?: readonly string[];
+  /** --disable-admission-plugins: taken out of the default ones. */
+  readonly disable?: readonly string[];
+}
+
+/** Ports of {@link createAdmission}. */
+export interface AdmissionDependencies {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly objects: ObjectAccess;
+  readonly authorizer: Authorizer;
+  readonly logger: Logger;
+  /** Plugins made elsewhere (admission policies, webhooks), by name; they take their upstream place in the order. */
+  readonly plugins?: readonly AdmissionPlugin[];
+}

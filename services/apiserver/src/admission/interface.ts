@@ -1,0 +1,42 @@
+import type { GroupVersionKind, GroupVersionResource, KubeObject } from '@pilothouse/apimachinery';
+import type { UserInfo } from '../authentication/interface.ts';
+
+export type AdmissionOperation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT';
+
+/** A write (or CONNECT) on its way to storage. `object` may be changed in place, or replaced, by mutating plugins only. */
+export interface AdmissionAttributes {
+  readonly operation: AdmissionOperation;
+  /** Of `object`, in the version of the request. */
+  readonly kind: GroupVersionKind;
+  readonly resource: GroupVersionResource;
+  readonly subresource: string;
+  /** Empty on CREATE with generateName. */
+  readonly name: string;
+  readonly namespace: string;
+  /** Undefined on DELETE; the options object (PodExecOptions…) on CONNECT. */
+  object: KubeObject | undefined;
+  readonly oldObject: KubeObject | undefined;
+  /** CreateOptions, UpdateOptions (PatchOptions too) or DeleteOptions. */
+  readonly options: object;
+  readonly user: UserInfo;
+  readonly dryRun: boolean;
+  addWarning(text: string): void;
+  addAuditAnnotation(key: string, value: string): void;
+}
+
+/** One plugin of the chain. Throws StatusError to refuse; StatusError is given to the client as it is. */
+export interface AdmissionPlugin {
+  readonly name: string;
+  handles(operation: AdmissionOperation): boolean;
+  /** Mutating phase: may change `attributes.object`. */
+  admit?(attributes: AdmissionAttributes): Promise<void>;
+  /** Validating phase: must not change anything. */
+  validate?(attributes: AdmissionAttributes): Promise<void>;
+}
+
+export interface AdmissionChain {
+  /** True when some plugin would look at this operation, so that a caller may skip building attributes. */
+  handles(operation: AdmissionOperation): boolean;
+  admit(attributes: AdmissionAttributes): Promise<void>;
+  validate(attributes: AdmissionAttributes): Promise<void>;
+}

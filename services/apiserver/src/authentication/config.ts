@@ -1,0 +1,77 @@
+import type { KubeObject } from '@pilothouse/apimachinery';
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import type { ObjectAccess } from '../security/object-access.ts';
+import type { Authenticator, UserInfo } from './interface.ts';
+
+/** Front proxy: a client certificate of its own CA vouches for the headers. */
+export interface RequestHeaderConfig {
+  readonly caPem: string;
+  /** Common names that may act as the proxy; empty: every certificate of the CA. */
+  readonly allowedNames: readonly string[];
+  /** Header names, tried in order; default X-Remote-User, X-Remote-Group, X-Remote-Uid; prefix X-Remote-Extra-. */
+  readonly usernameHeaders: readonly string[];
+  readonly groupHeaders: readonly string[];
+  readonly uidHeaders: readonly string[];
+  readonly extraHeaderPrefixes: readonly string[];
+}
+
+export interface ServiceAccountConfig {
+  /** The first one signs new tokens; all are accepted. At least one. */
+  readonly issuers: readonly string[];
+  /** PEM of public or private keys (RSA or ECDSA) that verify tokens. */
+  readonly keyPems: readonly string[];
+  /** PEM of the private key that signs; without it no token is issued. */
+  readonly signingKeyPem?: string;
+  /** Whether the ServiceAccount, Secret, Pod and Node of a token must still exist. Default true. */
+  readonly lookup?: boolean;
+  /** --api-audiences; default: the issuers. */
+  readonly apiAudiences?: readonly string[];
+  /** Tokens of kube-api-access volumes live a year and warn after an hour. Default true. */
+  readonly extendExpiration?: boolean;
+  /** Upper limit of an asked lifetime in seconds. Default none (2^32). */
+  readonly maxExpirationSeconds?: number;
+  /** --service-account-jwks-uri; default `<issuer>/openid/v1/jwks` of the external address. */
+  readonly jwksUri?: string;
+}
+
+export interface AuthenticationConfig {
+  /** PEM bundle of --client-ca-file. */
+  readonly clientCaPem?: string;
+  readonly requestHeader?: RequestHeaderConfig;
+  /** Text of --token-auth-file: `token,user,uid,"group1,group2"` a line. */
+  readonly tokenFile?: string;
+  readonly serviceAccounts?: ServiceAccountConfig;
+  /** --enable-bootstrap-token-auth. */
+  readonly bootstrapTokens?: boolean;
+  /** --anonymous-auth, default on. With `paths` only those paths (exact) are open to anonymous requests. */
+  readonly anonymous?: { readonly enabled: boolean; readonly paths?: readonly string[] };
+  /** `host:port` that clients use, for the default jwks_uri. */
+  readonly externalAddress?: string;
+}
+
+/** Ports of {@link createAuthentication}. */
+export interface AuthenticationDependencies {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly objects: ObjectAccess;
+  readonly logger: Logger;
+}
+
+/** Everything the server needs that has to do with who a client is. */
+export interface Authentication {
+  readonly authenticator: Authenticator;
+  readonly apiAudiences: readonly string[];
+  /**
+   * serviceaccounts/token: checks `request` (a TokenRequest) for `serviceAccount` and returns the TokenRequest with its status.
+   * Throws StatusError (422 bad spec, 404 bound object, 409 uid mismatch).
+   */
+  issueToken(serviceAccount: KubeObject, request: KubeObject, user: UserInfo): Promise<KubeObject>;
+  /** TokenReview: returns it with its status; throws StatusError 400 without a token. */
+  reviewToken(review: KubeObject): Promise<KubeObject>;
+  /** SelfSubjectReview of authentication.k8s.io/v1. */
+  reviewSelf(review: KubeObject, user: UserInfo): KubeObject;
+  /** GET /.well-known/openid-configuration (application/json); undefined when no issuer is an https URL. */
+  openIdConfiguration(): string | undefined;
+  /** GET /openid/v1/jwks (application/jwk-set+json). */
+  jsonWebKeySet(): string;
+}

@@ -1,0 +1,43 @@
+import type { KubeObject } from '@pilothouse/apimachinery';
+import type { Clock, Logger } from '@pilothouse/base';
+import type { UserInfo } from '../authentication/interface.ts';
+import type { ObjectAccess } from '../security/object-access.ts';
+import type { Authorizer, RuleResolver } from './interface.ts';
+
+export type AuthorizationMode = 'Node' | 'RBAC' | 'AlwaysAllow' | 'AlwaysDeny';
+
+export interface AuthorizationConfig {
+  /** --authorization-mode, in order. */
+  readonly modes: readonly AuthorizationMode[];
+  /** --authorization-always-allow-paths is the business of components; the server has none. */
+  readonly alwaysAllowPaths?: readonly string[];
+}
+
+/** Ports of {@link createAuthorization}. */
+export interface AuthorizationDependencies {
+  readonly clock: Clock;
+  readonly objects: ObjectAccess;
+  readonly logger: Logger;
+}
+
+/** Everything the server needs that has to do with what a client may do. */
+export interface Authorization {
+  /** system:masters first, then the modes in order; the first opinion wins. */
+  readonly authorizer: Authorizer;
+  readonly ruleResolver: RuleResolver;
+  /** SubjectAccessReview: checks the spec (StatusError 422), returns the object with status. */
+  reviewSubject(review: KubeObject): Promise<KubeObject>;
+  /** LocalSubjectAccessReview in `namespace`. */
+  reviewLocalSubject(review: KubeObject, namespace: string): Promise<KubeObject>;
+  /** SelfSubjectAccessReview (`kubectl auth can-i`). */
+  reviewSelfSubject(review: KubeObject, user: UserInfo): Promise<KubeObject>;
+  /** SelfSubjectRulesReview (`kubectl auth can-i --list`). */
+  reviewSelfRules(review: KubeObject, user: UserInfo): Promise<KubeObject>;
+  /**
+   * Refuses (StatusError 403) a write of a role, clusterrole, rolebinding or clusterrolebinding by which `user` would give
+   * away more than it holds. `old` is undefined on create. Call it in admission position, before the object is stored.
+   */
+  checkEscalation(object: KubeObject, old: KubeObject | undefined, user: UserInfo): Promise<void>;
+  /** Creates the default roles and bindings and adds what is missing in them. Call once after the storage is ready. */
+  reconcileBootstrapPolicy(): Promise<void>;
+}
