@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { errorMessage } from '@pilothouse/base';
+import { parse } from 'yaml';
+import { KubeconfigError } from './errors.ts';
+
+/** How to reach a cluster and as whom. PEM texts, not paths. */
+export interface ClusterAccess {
+  readonly server: string;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly token?: string;
+  readonly insecureSkipTlsVerify?: boolean;
+  readonly serverName?: string;
+}
+
+interface NamedEntry {
+  name: string;
+  cluster?: Record<string, unknown>;
+  user?: Record<string, unknown>;
+  context?: Record<string, unknown>;
+}
+
+/** Reads a kubeconfig file and resolves its current (or the given) context. Relative file names count from the file's folder. */
+export function loadKubeconfig(file: string, contextName?: string): ClusterAccess {
+  let document: Record<string, unknown>;
+  try {
+    document = parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  } catch (error) {
+    throw new KubeconfigError(`Cannot read kubeconfig "${file}": ${errorMessage(error)}`);
+  }
+  const find = (list: unknown, name: unknown, what: string): NamedEntry => {
+    const entry = Array.isArray(list) ? (list as NamedEntry[]).find((each) => each.name === name) : undefined;
+    if (!entry) throw new KubeconfigError(`Kubeconfig "${file}" has no ${what} "${String(name)}"`);
+    return entry;
+  };
+  const wanted = contextName ?? document['current-context'];
+  const context = find(document['contexts'], wanted, 'context').context ?? {};
+  const cluster = find(document['clusters'], context['cluster'], 'cluster').cluster ?? {};
+  const user = find(document['users'], context['user'], 'user').user ?? {};
+  const pem = (holder: Record<string, unknown>, key: string): string | undefined => {
+    const inline = holder[`${key}-data`];
+    if (typeof inline === 'string') return Buffer.from(inline, 'base64').toString('utf8');
+    const name = holder[key];
+    return typeof name === 'string'
+      ? readFileSync(path.resolve(path.dirname(file), name), 'utf8')
+      : undefined;
+  };
+  const tokenFile = user['tokenFile'];
+  const token =
+    typeof user['token'] === 'string'
+      ? user['token']
+      : typeof tokenFile === 'string'
+        ? readFileSync(path.resolve(path.dirname(file), tokenFile), 'utf8').trim()
+        : undefined;
+  const ca = pem(cluster, 'certificate-authority');
+  const cert = pem(user, 'client-certificate');
+  const key = pem(user, 'client-key');
+  const serverName = cluster['tls-server-name'];
+  return {
+    server: String(cluster['server']),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(token === undefined ? {} : { token }),
+    ...(cluster['insecure-skip-tls-verify'] === true ? { insecureSkipTlsVerify: true } : {}),
+    ...(typeof serverName === 'string' ? { serverName } : {}),
+  };
+}
