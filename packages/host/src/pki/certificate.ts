@@ -1,0 +1,160 @@
+import { createHash, randomBytes, webcrypto, X509Certificate as NodeCertificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import type * as x509Module from '@peculiar/x509';
+
+/** A certificate with its private key, both PEM (PKCS#8 key). */
+export interface CertificateAndKey {
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+/** What a leaf certificate may be used for. */
+export type CertificateUsage = 'server' | 'client' | 'peer';
+
+export interface CertificateRequest {
+  readonly commonName: string;
+  /** Kubernetes reads them as groups. */
+  readonly organizations?: readonly string[];
+  /** DNS names and IP addresses, told apart by their form. */
+  readonly hosts?: readonly string[];
+  /** `peer` is server and client at once. */
+  readonly usage: CertificateUsage;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+export const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+
+/** Certificates are dated back, so that a client with a slow clock accepts a fresh one. */
+export const backdateMs = 5 * 60_000;
+
+let loaded: Promise<typeof x509Module> | undefined;
+
+/** The X.509 library; it is loaded when a certificate is made first, since most starts make none. */
+export function x509(): Promise<typeof x509Module> {
+  loaded ??= (async () => {
+    await import('reflect-metadata');
+    const module = await import('@peculiar/x509');
+    module.cryptoProvider.set(webcrypto);
+    return module;
+  })();
+  return loaded;
+}
+
+/** A new CA: ECDSA P-256, self-signed. */
+export async function createAuthority(
+  commonName: string,
+  notBefore: number,
+  notAfter: number,
+): Promise<CertificateAndKey> {
+  const library = await x509();
+  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  const name = new library.Name([{ CN: [commonName] }]);
+  const certificate = await library.X509CertificateGenerator.create({
+    serialNumber: serialNumber(),
+    subject: name,
+    issuer: name,
+    notBefore: new Date(notBefore),
+    notAfter: new Date(notAfter),
+    signingAlgorithm: keyAlgorithm,
+    publicKey: keys.publicKey,
+    signingKey: keys.privateKey,
+    extensions: [
+      new library.BasicConstraintsExtension(true, undefined, true),
+      new library.KeyUsagesExtension(
+        library.KeyUsageFlags.digitalSignature |
+          library.KeyUsageFlags.keyEncipherment |
+          library.KeyUsageFlags.keyCertSign,
+        true,
+      ),
+      await library.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return { certPem: pemText(certificate.toString('pem')), keyPem: await privateKeyPem(keys.privateKey) };
+}
+
+/** A leaf certificate with a new P-256 key, signed by `authority`. */
+export async function issueCertificate(
+  authority: CertificateAndKey,
+  request: CertificateRequest,
+): Promise<CertificateAndKey> {
+  const library = await x509();
+  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  const usages: string[] = [];
+  if (request.usage !== 'client') usages.push(library.ExtendedKeyUsage.serverAuth);
+  if (request.usage !== 'server') usages.push(library.ExtendedKeyUsage.clientAuth);
+  const issuer = new library.X509Certificate(authority.certPem);
+  const extensions: x509Module.Extension[] = [
+    new library.BasicConstraintsExtension(false, undefined, true),
+    new library.KeyUsagesExtension(
+      library.KeyUsageFlags.digitalSignature | library.KeyUsageFlags.keyEncipherment,
+      true,
+    ),
+    new library.ExtendedKeyUsageExtension(usages),
+    await library.AuthorityKeyIdentifierExtension.create(issuer),
+  ];
+  if (request.hosts !== undefined && request.hosts.length > 0) {
+    extensions.push(
+      new library.SubjectAlternativeNameExtension(
+        request.hosts.map((host) => ({ type: isIP(host) === 0 ? 'dns' : 'ip', value: host })),
+      ),
+    );
+  }
+  const certificate = await library.X509CertificateGenerator.create({
+    serialNumber: serialNumber(),
+    subject: new library.Name([
+      ...(request.organizations ?? []).map((organization) => ({ O: [organization] })),
+      { CN: [request.commonName] },
+    ]),
+    issuer: issuer.subjectName,
+    notBefore: new Date(request.notBefore),
+    notAfter: new Date(request.notAfter),
+    signingAlgorithm: keyAlgorithm,
+    publicKey: keys.publicKey,
+    signingKey: await importPrivateKey(authority.keyPem),
+    extensions,
+  });
+  return { certPem: pemText(certificate.toString('pem')), keyPem: await privateKeyPem(keys.privateKey) };
+}
+
+/** A P-256 key pair for signing ServiceAccount tokens: PKCS#8 and SPKI PEM. */
+export async function createSigningKey(): Promise<{ privatePem: string; publicPem: string }> {
+  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  const spki = Buffer.from(await webcrypto.subtle.exportKey('spki', keys.publicKey));
+  return { privatePem: await privateKeyPem(keys.privateKey), publicPem: toPem('PUBLIC KEY', spki) };
+}
+
+/** 16 random bytes, positive and never zero, as RFC 5280 wants them; hex. */
+export function serialNumber(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return bytes.toString('hex');
+}
+
+/** Imports a PKCS#8 PEM P-256 key for signing. */
+export async function importPrivateKey(pem: string): Promise<webcrypto.CryptoKey> {
+  const base64 = pem.replace(/-----[^-]+-----/g, '').replace(/\s/g, '');
+  const key = await webcrypto.subtle.importKey('pkcs8', Buffer.from(base64, 'base64'), keyAlgorithm, false, [
+    'sign',
+  ]);
+  return key;
+}
+
+/** SHA-256 of a certificate's DER in lower-case hex. */
+export function certificateFingerprint(certPem: string): string {
+  return createHash('sha256').update(new NodeCertificate(certPem).raw).digest('hex');
+}
+
+async function privateKeyPem(key: webcrypto.CryptoKey): Promise<string> {
+  return toPem('PRIVATE KEY', Buffer.from(await webcrypto.subtle.exportKey('pkcs8', key)));
+}
+
+function toPem(label: string, der: Buffer): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
+
+export function pemText(text: string): string {
+  return text.endsWith('\n') ? text : `${text}\n`;
+}
