@@ -89,14 +89,17 @@ export const fieldError = {
   invalid: (path: FieldPath, value: unknown, detail: string): FieldError => ({
     type: 'FieldValueInvalid',
     field: path.toString(),
-    message: detail === '' ? `Invalid value: ${badValue(value)}` : `Invalid value: ${badValue(value)}: ${detail}`,
+    message:
+      detail === '' ? `Invalid value: ${badValue(value)}` : `Invalid value: ${badValue(value)}: ${detail}`,
   }),
   notSupported: (path: FieldPath, value: unknown, supported: readonly string[]): FieldError => ({
     type: 'FieldValueNotSupported',
     field: path.toString(),
     message:
       `Unsupported value: ${badValue(value)}` +
-      (supported.length > 0 ? `: supported values: ${supported.map((each) => goQuote(each)).join(', ')}` : ''),
+      (supported.length > 0
+        ? `: supported values: ${supported.map((each) => goQuote(each)).join(', ')}`
+        : ''),
   }),
   forbidden: (path: FieldPath, detail: string): FieldError => ({
     type: 'FieldValueForbidden',
@@ -106,18 +109,22 @@ export const fieldError = {
   tooLong: (path: FieldPath, maxLength: number): FieldError => ({
     type: 'FieldValueTooLong',
     field: path.toString(),
-    message: maxLength >= 0 ? `Too long: may not be more than ${maxLength} bytes` : 'Too long: value is too long',
+    message:
+      maxLength >= 0 ? `Too long: may not be more than ${maxLength} bytes` : 'Too long: value is too long',
   }),
   tooMany: (path: FieldPath, actual: number, max: number): FieldError => ({
     type: 'FieldValueTooMany',
     field: path.toString(),
     message:
-      max >= 0 ? `Too many: ${actual >= 0 ? `${actual}: ` : ''}must have at most ${max} items` : 'Too many: has too many items',
+      max >= 0
+        ? `Too many: ${actual >= 0 ? `${actual}: ` : ''}must have at most ${max} items`
+        : 'Too many: has too many items',
   }),
   typeInvalid: (path: FieldPath, value: unknown, detail: string): FieldError => ({
     type: 'FieldValueTypeInvalid',
     field: path.toString(),
-    message: detail === '' ? `Invalid value: ${badValue(value)}` : `Invalid value: ${badValue(value)}: ${detail}`,
+    message:
+      detail === '' ? `Invalid value: ${badValue(value)}` : `Invalid value: ${badValue(value)}: ${detail}`,
   }),
   internal: (path: FieldPath, detail: string): FieldError => ({
     type: 'InternalError',

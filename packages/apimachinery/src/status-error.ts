@@ -64,7 +64,12 @@ const detailsOf = (resource: GroupResource, name: string): StatusDetails => ({
 /** Upstream's errors (apimachinery/pkg/api/errors), by constructor. */
 export const statusErrors = {
   notFound: (resource: GroupResource, name: string): StatusError =>
-    new StatusError(404, 'NotFound', `${groupResourceString(resource)} ${goQuote(name)} not found`, detailsOf(resource, name)),
+    new StatusError(
+      404,
+      'NotFound',
+      `${groupResourceString(resource)} ${goQuote(name)} not found`,
+      detailsOf(resource, name),
+    ),
   alreadyExists: (resource: GroupResource, name: string): StatusError =>
     new StatusError(
       409,
@@ -94,19 +99,28 @@ export const statusErrors = {
   },
   unauthorized: (message = 'Unauthorized'): StatusError => new StatusError(401, 'Unauthorized', message),
   /** `kind` is [group, Kind]; each field error becomes a cause. */
-  invalid: (kind: { group: string; kind: string }, name: string, errors: readonly FieldError[]): StatusError => {
+  invalid: (
+    kind: { group: string; kind: string },
+    name: string,
+    errors: readonly FieldError[],
+  ): StatusError => {
     const texts: string[] = [];
     for (const error of errors) {
       const text = `${error.field}: ${error.message}`;
       if (!texts.includes(text)) texts.push(text);
     }
     const joined = texts.length === 1 ? (texts[0] as string) : `[${texts.join(', ')}]`;
-    return new StatusError(422, 'Invalid', `${groupKindString(kind)} ${goQuote(name)} is invalid${texts.length === 0 ? '' : `: ${joined}`}`, {
-      ...(name === '' ? {} : { name }),
-      ...(kind.group === '' ? {} : { group: kind.group }),
-      kind: kind.kind,
-      causes: errors.map((error) => ({ reason: error.type, message: error.message, field: error.field })),
-    });
+    return new StatusError(
+      422,
+      'Invalid',
+      `${groupKindString(kind)} ${goQuote(name)} is invalid${texts.length === 0 ? '' : `: ${joined}`}`,
+      {
+        ...(name === '' ? {} : { name }),
+        ...(kind.group === '' ? {} : { group: kind.group }),
+        kind: kind.kind,
+        causes: errors.map((error) => ({ reason: error.type, message: error.message, field: error.field })),
+      },
+    );
   },
   badRequest: (message: string): StatusError => new StatusError(400, 'BadRequest', message),
   methodNotSupported: (resource: GroupResource, action: string): StatusError =>
@@ -122,7 +136,12 @@ export const statusErrors = {
   gone: (message: string): StatusError => new StatusError(410, 'Gone', message),
   expired: (message: string): StatusError => new StatusError(410, 'Expired', message),
   timeout: (message: string, retryAfterSeconds = 0): StatusError =>
-    new StatusError(504, 'Timeout', `Timeout: ${message}`, retryAfterSeconds === 0 ? {} : { retryAfterSeconds }),
+    new StatusError(
+      504,
+      'Timeout',
+      `Timeout: ${message}`,
+      retryAfterSeconds === 0 ? {} : { retryAfterSeconds },
+    ),
   serverTimeout: (resource: GroupResource, operation: string, retryAfterSeconds: number): StatusError =>
     new StatusError(
       500,
@@ -139,15 +158,17 @@ export const statusErrors = {
     }),
   requestEntityTooLarge: (message: string): StatusError =>
     new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: ${message}`),
-  unsupportedMediaType: (message: string): StatusError => new StatusError(415, 'UnsupportedMediaType', message),
+  unsupportedMediaType: (message: string): StatusError =>
+    new StatusError(415, 'UnsupportedMediaType', message),
   notAcceptable: (message: string): StatusError => new StatusError(406, 'NotAcceptable', message),
   serviceUnavailable: (message: string): StatusError => new StatusError(503, 'ServiceUnavailable', message),
   internal: (cause: string): StatusError =>
-    new StatusError(500, 'InternalError', `Internal error occurred: ${cause}`, { causes: [{ message: cause }] }),
+    new StatusError(500, 'InternalError', `Internal error occurred: ${cause}`, {
+      causes: [{ message: cause }],
+    }),
 };
 
 /** True when `error` is a StatusError with this reason. */
 export function hasReason(error: unknown, reason: string): boolean {
   return error instanceof StatusError && error.reason === reason;
 }
-
