@@ -1,1 +1,2 @@
-export {};
+export { planeStatus } from './commands/status.ts';
+export type { PlaneStatus, ProcessStatus } from './commands/status.ts';

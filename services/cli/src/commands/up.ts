@@ -1,0 +1,316 @@
+import { spawn } from 'node:child_process';
+import { openSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { errorMessage, sleep } from '@pilothouse/base';
+import type { FlagSpecs, Pki } from '@pilothouse/host';
+import { nodeClock, parseFlags } from '@pilothouse/host';
+import { CommandError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { PlaneOptions, ProcessSpec } from '../plane/layout.ts';
+import { kubeconfigPath, planProcesses, serverUrl } from '../plane/layout.ts';
+import { checkPorts, loadIdentity, prepareDirectories, prepareIdentities } from '../plane/prepare.ts';
+import { probe } from '../plane/readiness.ts';
+import { isAlive, readState, writeState } from '../plane/state-file.ts';
+import { Supervisor } from '../plane/supervisor.ts';
+import { pilothouseCommand } from '../self.ts';
+import { defaultDataDirectory, stopLeftovers } from './shared.ts';
+
+const specs: FlagSpecs = {
+  'data-dir': {
+    type: 'string',
+    default: '',
+    help: 'Where everything is kept (default: data in the current directory)',
+  },
+  port: { type: 'integer', default: 6443, help: 'Port of the API; the other ports follow from it' },
+  members: { type: 'integer', default: 3, help: 'Store members: 1, 3 or 5' },
+  replicas: { type: 'integer', default: 3, help: 'API servers' },
+  nodes: { type: 'integer', default: 3, help: 'Simulated nodes' },
+  schedulers: { type: 'integer', default: 2, help: 'Schedulers, one of them active' },
+  'controller-managers': { type: 'integer', default: 2, help: 'Controller managers, one of them active' },
+  'apiserver-arg': { type: 'strings', default: [], help: 'A flag for every API server; may be repeated' },
+  'store-arg': { type: 'strings', default: [], help: 'A flag for every store member; may be repeated' },
+  detach: {
+    type: 'boolean',
+    default: false,
+    help: 'Return when everything is ready and go on in the background',
+  },
+};
+
+export const upFlags = specs;
+
+/** Repeatable flags of other programs may contain commas, so they are collected before the comma-splitting parser sees them. */
+function takeArguments(argv: readonly string[]): { rest: string[]; collected: Record<string, string[]> } {
+  const collected: Record<string, string[]> = { 'apiserver-arg': [], 'store-arg': [] };
+  const rest: string[] = [];
+  for (let index = 0; index < argv.length; index++) {
+    const match = /^--?(apiserver-arg|store-arg)(?:=(.*))?$/s.exec(argv[index] as string);
+    if (!match) rest.push(argv[index] as string);
+    else collected[match[1] as string]?.push(match[2] ?? argv[++index] ?? '');
+  }
+  return { rest, collected };
+}
+
+function readOptions(argv: readonly string[]): { options: PlaneOptions; detach: boolean } {
+  const { rest, collected } = takeArguments(argv);
+  const { values, positional } = parseFlags(specs, rest);
+  if (positional.length > 0)
+    throw new CommandError(`Unexpected argument "${positional[0]}"; see pilothouse help up`);
+  const count = (name: string, least: number, most: number): number => {
+    const value = values[name] as number;
+    if (value < least || value > most)
+      throw new CommandError(`Invalid value ${value} for --${name}: want ${least} to ${most}`);
+    return value;
+  };
+  const members = count('members', 1, 9);
+  if (members % 2 === 0)
+    throw new CommandError(
+      `Invalid value ${members} for --members: an even number tolerates no more failures than one less; want 1, 3, 5, 7 or 9`,
+    );
+  return {
+    detach: values['detach'] === true,
+    options: {
+      dataDir: path.resolve((values['data-dir'] as string) || defaultDataDirectory()),
+      port: count('port', 1024, 65_400),
+      members,
+      replicas: count('replicas', 1, 10),
+      nodes: count('nodes', 0, 10),
+      schedulers: count('schedulers', 0, 10),
+      controllerManagers: count('controller-managers', 0, 10),
+      apiserverArguments: collected['apiserver-arg'] ?? [],
+      storeArguments: collected['store-arg'] ?? [],
+    },
+  };
+}
+
+/** `pilothouse up`: starts a whole plane and keeps it running. */
+export async function up(argv: readonly string[]): Promise<void> {
+  const { options, detach } = readOptions(argv);
+  const running = readState(options.dataDir);
+  if (running && isAlive(running.supervisorPid)) {
+    throw new CommandError(
+      `A plane already runs in "${options.dataDir}" (process ${running.supervisorPid}, ${running.server}); stop it with: pilothouse down --data-dir ${options.dataDir}`,
+    );
+  }
+  prepareDirectories(options.dataDir);
+  if (running) await stopLeftovers(running);
+  if (detach) await runDetached(argv, options);
+  else await runForeground(options);
+}
+
+/** Starts the same command without --detach in a process group of its own and waits until it is ready. */
+async function runDetached(argv: readonly string[], options: PlaneOptions): Promise<void> {
+  const logFile = path.join(options.dataDir, 'logs', 'supervisor.log');
+  const log = openSync(logFile, 'a', 0o600);
+  const [program, ...rest] = pilothouseCommand() as [string, ...string[]];
+  const plain = argv.filter((each) => !/^--?detach(=.*)?$/.test(each));
+  const child = spawn(program, [...rest, 'up', ...plain], { detached: true, stdio: ['ignore', log, log] });
+  let exit: string | undefined;
+  child.once('exit', (code) => (exit = `exit status ${code}`));
+  const deadline = nodeClock.monotonic() + limits.readyTimeoutMs;
+  const startedMs = nodeClock.monotonic();
+  for (;;) {
+    const state = readState(options.dataDir);
+    if (state?.supervisorPid === child.pid && state?.ready) break;
+    if (exit !== undefined) {
+      throw new CommandError(
+        `The plane did not start (${exit}): ${readFileSync(logFile, 'utf8').trim().split('\n').at(-1) ?? ''}; see ${logFile}`,
+      );
+    }
+    if (nodeClock.monotonic() > deadline)
+      throw new CommandError(
+        `The plane is not ready after ${limits.readyTimeoutMs / 1000} s; see ${logFile}`,
+      );
+    await sleep(nodeClock, limits.probeIntervalMs);
+  }
+  child.unref();
+  process.stdout.write(
+    `Ready after ${((nodeClock.monotonic() - startedMs) / 1000).toFixed(1)} s: ${serverUrl(options)}\nexport KUBECONFIG=${kubeconfigPath(options.dataDir, 'admin')}\n`,
+  );
+}
+
+async function runForeground(options: PlaneOptions): Promise<void> {
+  const startedMs = nodeClock.monotonic();
+  const say = (text: string): void =>
+    void process.stdout.write(
+      `[${((nodeClock.monotonic() - startedMs) / 1000).toFixed(1).padStart(5)} s] ${text}\n`,
+    );
+  const identity = loadIdentity(options);
+  const pki = await prepareIdentities(options);
+  say(
+    `Certificates in ${pki.directory}${pki.changed.length === 0 ? '' : ` (made or renewed: ${pki.changed.length})`}`,
+  );
+  const processes = planProcesses(options, identity.clusterToken);
+  await checkPorts(processes, options.port);
+
+  let ready = false;
+  const supervisor = new Supervisor({
+    command: pilothouseCommand(),
+    logDirectory: path.join(options.dataDir, 'logs'),
+    clock: nodeClock,
+    onChange: (records) =>
+      writeState(options.dataDir, {
+        supervisorPid: process.pid,
+        ready,
+        server: serverUrl(options),
+        processes: records,
+      }),
+    onExit: (spec, how) =>
+      say(
+        `${spec.name} ended (${how}), starting it again; log: ${path.join(options.dataDir, 'logs', `${spec.name}.log`)}`,
+      ),
+  });
+  let stopping = false;
+  const stopped = new Promise<void>((resolve) => {
+    const stop = (): void => {
+      if (stopping) return;
+      stopping = true;
+      say('Stopping');
+      void supervisor.stop().then(resolve);
+    };
+    process.on('SIGINT', stop);
+    process.on('SIGTERM', stop);
+    process.on('SIGHUP', stop);
+  });
+
+  const layer = (...components: ProcessSpec['component'][]): ProcessSpec[] =>
+    processes.filter((spec) => components.includes(spec.component));
+  try {
+    for (const spec of layer('store', 'apiserver', 'load-balancer')) supervisor.start(spec);
+    await waitFor(
+      'store',
+      layer('store'),
+      (spec) => storeReady(spec, pki),
+      say,
+      () => stopping,
+    );
+    await waitFor(
+      'API servers',
+      layer('apiserver'),
+      (spec) => healthy(spec, pki, '/readyz'),
+      say,
+      () => stopping,
+    );
+    for (const spec of layer('scheduler', 'controller-manager', 'node-agent')) supervisor.start(spec);
+    await waitFor(
+      'schedulers',
+      layer('scheduler'),
+      (spec) => healthy(spec, pki, '/healthz'),
+      say,
+      () => stopping,
+    );
+    await waitFor(
+      'controller managers',
+      layer('controller-manager'),
+      (spec) => healthy(spec, pki, '/healthz'),
+      say,
+      () => stopping,
+    );
+    await waitFor(
+      'nodes',
+      layer('node-agent'),
+      (spec) => nodeReady(spec, options, pki),
+      say,
+      () => stopping,
+    );
+  } catch (error) {
+    if (!stopping) {
+      await supervisor.stop();
+      throw error;
+    }
+  }
+  if (!stopping) {
+    ready = true;
+    writeState(options.dataDir, {
+      supervisorPid: process.pid,
+      ready,
+      server: serverUrl(options),
+      processes: supervisor.processes(),
+    });
+    say('Everything is ready');
+    process.stdout.write(`
+  The API is at ${serverUrl(options)}. In another terminal:
+
+    export KUBECONFIG=${kubeconfigPath(options.dataDir, 'admin')}
+    kubectl get nodes
+    kubectl create deployment web --image=nginx --replicas=3 && kubectl rollout status deployment/web
+
+  Logs: ${path.join(options.dataDir, 'logs')}. Ctrl-C stops everything; the data stays.
+
+`);
+  }
+  await stopped;
+  writeState(options.dataDir, { supervisorPid: 0, ready: false, server: serverUrl(options), processes: [] });
+  say('Stopped');
+}
+
+async function waitFor(
+  what: string,
+  waiting: readonly ProcessSpec[],
+  isReady: (spec: ProcessSpec) => Promise<boolean>,
+  say: (text: string) => void,
+  isStopping: () => boolean,
+): Promise<void> {
+  if (waiting.length === 0) return;
+  const deadline = nodeClock.monotonic() + limits.readyTimeoutMs;
+  let open = [...waiting];
+  while (open.length > 0) {
+    if (isStopping()) throw new CommandError('Stopped while starting');
+    const checked = await Promise.all(
+      open.map(async (spec) => ({ spec, ready: await isReady(spec).catch(() => false) })),
+    );
+    open = checked.filter((each) => !each.ready).map((each) => each.spec);
+    if (open.length === 0) break;
+    if (nodeClock.monotonic() > deadline) {
+      throw new CommandError(
+        `Not ready after ${limits.readyTimeoutMs / 1000} s: ${open.map((spec) => spec.name).join(', ')}; their logs are beside this plane's data`,
+      );
+    }
+    await sleep(nodeClock, limits.probeIntervalMs);
+  }
+  say(`${what} ready (${waiting.length})`);
+}
+
+const timeoutMs = limits.probeTimeoutMs;
+
+async function storeReady(spec: ProcessSpec, pki: Pki): Promise<boolean> {
+  const { certPem: cert, keyPem: key } = pki.storeClient;
+  return (
+    (await probe({ url: `https://${spec.address}/readyz`, ca: pki.storeCa.certPem, cert, key, timeoutMs }))
+      ?.status === 200
+  );
+}
+
+async function healthy(spec: ProcessSpec, pki: Pki, endpoint: string): Promise<boolean> {
+  return (
+    (await probe({ url: `https://${spec.address}${endpoint}`, ca: pki.ca.certPem, timeoutMs }))?.status ===
+    200
+  );
+}
+
+async function nodeReady(spec: ProcessSpec, options: PlaneOptions, pki: Pki): Promise<boolean> {
+  const { certPem: cert, keyPem: key } = pki.admin;
+  const answer = await probe({
+    url: `${serverUrl(options)}/api/v1/nodes/${spec.name}`,
+    ca: pki.ca.certPem,
+    cert,
+    key,
+    timeoutMs,
+  });
+  if (answer?.status !== 200) return false;
+  try {
+    const node = JSON.parse(answer.body) as {
+      status?: { conditions?: { type: string; status: string }[] };
+      spec?: { taints?: { effect: string }[] };
+    };
+    const isReady =
+      node.status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false;
+    // A node that still carries the not-ready taint would not take the first pod.
+    return (
+      isReady &&
+      (options.controllerManagers === 0 ||
+        !(node.spec?.taints ?? []).some((taint) => taint.effect === 'NoSchedule'))
+    );
+  } catch (error) {
+    throw new CommandError(`Node ${spec.name}: ${errorMessage(error)}`);
+  }
+}

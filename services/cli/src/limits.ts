@@ -1,0 +1,17 @@
+/** Numbers that bound what the command does, with their units. */
+export const limits = {
+  /** A child that dies again within this time is restarted ever later. */
+  restartDelayMinMs: 100,
+  restartDelayMaxMs: 5_000,
+  restartQuietMs: 10_000,
+  /** From SIGTERM to SIGKILL. */
+  stopGraceMs: 10_000,
+  /** From start to everything ready. */
+  readyTimeoutMs: 180_000,
+  probeIntervalMs: 150,
+  probeTimeoutMs: 2_000,
+  balancerCheckIntervalMs: 500,
+  balancerCheckTimeoutMs: 1_000,
+  balancerConnectTimeoutMs: 1_000,
+  balancerConnectionsMax: 20_000,
+} as const;

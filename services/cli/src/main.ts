@@ -1,0 +1,57 @@
+import { errorMessage } from '@pilothouse/base';
+import { FlagError, flagUsage } from '@pilothouse/host';
+import { componentNames, runComponent } from '@pilothouse/local';
+import { down } from './commands/down.ts';
+import { kubeconfig } from './commands/kubeconfig.ts';
+import { status } from './commands/status.ts';
+import { up, upFlags } from './commands/up.ts';
+import { CommandError } from './errors.ts';
+import { runLoadBalancer } from './load-balancer/main.ts';
+
+const usage = `pilothouse runs a Kubernetes-compatible control plane.
+
+  pilothouse up           start a whole plane on this machine (--detach: in the background)
+  pilothouse status       who runs, who leads (-o json)
+  pilothouse kubeconfig   print the administrator's kubeconfig
+  pilothouse down         stop the plane; its data stays
+
+One component with the flags of its upstream counterpart:
+  ${[...componentNames, 'load-balancer'].map((name) => `pilothouse ${name}`).join('\n  ')}
+
+Flags of pilothouse up:
+${flagUsage(upFlags)}
+`;
+
+async function main(argv: readonly string[]): Promise<void> {
+  const [command = 'help', ...rest] = argv;
+  switch (command) {
+    case 'up':
+      return up(rest);
+    case 'down':
+      return down(rest);
+    case 'status':
+      return status(rest);
+    case 'kubeconfig':
+      return kubeconfig(rest);
+    case 'load-balancer':
+      return runLoadBalancer(rest);
+    case 'help':
+    case '--help':
+    case '-h':
+      process.stdout.write(usage);
+      return;
+    default:
+      if (componentNames.includes(command)) return runComponent(command, rest, process.env);
+      throw new CommandError(`Unknown command "${command}"; see pilothouse help`);
+  }
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  const expected = error instanceof CommandError || error instanceof FlagError;
+  process.stderr.write(
+    `${expected || !(error instanceof Error) ? errorMessage(error) : (error.stack ?? error.message)}\n`,
+  );
+  process.exitCode = 1;
+}

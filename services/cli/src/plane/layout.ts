@@ -1,0 +1,220 @@
+import os from 'node:os';
+import path from 'node:path';
+
+export type Component =
+  'store' | 'apiserver' | 'load-balancer' | 'scheduler' | 'controller-manager' | 'node-agent';
+
+/** How many of what, and where. */
+export interface PlaneOptions {
+  readonly dataDir: string;
+  /** The balancer's port; all other ports follow from it. */
+  readonly port: number;
+  readonly members: number;
+  readonly replicas: number;
+  readonly schedulers: number;
+  readonly controllerManagers: number;
+  readonly nodes: number;
+  readonly apiserverArguments: readonly string[];
+  readonly storeArguments: readonly string[];
+}
+
+/** One child process: `pilothouse <component> <arguments>`. */
+export interface ProcessSpec {
+  readonly component: Component;
+  readonly name: string;
+  readonly arguments: readonly string[];
+  /** host:port that `status` shows. */
+  readonly address: string;
+  /** Every port it listens on, to find a taken one before anything starts. */
+  readonly ports: readonly number[];
+}
+
+const host = '127.0.0.1';
+
+/** Ports as distances from the balancer's, so that planes with `--port` 100 apart never meet. Up to ten of each component. */
+const offset = {
+  apiserver: 1,
+  storeClient: 11,
+  storePeer: 21,
+  storeMetrics: 31,
+  scheduler: 41,
+  controllerManager: 51,
+  node: 61,
+} as const;
+
+/** The address that Endpoints of the kubernetes service show: the API refuses loopback addresses there. */
+function advertiseAddress(): string {
+  for (const addresses of Object.values(os.networkInterfaces())) {
+    for (const address of addresses ?? [])
+      if (address.family === 'IPv4' && !address.internal) return address.address;
+  }
+  return '192.0.2.1'; // RFC 5737 documentation range: a host without a network still gets a well-formed object.
+}
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+export const storeClientUrls = (options: PlaneOptions): string[] =>
+  range(options.members).map((index) => `https://${host}:${options.port + offset.storeClient + index}`);
+
+export const serverUrl = (options: PlaneOptions): string => `https://${host}:${options.port}`;
+
+export const nodeName = (index: number): string => `node-${index}`;
+
+/** Where the plane's keys and certificates are (made by ensurePki). */
+export const pkiDirectory = (dataDir: string): string => path.join(dataDir, 'pki');
+
+export const kubeconfigPath = (dataDir: string, who: string): string =>
+  path.join(dataDir, 'kubeconfig', `${who}.yaml`);
+
+/** All processes of the plane, in the order in which they start. */
+export function planProcesses(options: PlaneOptions, clusterToken: string): ProcessSpec[] {
+  const pki = (file: string): string => path.join(pkiDirectory(options.dataDir), file);
+  const specs: ProcessSpec[] = [];
+  const initialCluster = range(options.members)
+    .map((index) => `store-${index}=https://${host}:${options.port + offset.storePeer + index}`)
+    .join(',');
+  for (const index of range(options.members)) {
+    const [client, peer, metrics] = [offset.storeClient, offset.storePeer, offset.storeMetrics].map(
+      (each) => options.port + each + index,
+    ) as [number, number, number];
+    specs.push({
+      component: 'store',
+      name: `store-${index}`,
+      address: `${host}:${client}`,
+      ports: [client, peer, metrics],
+      arguments: [
+        `--name=store-${index}`,
+        `--data-dir=${path.join(options.dataDir, `store-${index}`)}`,
+        `--listen-client-urls=https://${host}:${client}`,
+        `--advertise-client-urls=https://${host}:${client}`,
+        `--listen-peer-urls=https://${host}:${peer}`,
+        `--initial-advertise-peer-urls=https://${host}:${peer}`,
+        `--listen-metrics-urls=http://${host}:${metrics}`,
+        `--initial-cluster=${initialCluster}`,
+        `--initial-cluster-token=${clusterToken}`,
+        '--initial-cluster-state=new',
+        `--cert-file=${pki('etcd/server.crt')}`,
+        `--key-file=${pki('etcd/server.key')}`,
+        `--trusted-ca-file=${pki('etcd/ca.crt')}`,
+        '--client-cert-auth',
+        `--peer-cert-file=${pki('etcd/peer.crt')}`,
+        `--peer-key-file=${pki('etcd/peer.key')}`,
+        `--peer-trusted-ca-file=${pki('etcd/ca.crt')}`,
+        '--peer-client-cert-auth',
+        ...options.storeArguments,
+      ],
+    });
+  }
+  const apiserverPorts = range(options.replicas).map((index) => options.port + offset.apiserver + index);
+  for (const [index, port] of apiserverPorts.entries()) {
+    specs.push({
+      component: 'apiserver',
+      name: `apiserver-${index}`,
+      address: `${host}:${port}`,
+      ports: [port],
+      arguments: [
+        `--secure-port=${port}`,
+        `--bind-address=${host}`,
+        `--advertise-address=${advertiseAddress()}`,
+        `--etcd-servers=${storeClientUrls(options).join(',')}`,
+        `--etcd-cafile=${pki('etcd/ca.crt')}`,
+        `--etcd-certfile=${pki('apiserver-etcd-client.crt')}`,
+        `--etcd-keyfile=${pki('apiserver-etcd-client.key')}`,
+        `--client-ca-file=${pki('ca.crt')}`,
+        `--tls-cert-file=${pki('apiserver.crt')}`,
+        `--tls-private-key-file=${pki('apiserver.key')}`,
+        `--service-account-key-file=${pki('sa.pub')}`,
+        `--service-account-signing-key-file=${pki('sa.key')}`,
+        '--service-account-issuer=https://kubernetes.default.svc',
+        `--requestheader-client-ca-file=${pki('front-proxy-ca.crt')}`,
+        '--requestheader-allowed-names=front-proxy-client',
+        '--requestheader-username-headers=X-Remote-User',
+        '--requestheader-group-headers=X-Remote-Group',
+        '--requestheader-extra-headers-prefix=X-Remote-Extra-',
+        `--proxy-client-cert-file=${pki('front-proxy-client.crt')}`,
+        `--proxy-client-key-file=${pki('front-proxy-client.key')}`,
+        `--kubelet-client-certificate=${pki('apiserver-kubelet-client.crt')}`,
+        `--kubelet-client-key=${pki('apiserver-kubelet-client.key')}`,
+        `--kubelet-certificate-authority=${pki('ca.crt')}`,
+        '--authorization-mode=Node,RBAC',
+        '--enable-admission-plugins=NodeRestriction',
+        '--enable-bootstrap-token-auth',
+        '--allow-privileged',
+        '--service-cluster-ip-range=10.0.0.0/16',
+        ...options.apiserverArguments,
+      ],
+    });
+  }
+  specs.push({
+    component: 'load-balancer',
+    name: 'load-balancer',
+    address: `${host}:${options.port}`,
+    ports: [options.port],
+    arguments: [
+      `--listen=${host}:${options.port}`,
+      `--backends=${apiserverPorts.map((port) => `${host}:${port}`).join(',')}`,
+      `--ca-file=${pki('ca.crt')}`,
+    ],
+  });
+  for (const index of range(options.schedulers)) {
+    const port = options.port + offset.scheduler + index;
+    specs.push({
+      component: 'scheduler',
+      name: `scheduler-${index}`,
+      address: `${host}:${port}`,
+      ports: [port],
+      arguments: [
+        `--kubeconfig=${kubeconfigPath(options.dataDir, 'scheduler')}`,
+        `--secure-port=${port}`,
+        `--bind-address=${host}`,
+        '--leader-elect',
+        `--tls-cert-file=${pki('apiserver.crt')}`,
+        `--tls-private-key-file=${pki('apiserver.key')}`,
+      ],
+    });
+  }
+  for (const index of range(options.controllerManagers)) {
+    const port = options.port + offset.controllerManager + index;
+    specs.push({
+      component: 'controller-manager',
+      name: `controller-manager-${index}`,
+      address: `${host}:${port}`,
+      ports: [port],
+      arguments: [
+        `--kubeconfig=${kubeconfigPath(options.dataDir, 'controller-manager')}`,
+        `--secure-port=${port}`,
+        `--bind-address=${host}`,
+        '--leader-elect',
+        '--use-service-account-credentials',
+        `--root-ca-file=${pki('ca.crt')}`,
+        `--cluster-signing-cert-file=${pki('ca.crt')}`,
+        `--cluster-signing-key-file=${pki('ca.key')}`,
+        `--service-account-private-key-file=${pki('sa.key')}`,
+        `--tls-cert-file=${pki('apiserver.crt')}`,
+        `--tls-private-key-file=${pki('apiserver.key')}`,
+      ],
+    });
+  }
+  for (const index of range(options.nodes)) {
+    const port = options.port + offset.node + index;
+    specs.push({
+      component: 'node-agent',
+      name: nodeName(index),
+      address: `${host}:${port}`,
+      ports: [port],
+      arguments: [
+        `--kubeconfig=${kubeconfigPath(options.dataDir, nodeName(index))}`,
+        `--hostname-override=${nodeName(index)}`,
+        `--port=${port}`,
+        `--address=${host}`,
+        '--container-runtime=simulated',
+        `--node-index=${index}`,
+        `--root-dir=${path.join(options.dataDir, nodeName(index))}`,
+        `--client-ca-file=${pki('ca.crt')}`,
+        `--tls-cert-file=${pki(`nodes/${nodeName(index)}.crt`)}`,
+        `--tls-private-key-file=${pki(`nodes/${nodeName(index)}.key`)}`,
+      ],
+    });
+  }
+  return specs;
+}

@@ -1,0 +1,90 @@
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { errorMessage, uuid } from '@pilothouse/base';
+import type { Pki } from '@pilothouse/host';
+import { ensurePki, nodeRandom, renderKubeconfig } from '@pilothouse/host';
+import { CommandError } from '../errors.ts';
+import type { PlaneOptions, ProcessSpec } from './layout.ts';
+import { kubeconfigPath, nodeName, pkiDirectory, serverUrl } from './layout.ts';
+
+/** What never changes for a data directory, in `<data-dir>/plane.json`. */
+interface PlaneIdentity {
+  readonly clusterToken: string;
+  readonly members: number;
+}
+
+/** Makes the directories, or says why the data directory cannot be used. */
+export function prepareDirectories(dataDir: string): void {
+  try {
+    for (const name of ['', 'run', 'logs', 'kubeconfig'])
+      mkdirSync(path.join(dataDir, name), { recursive: true, mode: 0o700 });
+    accessSync(dataDir, constants.W_OK);
+    const probeFile = path.join(dataDir, 'run', 'write-test');
+    writeFileSync(probeFile, Buffer.alloc(64 * 1024));
+  } catch (error) {
+    throw new CommandError(
+      `Cannot write to data directory "${dataDir}": ${errorMessage(error)}; free space, fix its permissions, or choose another with --data-dir`,
+    );
+  }
+}
+
+/** Reads or makes the identity; the number of store members is fixed by the first start. */
+export function loadIdentity(options: PlaneOptions): PlaneIdentity {
+  const file = path.join(options.dataDir, 'plane.json');
+  if (existsSync(file)) {
+    const identity = JSON.parse(readFileSync(file, 'utf8')) as PlaneIdentity;
+    if (identity.members !== options.members) {
+      throw new CommandError(
+        `Data directory "${options.dataDir}" holds a cluster of ${identity.members} store members, --members asks for ${options.members}; start it with --members ${identity.members}, or use another --data-dir`,
+      );
+    }
+    return identity;
+  }
+  const identity = { clusterToken: uuid(nodeRandom), members: options.members };
+  writeFileSync(file, JSON.stringify(identity, null, 2), { mode: 0o600 });
+  return identity;
+}
+
+/** Certificates for everybody and a kubeconfig for each client of the API. */
+export async function prepareIdentities(options: PlaneOptions): Promise<Pki> {
+  const nodes = Array.from({ length: options.nodes }, (_, index) => ({
+    name: nodeName(index),
+    hosts: ['127.0.0.1', 'localhost'],
+  }));
+  const pki = await ensurePki(pkiDirectory(options.dataDir), { serviceAddress: '10.0.0.1', nodes });
+  const write = (who: string, entry: { certPem: string; keyPem: string }): void => {
+    const text = renderKubeconfig({
+      server: serverUrl(options),
+      ca: pki.ca.certPem,
+      cert: entry.certPem,
+      key: entry.keyPem,
+      user: who,
+    });
+    const file = kubeconfigPath(options.dataDir, who);
+    if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text, { mode: 0o600 });
+  };
+  write('admin', pki.admin);
+  write('scheduler', pki.scheduler);
+  write('controller-manager', pki.controllerManager);
+  for (const [name, entry] of pki.nodes) write(name, entry);
+  return pki;
+}
+
+/** Finds a port that somebody else holds before anything starts. */
+export async function checkPorts(specs: readonly ProcessSpec[], basePort: number): Promise<void> {
+  for (const spec of specs) {
+    for (const port of spec.ports) {
+      const free = await new Promise<boolean>((resolve) => {
+        const server = net.createServer();
+        server.once('error', () => resolve(false));
+        server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+      });
+      if (!free) {
+        throw new CommandError(
+          `Port ${port} (${spec.name}) is in use: stop what listens there, or choose other ports with --port (now ${basePort}; ports up to ${basePort + 70} are used)`,
+        );
+      }
+    }
+  }
+}
