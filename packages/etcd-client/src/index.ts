@@ -1,1 +1,10 @@
-export {};
+export type { EtcdClient, EtcdClientOptions } from './client.ts';
+export { createEtcdClient } from './client.ts';
+export type { CallOptions } from './balancer.ts';
+export type { EtcdTls } from './endpoint.ts';
+export { compactedText, EtcdError, futureRevisionText, grpcCode } from './errors.ts';
+export { EtcdKv, prefixEnd } from './kv.ts';
+export type { KeepAlive } from './lease.ts';
+export { EtcdLease } from './lease.ts';
+export type { Watch, WatchHandler, WatchRequest } from './watch.ts';
+export { EtcdWatcher } from './watch.ts';

@@ -1,0 +1,76 @@
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import { assert, silentLogger } from '@pilothouse/base';
+import { etcdserverpb } from '@pilothouse/proto';
+import { Balancer, type CallOptions } from './balancer.ts';
+import { parseEndpoint, type EtcdTls } from './endpoint.ts';
+import { callUnary, EtcdKv } from './kv.ts';
+import { EtcdLease } from './lease.ts';
+import { EtcdWatcher } from './watch.ts';
+
+export interface EtcdClientOptions {
+  /** `http://h:p`, `https://h:p`, `unix:/path` …; at least one. */
+  readonly endpoints: readonly string[];
+  /** A function is asked anew for each connection, so that rotated certificates are picked up. */
+  readonly tls?: EtcdTls | (() => EtcdTls);
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger?: Logger;
+  /** Sent with each call, e.g. a token of etcd's own authentication. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** What an API server needs of an etcd v3 cluster, ours or any other. */
+export interface EtcdClient {
+  readonly kv: EtcdKv;
+  readonly watcher: EtcdWatcher;
+  readonly lease: EtcdLease;
+  /** The member in use; with `endpoint` that one, through a connection of its own. */
+  status(endpoint?: string, options?: CallOptions): Promise<etcdserverpb.StatusResponse>;
+  memberList(options?: CallOptions): Promise<etcdserverpb.MemberListResponse>;
+  readonly endpoints: readonly string[];
+  close(): void;
+}
+
+export function createEtcdClient(options: EtcdClientOptions): EtcdClient {
+  assert(options.endpoints.length > 0, 'An etcd client needs at least one endpoint');
+  const logger = options.logger ?? silentLogger;
+  const balancerFor = (texts: readonly string[]): Balancer =>
+    new Balancer({
+      endpoints: texts.map((text) => parseEndpoint(text, options.tls !== undefined)),
+      tls: options.tls,
+      clock: options.clock,
+      random: options.random,
+      logger,
+      metadata: options.metadata ?? {},
+    });
+  const balancer = balancerFor(options.endpoints);
+  const watcher = new EtcdWatcher(balancer, options.clock, logger);
+  const { Status } = etcdserverpb.MaintenanceService;
+  return {
+    kv: new EtcdKv(balancer),
+    watcher,
+    lease: new EtcdLease(balancer, options.clock),
+    async status(endpoint, callOptions) {
+      if (endpoint === undefined) return callUnary(balancer, 'readOnly', Status, {}, callOptions);
+      const single = balancerFor([endpoint]);
+      try {
+        return await callUnary(single, 'readOnly', Status, {}, callOptions);
+      } finally {
+        single.close();
+      }
+    },
+    memberList: (callOptions) =>
+      callUnary(
+        balancer,
+        'readOnly',
+        etcdserverpb.ClusterService.MemberList,
+        { linearizable: true },
+        callOptions,
+      ),
+    endpoints: options.endpoints,
+    close() {
+      watcher.close();
+      balancer.close();
+    },
+  };
+}
