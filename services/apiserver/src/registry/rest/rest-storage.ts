@@ -46,8 +46,15 @@ export interface Stored {
   readonly object: KubeObject;
   /** UTF-8 JSON without a line end, made at most once. */
   json(): Uint8Array;
+  /**
+   * A view of the same bytes as an item of a typed list: behind `{"kind":…,"apiVersion":…,`. The writer puts `{` (or `,{`) before it.
+   * Items of lists of custom resources keep kind and apiVersion: use {@link json} there.
+   */
+  listItemJson(): Uint8Array;
   /** The `k8s\0` envelope, made at most once; undefined when the kind has no protobuf form. */
   protobuf(): Uint8Array | undefined;
+  /** A view of the message inside the envelope: an item of a list message. */
+  listItemProtobuf(): Uint8Array | undefined;
 }
 
 /** Options of GET, LIST, WATCH and DELETE of a collection, parsed from the query. Empty strings mean absent. */
