@@ -117,7 +117,7 @@ export const fieldError = {
     field: path.toString(),
     message:
       max >= 0
-        ? `Too many: ${actual >= 0 ? `${actual}: ` : ''}must have at most ${max} items`
+        ? `Too many: ${actual >= 0 ? `${actual}: ` : ''}must have at most ${max} ${max === 1 ? 'item' : 'items'}`
         : 'Too many: has too many items',
   }),
   typeInvalid: (path: FieldPath, value: unknown, detail: string): FieldError => ({

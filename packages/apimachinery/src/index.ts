@@ -96,3 +96,26 @@ export {
 } from './labels.ts';
 export type { FieldRequirement } from './fields.ts';
 export { escapeFieldValue, FieldSelector, parseFieldSelector, unsupportedFieldMessage } from './fields.ts';
+export { generateName, randomSuffix, safeEncode, suffixAlphabet } from './random-suffix.ts';
+export {
+  formatGoDuration,
+  formatMicroTime,
+  formatTime,
+  humanDuration,
+  parseGoDuration,
+  parseTime,
+  translateTimestampSince,
+} from './time.ts';
+export type { Condition } from './conditions.ts';
+export { findCondition, isConditionTrue, withCondition } from './conditions.ts';
+export type { ObjectMetaRules } from './object-meta-validation.ts';
+export {
+  annotationsBytesMax,
+  fieldImmutableError,
+  validateAnnotations,
+  validateFieldManager,
+  validateFinalizers,
+  validateObjectMeta,
+  validateObjectMetaUpdate,
+  validateOwnerReferences,
+} from './object-meta-validation.ts';
