@@ -1,0 +1,71 @@
+import os from 'node:os';
+import { createHttp2Transport, loadKubeconfig } from '@pilothouse/client';
+import type { FlagSpecs } from '@pilothouse/host';
+import { createLogger, FlagError, nodeClock, nodeRandom, parseFlags } from '@pilothouse/host';
+import { startNodeAgent } from './agent.ts';
+
+const specs: FlagSpecs = {
+  kubeconfig: { type: 'string', default: '', help: 'How to reach the API' },
+  'hostname-override': { type: 'string', default: '', help: 'Name of the node (default: the host name)' },
+  address: { type: 'string', default: '0.0.0.0', help: 'Address to serve on' },
+  port: { type: 'integer', default: 10250, help: 'Port to serve on' },
+  'container-runtime': { type: 'string', default: 'simulated', help: 'simulated: pods live on paper only' },
+  'node-index': { type: 'integer', default: 0, help: 'Number of a simulated node; gives its addresses' },
+  'node-labels': { type: 'map', default: '', help: 'Labels to register with, key=value,…' },
+  'simulated-capacity': {
+    type: 'map',
+    default: '',
+    help: 'Resources of a simulated node, e.g. cpu=8,memory=32Gi',
+  },
+  'root-dir': { type: 'string', default: '', help: 'Directory for state', ignored: true },
+  'client-ca-file': { type: 'string', default: '', help: 'CA of the clients of the node server' },
+  'tls-cert-file': { type: 'string', default: '', help: 'Serving certificate' },
+  'tls-private-key-file': { type: 'string', default: '', help: 'Key of the serving certificate' },
+  v: { type: 'integer', default: 0, help: 'Log verbosity; 4 and more shows debug lines' },
+};
+
+/** `pilothouse node-agent`: runs until SIGTERM or SIGINT. */
+export async function runNodeAgent(argv: readonly string[]): Promise<void> {
+  const { values } = parseFlags(specs, argv);
+  const runtime = values['container-runtime'];
+  if (runtime !== 'simulated')
+    throw new FlagError(`Container runtime "${String(runtime)}" is not available: want simulated`);
+  const text = (name: string): string => values[name] as string;
+  const logger = createLogger({
+    component: 'node-agent',
+    level: (values['v'] as number) >= 4 ? 'debug' : 'info',
+  });
+  const file = (name: string, key: string): Record<string, string> =>
+    text(name) === '' ? {} : { [key]: text(name) };
+  const agent = await startNodeAgent({
+    transport: createHttp2Transport(loadKubeconfig(text('kubeconfig')), nodeClock),
+    clock: nodeClock,
+    random: nodeRandom,
+    logger,
+    settings: {
+      name: text('hostname-override') || os.hostname().toLowerCase(),
+      index: values['node-index'] as number,
+      port: values['port'] as number,
+      capacity: {
+        cpu: '8',
+        memory: '32Gi',
+        'ephemeral-storage': '100Gi',
+        pods: '110',
+        'hugepages-2Mi': '0',
+        ...(values['simulated-capacity'] as Record<string, string>),
+      },
+      labels: values['node-labels'] as Record<string, string>,
+    },
+    server: {
+      address: text('address'),
+      ...file('tls-cert-file', 'certFile'),
+      ...file('tls-private-key-file', 'keyFile'),
+      ...file('client-ca-file', 'clientCaFile'),
+    },
+  });
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  await agent.close();
+}
