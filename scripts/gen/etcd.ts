@@ -129,7 +129,7 @@ function emitMessage(type: protobuf.Type, reference: (object: protobuf.Reflectio
       const packed = field.repeated && kind.wire === 0;
       const one = (value: string): string =>
         kind.kind === 'message'
-          ? `writer.uint32(${tag}); const mark = writer.open(); ${kind.write(value)}; writer.close(mark);`
+          ? `writer.uint32(${tag}); if (${value} instanceof Uint8Array) writer.bytes(${value}); else { const mark = writer.open(); ${kind.write(value)}; writer.close(mark); }`
           : `writer.uint32(${tag}); ${kind.write(value)};`;
       lines.push(`    const ${property} = message.${property};`);
       if (packed) {

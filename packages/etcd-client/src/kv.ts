@@ -64,12 +64,11 @@ export class EtcdKv {
 
 function isReadOnlyTxn(request: Pb<etcdserverpb.TxnRequest>): boolean {
   const branches = [...(request.success ?? []), ...(request.failure ?? [])];
-  return branches.every(
-    (op) =>
-      op.requestPut === undefined &&
-      op.requestDeleteRange === undefined &&
-      (op.requestTxn === undefined || isReadOnlyTxn(op.requestTxn)),
-  );
+  return branches.every((op) => {
+    if (op instanceof Uint8Array || op.requestPut !== undefined || op.requestDeleteRange !== undefined) return false;
+    const inner = op.requestTxn;
+    return inner === undefined || (!(inner instanceof Uint8Array) && isReadOnlyTxn(inner));
+  });
 }
 
 /** The end of the range of all keys that start with `prefix`; `\0` (no end) when there is none. */

@@ -1,4 +1,4 @@
-export type { FieldInfo, MessageCodec, MessageInput, MethodInfo } from './wire.ts';
+export type { FieldInfo, FieldInput, MessageCodec, MessageInput, MethodInfo } from './wire.ts';
 export { decodeMessage, encodeMessage, Reader, WireError, Writer } from './wire.ts';
 export * as mvccpb from './generated/mvccpb.ts';
 export * as authpb from './generated/authpb.ts';

@@ -330,12 +330,19 @@ export class Reader {
   }
 }
 
-/** What may be given to an encoder: any part of a message; absent fields have their zero value. */
+/**
+ * What may be given to an encoder: any part of a message; absent fields have their zero value. A nested message may be
+ * given as its encoded bytes, so that stored messages pass through without being decoded.
+ */
 export type MessageInput<T> = T extends Uint8Array | bigint | number | string | boolean | undefined
   ? T
-  : T extends readonly (infer E)[]
-    ? readonly MessageInput<E>[]
-    : { readonly [K in keyof T]?: MessageInput<T[K]> | undefined };
+  : { readonly [K in keyof T]?: FieldInput<T[K]> | undefined };
+
+export type FieldInput<F> = F extends Uint8Array | bigint | number | string | boolean | undefined
+  ? F
+  : F extends readonly (infer E)[]
+    ? readonly FieldInput<E>[]
+    : MessageInput<F> | Uint8Array;
 
 /** How a field looks in JSON (protojson): its name on the wire and what it holds. */
 export interface FieldInfo {

@@ -79,9 +79,12 @@ export const User: MessageCodec<User> = {
     const options = message.options;
     if (options !== undefined) {
       writer.uint32(34);
-      const mark = writer.open();
-      UserAddOptions.write(options, writer);
-      writer.close(mark);
+      if (options instanceof Uint8Array) writer.bytes(options);
+      else {
+        const mark = writer.open();
+        UserAddOptions.write(options, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -203,9 +206,12 @@ export const Role: MessageCodec<Role> = {
     if (keyPermission !== undefined)
       for (const item of keyPermission) {
         writer.uint32(18);
-        const mark = writer.open();
-        Permission.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          Permission.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {

@@ -372,212 +372,302 @@ export const InternalRaftRequest: MessageCodec<InternalRaftRequest> = {
     const range = message.range;
     if (range !== undefined) {
       writer.uint32(26);
-      const mark = writer.open();
-      RangeRequest.write(range, writer);
-      writer.close(mark);
+      if (range instanceof Uint8Array) writer.bytes(range);
+      else {
+        const mark = writer.open();
+        RangeRequest.write(range, writer);
+        writer.close(mark);
+      }
     }
     const put = message.put;
     if (put !== undefined) {
       writer.uint32(34);
-      const mark = writer.open();
-      PutRequest.write(put, writer);
-      writer.close(mark);
+      if (put instanceof Uint8Array) writer.bytes(put);
+      else {
+        const mark = writer.open();
+        PutRequest.write(put, writer);
+        writer.close(mark);
+      }
     }
     const deleteRange = message.deleteRange;
     if (deleteRange !== undefined) {
       writer.uint32(42);
-      const mark = writer.open();
-      DeleteRangeRequest.write(deleteRange, writer);
-      writer.close(mark);
+      if (deleteRange instanceof Uint8Array) writer.bytes(deleteRange);
+      else {
+        const mark = writer.open();
+        DeleteRangeRequest.write(deleteRange, writer);
+        writer.close(mark);
+      }
     }
     const txn = message.txn;
     if (txn !== undefined) {
       writer.uint32(50);
-      const mark = writer.open();
-      TxnRequest.write(txn, writer);
-      writer.close(mark);
+      if (txn instanceof Uint8Array) writer.bytes(txn);
+      else {
+        const mark = writer.open();
+        TxnRequest.write(txn, writer);
+        writer.close(mark);
+      }
     }
     const compaction = message.compaction;
     if (compaction !== undefined) {
       writer.uint32(58);
-      const mark = writer.open();
-      CompactionRequest.write(compaction, writer);
-      writer.close(mark);
+      if (compaction instanceof Uint8Array) writer.bytes(compaction);
+      else {
+        const mark = writer.open();
+        CompactionRequest.write(compaction, writer);
+        writer.close(mark);
+      }
     }
     const leaseGrant = message.leaseGrant;
     if (leaseGrant !== undefined) {
       writer.uint32(66);
-      const mark = writer.open();
-      LeaseGrantRequest.write(leaseGrant, writer);
-      writer.close(mark);
+      if (leaseGrant instanceof Uint8Array) writer.bytes(leaseGrant);
+      else {
+        const mark = writer.open();
+        LeaseGrantRequest.write(leaseGrant, writer);
+        writer.close(mark);
+      }
     }
     const leaseRevoke = message.leaseRevoke;
     if (leaseRevoke !== undefined) {
       writer.uint32(74);
-      const mark = writer.open();
-      LeaseRevokeRequest.write(leaseRevoke, writer);
-      writer.close(mark);
+      if (leaseRevoke instanceof Uint8Array) writer.bytes(leaseRevoke);
+      else {
+        const mark = writer.open();
+        LeaseRevokeRequest.write(leaseRevoke, writer);
+        writer.close(mark);
+      }
     }
     const alarm = message.alarm;
     if (alarm !== undefined) {
       writer.uint32(82);
-      const mark = writer.open();
-      AlarmRequest.write(alarm, writer);
-      writer.close(mark);
+      if (alarm instanceof Uint8Array) writer.bytes(alarm);
+      else {
+        const mark = writer.open();
+        AlarmRequest.write(alarm, writer);
+        writer.close(mark);
+      }
     }
     const leaseCheckpoint = message.leaseCheckpoint;
     if (leaseCheckpoint !== undefined) {
       writer.uint32(90);
-      const mark = writer.open();
-      LeaseCheckpointRequest.write(leaseCheckpoint, writer);
-      writer.close(mark);
+      if (leaseCheckpoint instanceof Uint8Array) writer.bytes(leaseCheckpoint);
+      else {
+        const mark = writer.open();
+        LeaseCheckpointRequest.write(leaseCheckpoint, writer);
+        writer.close(mark);
+      }
     }
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(802);
-      const mark = writer.open();
-      RequestHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        RequestHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const authEnable = message.authEnable;
     if (authEnable !== undefined) {
       writer.uint32(8002);
-      const mark = writer.open();
-      AuthEnableRequest.write(authEnable, writer);
-      writer.close(mark);
+      if (authEnable instanceof Uint8Array) writer.bytes(authEnable);
+      else {
+        const mark = writer.open();
+        AuthEnableRequest.write(authEnable, writer);
+        writer.close(mark);
+      }
     }
     const authDisable = message.authDisable;
     if (authDisable !== undefined) {
       writer.uint32(8090);
-      const mark = writer.open();
-      AuthDisableRequest.write(authDisable, writer);
-      writer.close(mark);
+      if (authDisable instanceof Uint8Array) writer.bytes(authDisable);
+      else {
+        const mark = writer.open();
+        AuthDisableRequest.write(authDisable, writer);
+        writer.close(mark);
+      }
     }
     const authenticate = message.authenticate;
     if (authenticate !== undefined) {
       writer.uint32(8098);
-      const mark = writer.open();
-      InternalAuthenticateRequest.write(authenticate, writer);
-      writer.close(mark);
+      if (authenticate instanceof Uint8Array) writer.bytes(authenticate);
+      else {
+        const mark = writer.open();
+        InternalAuthenticateRequest.write(authenticate, writer);
+        writer.close(mark);
+      }
     }
     const authStatus = message.authStatus;
     if (authStatus !== undefined) {
       writer.uint32(8106);
-      const mark = writer.open();
-      AuthStatusRequest.write(authStatus, writer);
-      writer.close(mark);
+      if (authStatus instanceof Uint8Array) writer.bytes(authStatus);
+      else {
+        const mark = writer.open();
+        AuthStatusRequest.write(authStatus, writer);
+        writer.close(mark);
+      }
     }
     const authUserAdd = message.authUserAdd;
     if (authUserAdd !== undefined) {
       writer.uint32(8802);
-      const mark = writer.open();
-      AuthUserAddRequest.write(authUserAdd, writer);
-      writer.close(mark);
+      if (authUserAdd instanceof Uint8Array) writer.bytes(authUserAdd);
+      else {
+        const mark = writer.open();
+        AuthUserAddRequest.write(authUserAdd, writer);
+        writer.close(mark);
+      }
     }
     const authUserDelete = message.authUserDelete;
     if (authUserDelete !== undefined) {
       writer.uint32(8810);
-      const mark = writer.open();
-      AuthUserDeleteRequest.write(authUserDelete, writer);
-      writer.close(mark);
+      if (authUserDelete instanceof Uint8Array) writer.bytes(authUserDelete);
+      else {
+        const mark = writer.open();
+        AuthUserDeleteRequest.write(authUserDelete, writer);
+        writer.close(mark);
+      }
     }
     const authUserGet = message.authUserGet;
     if (authUserGet !== undefined) {
       writer.uint32(8818);
-      const mark = writer.open();
-      AuthUserGetRequest.write(authUserGet, writer);
-      writer.close(mark);
+      if (authUserGet instanceof Uint8Array) writer.bytes(authUserGet);
+      else {
+        const mark = writer.open();
+        AuthUserGetRequest.write(authUserGet, writer);
+        writer.close(mark);
+      }
     }
     const authUserChangePassword = message.authUserChangePassword;
     if (authUserChangePassword !== undefined) {
       writer.uint32(8826);
-      const mark = writer.open();
-      AuthUserChangePasswordRequest.write(authUserChangePassword, writer);
-      writer.close(mark);
+      if (authUserChangePassword instanceof Uint8Array) writer.bytes(authUserChangePassword);
+      else {
+        const mark = writer.open();
+        AuthUserChangePasswordRequest.write(authUserChangePassword, writer);
+        writer.close(mark);
+      }
     }
     const authUserGrantRole = message.authUserGrantRole;
     if (authUserGrantRole !== undefined) {
       writer.uint32(8834);
-      const mark = writer.open();
-      AuthUserGrantRoleRequest.write(authUserGrantRole, writer);
-      writer.close(mark);
+      if (authUserGrantRole instanceof Uint8Array) writer.bytes(authUserGrantRole);
+      else {
+        const mark = writer.open();
+        AuthUserGrantRoleRequest.write(authUserGrantRole, writer);
+        writer.close(mark);
+      }
     }
     const authUserRevokeRole = message.authUserRevokeRole;
     if (authUserRevokeRole !== undefined) {
       writer.uint32(8842);
-      const mark = writer.open();
-      AuthUserRevokeRoleRequest.write(authUserRevokeRole, writer);
-      writer.close(mark);
+      if (authUserRevokeRole instanceof Uint8Array) writer.bytes(authUserRevokeRole);
+      else {
+        const mark = writer.open();
+        AuthUserRevokeRoleRequest.write(authUserRevokeRole, writer);
+        writer.close(mark);
+      }
     }
     const authUserList = message.authUserList;
     if (authUserList !== undefined) {
       writer.uint32(8850);
-      const mark = writer.open();
-      AuthUserListRequest.write(authUserList, writer);
-      writer.close(mark);
+      if (authUserList instanceof Uint8Array) writer.bytes(authUserList);
+      else {
+        const mark = writer.open();
+        AuthUserListRequest.write(authUserList, writer);
+        writer.close(mark);
+      }
     }
     const authRoleList = message.authRoleList;
     if (authRoleList !== undefined) {
       writer.uint32(8858);
-      const mark = writer.open();
-      AuthRoleListRequest.write(authRoleList, writer);
-      writer.close(mark);
+      if (authRoleList instanceof Uint8Array) writer.bytes(authRoleList);
+      else {
+        const mark = writer.open();
+        AuthRoleListRequest.write(authRoleList, writer);
+        writer.close(mark);
+      }
     }
     const authRoleAdd = message.authRoleAdd;
     if (authRoleAdd !== undefined) {
       writer.uint32(9602);
-      const mark = writer.open();
-      AuthRoleAddRequest.write(authRoleAdd, writer);
-      writer.close(mark);
+      if (authRoleAdd instanceof Uint8Array) writer.bytes(authRoleAdd);
+      else {
+        const mark = writer.open();
+        AuthRoleAddRequest.write(authRoleAdd, writer);
+        writer.close(mark);
+      }
     }
     const authRoleDelete = message.authRoleDelete;
     if (authRoleDelete !== undefined) {
       writer.uint32(9610);
-      const mark = writer.open();
-      AuthRoleDeleteRequest.write(authRoleDelete, writer);
-      writer.close(mark);
+      if (authRoleDelete instanceof Uint8Array) writer.bytes(authRoleDelete);
+      else {
+        const mark = writer.open();
+        AuthRoleDeleteRequest.write(authRoleDelete, writer);
+        writer.close(mark);
+      }
     }
     const authRoleGet = message.authRoleGet;
     if (authRoleGet !== undefined) {
       writer.uint32(9618);
-      const mark = writer.open();
-      AuthRoleGetRequest.write(authRoleGet, writer);
-      writer.close(mark);
+      if (authRoleGet instanceof Uint8Array) writer.bytes(authRoleGet);
+      else {
+        const mark = writer.open();
+        AuthRoleGetRequest.write(authRoleGet, writer);
+        writer.close(mark);
+      }
     }
     const authRoleGrantPermission = message.authRoleGrantPermission;
     if (authRoleGrantPermission !== undefined) {
       writer.uint32(9626);
-      const mark = writer.open();
-      AuthRoleGrantPermissionRequest.write(authRoleGrantPermission, writer);
-      writer.close(mark);
+      if (authRoleGrantPermission instanceof Uint8Array) writer.bytes(authRoleGrantPermission);
+      else {
+        const mark = writer.open();
+        AuthRoleGrantPermissionRequest.write(authRoleGrantPermission, writer);
+        writer.close(mark);
+      }
     }
     const authRoleRevokePermission = message.authRoleRevokePermission;
     if (authRoleRevokePermission !== undefined) {
       writer.uint32(9634);
-      const mark = writer.open();
-      AuthRoleRevokePermissionRequest.write(authRoleRevokePermission, writer);
-      writer.close(mark);
+      if (authRoleRevokePermission instanceof Uint8Array) writer.bytes(authRoleRevokePermission);
+      else {
+        const mark = writer.open();
+        AuthRoleRevokePermissionRequest.write(authRoleRevokePermission, writer);
+        writer.close(mark);
+      }
     }
     const clusterVersionSet = message.clusterVersionSet;
     if (clusterVersionSet !== undefined) {
       writer.uint32(10402);
-      const mark = writer.open();
-      ClusterVersionSetRequest.write(clusterVersionSet, writer);
-      writer.close(mark);
+      if (clusterVersionSet instanceof Uint8Array) writer.bytes(clusterVersionSet);
+      else {
+        const mark = writer.open();
+        ClusterVersionSetRequest.write(clusterVersionSet, writer);
+        writer.close(mark);
+      }
     }
     const clusterMemberAttrSet = message.clusterMemberAttrSet;
     if (clusterMemberAttrSet !== undefined) {
       writer.uint32(10410);
-      const mark = writer.open();
-      ClusterMemberAttrSetRequest.write(clusterMemberAttrSet, writer);
-      writer.close(mark);
+      if (clusterMemberAttrSet instanceof Uint8Array) writer.bytes(clusterMemberAttrSet);
+      else {
+        const mark = writer.open();
+        ClusterMemberAttrSetRequest.write(clusterMemberAttrSet, writer);
+        writer.close(mark);
+      }
     }
     const downgradeInfoSet = message.downgradeInfoSet;
     if (downgradeInfoSet !== undefined) {
       writer.uint32(10418);
-      const mark = writer.open();
-      DowngradeInfoSetRequest.write(downgradeInfoSet, writer);
-      writer.close(mark);
+      if (downgradeInfoSet instanceof Uint8Array) writer.bytes(downgradeInfoSet);
+      else {
+        const mark = writer.open();
+        DowngradeInfoSetRequest.write(downgradeInfoSet, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -829,9 +919,12 @@ export const ClusterMemberAttrSetRequest: MessageCodec<ClusterMemberAttrSetReque
     const memberAttributes = message.memberAttributes;
     if (memberAttributes !== undefined) {
       writer.uint32(18);
-      const mark = writer.open();
-      MemberAttributes.write(memberAttributes, writer);
-      writer.close(mark);
+      if (memberAttributes instanceof Uint8Array) writer.bytes(memberAttributes);
+      else {
+        const mark = writer.open();
+        MemberAttributes.write(memberAttributes, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -1234,17 +1327,23 @@ export const RangeResponse: MessageCodec<RangeResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const kvs = message.kvs;
     if (kvs !== undefined)
       for (const item of kvs) {
         writer.uint32(18);
-        const mark = writer.open();
-        KeyValue.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          KeyValue.write(item, writer);
+          writer.close(mark);
+        }
       }
     const more = message.more;
     if (more !== undefined && !!more) {
@@ -1306,9 +1405,12 @@ export const RangeStreamResponse: MessageCodec<RangeStreamResponse> = {
     const rangeResponse = message.rangeResponse;
     if (rangeResponse !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      RangeResponse.write(rangeResponse, writer);
-      writer.close(mark);
+      if (rangeResponse instanceof Uint8Array) writer.bytes(rangeResponse);
+      else {
+        const mark = writer.open();
+        RangeResponse.write(rangeResponse, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -1445,16 +1547,22 @@ export const PutResponse: MessageCodec<PutResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const prevKv = message.prevKv;
     if (prevKv !== undefined) {
       writer.uint32(18);
-      const mark = writer.open();
-      KeyValue.write(prevKv, writer);
-      writer.close(mark);
+      if (prevKv instanceof Uint8Array) writer.bytes(prevKv);
+      else {
+        const mark = writer.open();
+        KeyValue.write(prevKv, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -1564,9 +1672,12 @@ export const DeleteRangeResponse: MessageCodec<DeleteRangeResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const deleted = message.deleted;
     if (deleted !== undefined && !(deleted === 0)) {
@@ -1577,9 +1688,12 @@ export const DeleteRangeResponse: MessageCodec<DeleteRangeResponse> = {
     if (prevKvs !== undefined)
       for (const item of prevKvs) {
         writer.uint32(26);
-        const mark = writer.open();
-        KeyValue.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          KeyValue.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -1654,30 +1768,42 @@ export const RequestOp: MessageCodec<RequestOp> = {
     const requestRange = message.requestRange;
     if (requestRange !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      RangeRequest.write(requestRange, writer);
-      writer.close(mark);
+      if (requestRange instanceof Uint8Array) writer.bytes(requestRange);
+      else {
+        const mark = writer.open();
+        RangeRequest.write(requestRange, writer);
+        writer.close(mark);
+      }
     }
     const requestPut = message.requestPut;
     if (requestPut !== undefined) {
       writer.uint32(18);
-      const mark = writer.open();
-      PutRequest.write(requestPut, writer);
-      writer.close(mark);
+      if (requestPut instanceof Uint8Array) writer.bytes(requestPut);
+      else {
+        const mark = writer.open();
+        PutRequest.write(requestPut, writer);
+        writer.close(mark);
+      }
     }
     const requestDeleteRange = message.requestDeleteRange;
     if (requestDeleteRange !== undefined) {
       writer.uint32(26);
-      const mark = writer.open();
-      DeleteRangeRequest.write(requestDeleteRange, writer);
-      writer.close(mark);
+      if (requestDeleteRange instanceof Uint8Array) writer.bytes(requestDeleteRange);
+      else {
+        const mark = writer.open();
+        DeleteRangeRequest.write(requestDeleteRange, writer);
+        writer.close(mark);
+      }
     }
     const requestTxn = message.requestTxn;
     if (requestTxn !== undefined) {
       writer.uint32(34);
-      const mark = writer.open();
-      TxnRequest.write(requestTxn, writer);
-      writer.close(mark);
+      if (requestTxn instanceof Uint8Array) writer.bytes(requestTxn);
+      else {
+        const mark = writer.open();
+        TxnRequest.write(requestTxn, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -1756,30 +1882,42 @@ export const ResponseOp: MessageCodec<ResponseOp> = {
     const responseRange = message.responseRange;
     if (responseRange !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      RangeResponse.write(responseRange, writer);
-      writer.close(mark);
+      if (responseRange instanceof Uint8Array) writer.bytes(responseRange);
+      else {
+        const mark = writer.open();
+        RangeResponse.write(responseRange, writer);
+        writer.close(mark);
+      }
     }
     const responsePut = message.responsePut;
     if (responsePut !== undefined) {
       writer.uint32(18);
-      const mark = writer.open();
-      PutResponse.write(responsePut, writer);
-      writer.close(mark);
+      if (responsePut instanceof Uint8Array) writer.bytes(responsePut);
+      else {
+        const mark = writer.open();
+        PutResponse.write(responsePut, writer);
+        writer.close(mark);
+      }
     }
     const responseDeleteRange = message.responseDeleteRange;
     if (responseDeleteRange !== undefined) {
       writer.uint32(26);
-      const mark = writer.open();
-      DeleteRangeResponse.write(responseDeleteRange, writer);
-      writer.close(mark);
+      if (responseDeleteRange instanceof Uint8Array) writer.bytes(responseDeleteRange);
+      else {
+        const mark = writer.open();
+        DeleteRangeResponse.write(responseDeleteRange, writer);
+        writer.close(mark);
+      }
     }
     const responseTxn = message.responseTxn;
     if (responseTxn !== undefined) {
       writer.uint32(34);
-      const mark = writer.open();
-      TxnResponse.write(responseTxn, writer);
-      writer.close(mark);
+      if (responseTxn instanceof Uint8Array) writer.bytes(responseTxn);
+      else {
+        const mark = writer.open();
+        TxnResponse.write(responseTxn, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -1985,25 +2123,34 @@ export const TxnRequest: MessageCodec<TxnRequest> = {
     if (compare !== undefined)
       for (const item of compare) {
         writer.uint32(10);
-        const mark = writer.open();
-        Compare.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          Compare.write(item, writer);
+          writer.close(mark);
+        }
       }
     const success = message.success;
     if (success !== undefined)
       for (const item of success) {
         writer.uint32(18);
-        const mark = writer.open();
-        RequestOp.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          RequestOp.write(item, writer);
+          writer.close(mark);
+        }
       }
     const failure = message.failure;
     if (failure !== undefined)
       for (const item of failure) {
         writer.uint32(26);
-        const mark = writer.open();
-        RequestOp.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          RequestOp.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -2062,9 +2209,12 @@ export const TxnResponse: MessageCodec<TxnResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const succeeded = message.succeeded;
     if (succeeded !== undefined && !!succeeded) {
@@ -2075,9 +2225,12 @@ export const TxnResponse: MessageCodec<TxnResponse> = {
     if (responses !== undefined)
       for (const item of responses) {
         writer.uint32(26);
-        const mark = writer.open();
-        ResponseOp.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          ResponseOp.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -2169,9 +2322,12 @@ export const CompactionResponse: MessageCodec<CompactionResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -2266,9 +2422,12 @@ export const HashKVResponse: MessageCodec<HashKVResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const hash = message.hash;
     if (hash !== undefined && !(hash === 0)) {
@@ -2337,9 +2496,12 @@ export const HashResponse: MessageCodec<HashResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const hash = message.hash;
     if (hash !== undefined && !(hash === 0)) {
@@ -2412,9 +2574,12 @@ export const SnapshotResponse: MessageCodec<SnapshotResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const remainingBytes = message.remainingBytes;
     if (remainingBytes !== undefined && !(remainingBytes === 0)) {
@@ -2499,23 +2664,32 @@ export const WatchRequest: MessageCodec<WatchRequest> = {
     const createRequest = message.createRequest;
     if (createRequest !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      WatchCreateRequest.write(createRequest, writer);
-      writer.close(mark);
+      if (createRequest instanceof Uint8Array) writer.bytes(createRequest);
+      else {
+        const mark = writer.open();
+        WatchCreateRequest.write(createRequest, writer);
+        writer.close(mark);
+      }
     }
     const cancelRequest = message.cancelRequest;
     if (cancelRequest !== undefined) {
       writer.uint32(18);
-      const mark = writer.open();
-      WatchCancelRequest.write(cancelRequest, writer);
-      writer.close(mark);
+      if (cancelRequest instanceof Uint8Array) writer.bytes(cancelRequest);
+      else {
+        const mark = writer.open();
+        WatchCancelRequest.write(cancelRequest, writer);
+        writer.close(mark);
+      }
     }
     const progressRequest = message.progressRequest;
     if (progressRequest !== undefined) {
       writer.uint32(26);
-      const mark = writer.open();
-      WatchProgressRequest.write(progressRequest, writer);
-      writer.close(mark);
+      if (progressRequest instanceof Uint8Array) writer.bytes(progressRequest);
+      else {
+        const mark = writer.open();
+        WatchProgressRequest.write(progressRequest, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -2755,9 +2929,12 @@ export const WatchResponse: MessageCodec<WatchResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const watchId = message.watchId;
     if (watchId !== undefined && !(watchId === 0)) {
@@ -2793,9 +2970,12 @@ export const WatchResponse: MessageCodec<WatchResponse> = {
     if (events !== undefined)
       for (const item of events) {
         writer.uint32(90);
-        const mark = writer.open();
-        Event.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          Event.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -2913,9 +3093,12 @@ export const LeaseGrantResponse: MessageCodec<LeaseGrantResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const ID = message.ID;
     if (ID !== undefined && !(ID === 0n)) {
@@ -3013,9 +3196,12 @@ export const LeaseRevokeResponse: MessageCodec<LeaseRevokeResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -3100,9 +3286,12 @@ export const LeaseCheckpointRequest: MessageCodec<LeaseCheckpointRequest> = {
     if (checkpoints !== undefined)
       for (const item of checkpoints) {
         writer.uint32(10);
-        const mark = writer.open();
-        LeaseCheckpoint.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          LeaseCheckpoint.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -3142,9 +3331,12 @@ export const LeaseCheckpointResponse: MessageCodec<LeaseCheckpointResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -3219,9 +3411,12 @@ export const LeaseKeepAliveResponse: MessageCodec<LeaseKeepAliveResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const ID = message.ID;
     if (ID !== undefined && !(ID === 0n)) {
@@ -3331,9 +3526,12 @@ export const LeaseTimeToLiveResponse: MessageCodec<LeaseTimeToLiveResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const ID = message.ID;
     if (ID !== undefined && !(ID === 0n)) {
@@ -3468,17 +3666,23 @@ export const LeaseLeasesResponse: MessageCodec<LeaseLeasesResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const leases = message.leases;
     if (leases !== undefined)
       for (const item of leases) {
         writer.uint32(18);
-        const mark = writer.open();
-        LeaseStatus.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          LeaseStatus.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -3664,24 +3868,33 @@ export const MemberAddResponse: MessageCodec<MemberAddResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const member = message.member;
     if (member !== undefined) {
       writer.uint32(18);
-      const mark = writer.open();
-      Member.write(member, writer);
-      writer.close(mark);
+      if (member instanceof Uint8Array) writer.bytes(member);
+      else {
+        const mark = writer.open();
+        Member.write(member, writer);
+        writer.close(mark);
+      }
     }
     const members = message.members;
     if (members !== undefined)
       for (const item of members) {
         writer.uint32(26);
-        const mark = writer.open();
-        Member.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          Member.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -3769,17 +3982,23 @@ export const MemberRemoveResponse: MessageCodec<MemberRemoveResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const members = message.members;
     if (members !== undefined)
       for (const item of members) {
         writer.uint32(18);
-        const mark = writer.open();
-        Member.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          Member.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -3877,17 +4096,23 @@ export const MemberUpdateResponse: MessageCodec<MemberUpdateResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const members = message.members;
     if (members !== undefined)
       for (const item of members) {
         writer.uint32(18);
-        const mark = writer.open();
-        Member.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          Member.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -3971,17 +4196,23 @@ export const MemberListResponse: MessageCodec<MemberListResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const members = message.members;
     if (members !== undefined)
       for (const item of members) {
         writer.uint32(18);
-        const mark = writer.open();
-        Member.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          Member.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -4065,17 +4296,23 @@ export const MemberPromoteResponse: MessageCodec<MemberPromoteResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const members = message.members;
     if (members !== undefined)
       for (const item of members) {
         writer.uint32(18);
-        const mark = writer.open();
-        Member.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          Member.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -4137,9 +4374,12 @@ export const DefragmentResponse: MessageCodec<DefragmentResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -4210,9 +4450,12 @@ export const MoveLeaderResponse: MessageCodec<MoveLeaderResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -4367,17 +4610,23 @@ export const AlarmResponse: MessageCodec<AlarmResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const alarms = message.alarms;
     if (alarms !== undefined)
       for (const item of alarms) {
         writer.uint32(18);
-        const mark = writer.open();
-        AlarmMember.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          AlarmMember.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -4474,9 +4723,12 @@ export const DowngradeResponse: MessageCodec<DowngradeResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const version = message.version;
     if (version !== undefined && !(version === '')) {
@@ -4580,9 +4832,12 @@ export const StatusResponse: MessageCodec<StatusResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const version = message.version;
     if (version !== undefined && !(version === '')) {
@@ -4643,9 +4898,12 @@ export const StatusResponse: MessageCodec<StatusResponse> = {
     const downgradeInfo = message.downgradeInfo;
     if (downgradeInfo !== undefined) {
       writer.uint32(106);
-      const mark = writer.open();
-      DowngradeInfo.write(downgradeInfo, writer);
-      writer.close(mark);
+      if (downgradeInfo instanceof Uint8Array) writer.bytes(downgradeInfo);
+      else {
+        const mark = writer.open();
+        DowngradeInfo.write(downgradeInfo, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -4891,9 +5149,12 @@ export const AuthUserAddRequest: MessageCodec<AuthUserAddRequest> = {
     const options = message.options;
     if (options !== undefined) {
       writer.uint32(26);
-      const mark = writer.open();
-      UserAddOptions.write(options, writer);
-      writer.close(mark);
+      if (options instanceof Uint8Array) writer.bytes(options);
+      else {
+        const mark = writer.open();
+        UserAddOptions.write(options, writer);
+        writer.close(mark);
+      }
     }
     const hashedPassword = message.hashedPassword;
     if (hashedPassword !== undefined && !(hashedPassword === '')) {
@@ -5291,9 +5552,12 @@ export const AuthRoleGrantPermissionRequest: MessageCodec<AuthRoleGrantPermissio
     const perm = message.perm;
     if (perm !== undefined) {
       writer.uint32(18);
-      const mark = writer.open();
-      Permission.write(perm, writer);
-      writer.close(mark);
+      if (perm instanceof Uint8Array) writer.bytes(perm);
+      else {
+        const mark = writer.open();
+        Permission.write(perm, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5392,9 +5656,12 @@ export const AuthEnableResponse: MessageCodec<AuthEnableResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5434,9 +5701,12 @@ export const AuthDisableResponse: MessageCodec<AuthDisableResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5480,9 +5750,12 @@ export const AuthStatusResponse: MessageCodec<AuthStatusResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const enabled = message.enabled;
     if (enabled !== undefined && !!enabled) {
@@ -5542,9 +5815,12 @@ export const AuthenticateResponse: MessageCodec<AuthenticateResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const token = message.token;
     if (token !== undefined && !(token === '')) {
@@ -5593,9 +5869,12 @@ export const AuthUserAddResponse: MessageCodec<AuthUserAddResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5635,9 +5914,12 @@ export const AuthUserDeleteResponse: MessageCodec<AuthUserDeleteResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5677,9 +5959,12 @@ export const AuthUserChangePasswordResponse: MessageCodec<AuthUserChangePassword
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5719,9 +6004,12 @@ export const AuthUserGrantRoleResponse: MessageCodec<AuthUserGrantRoleResponse> 
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5761,9 +6049,12 @@ export const AuthUserRevokeRoleResponse: MessageCodec<AuthUserRevokeRoleResponse
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5803,9 +6094,12 @@ export const AuthRoleAddResponse: MessageCodec<AuthRoleAddResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5845,9 +6139,12 @@ export const AuthRoleDeleteResponse: MessageCodec<AuthRoleDeleteResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5887,9 +6184,12 @@ export const AuthRoleGrantPermissionResponse: MessageCodec<AuthRoleGrantPermissi
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5929,9 +6229,12 @@ export const AuthRoleRevokePermissionResponse: MessageCodec<AuthRoleRevokePermis
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -5973,9 +6276,12 @@ export const AuthUserGetResponse: MessageCodec<AuthUserGetResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const roles = message.roles;
     if (roles !== undefined)
@@ -6034,17 +6340,23 @@ export const AuthRoleGetResponse: MessageCodec<AuthRoleGetResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const perm = message.perm;
     if (perm !== undefined)
       for (const item of perm) {
         writer.uint32(18);
-        const mark = writer.open();
-        Permission.write(item, writer);
-        writer.close(mark);
+        if (item instanceof Uint8Array) writer.bytes(item);
+        else {
+          const mark = writer.open();
+          Permission.write(item, writer);
+          writer.close(mark);
+        }
       }
   },
   read(reader, end) {
@@ -6090,9 +6402,12 @@ export const AuthRoleListResponse: MessageCodec<AuthRoleListResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const roles = message.roles;
     if (roles !== undefined)
@@ -6144,9 +6459,12 @@ export const AuthUserListResponse: MessageCodec<AuthUserListResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const users = message.users;
     if (users !== undefined)

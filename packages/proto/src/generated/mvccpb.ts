@@ -137,16 +137,22 @@ export const Event: MessageCodec<Event> = {
     const kv = message.kv;
     if (kv !== undefined) {
       writer.uint32(18);
-      const mark = writer.open();
-      KeyValue.write(kv, writer);
-      writer.close(mark);
+      if (kv instanceof Uint8Array) writer.bytes(kv);
+      else {
+        const mark = writer.open();
+        KeyValue.write(kv, writer);
+        writer.close(mark);
+      }
     }
     const prevKv = message.prevKv;
     if (prevKv !== undefined) {
       writer.uint32(26);
-      const mark = writer.open();
-      KeyValue.write(prevKv, writer);
-      writer.close(mark);
+      if (prevKv instanceof Uint8Array) writer.bytes(prevKv);
+      else {
+        const mark = writer.open();
+        KeyValue.write(prevKv, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {

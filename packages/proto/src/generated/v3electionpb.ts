@@ -88,16 +88,22 @@ export const CampaignResponse: MessageCodec<CampaignResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const leader = message.leader;
     if (leader !== undefined) {
       writer.uint32(18);
-      const mark = writer.open();
-      LeaderKey.write(leader, writer);
-      writer.close(mark);
+      if (leader instanceof Uint8Array) writer.bytes(leader);
+      else {
+        const mark = writer.open();
+        LeaderKey.write(leader, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -247,16 +253,22 @@ export const LeaderResponse: MessageCodec<LeaderResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const kv = message.kv;
     if (kv !== undefined) {
       writer.uint32(18);
-      const mark = writer.open();
-      KeyValue.write(kv, writer);
-      writer.close(mark);
+      if (kv instanceof Uint8Array) writer.bytes(kv);
+      else {
+        const mark = writer.open();
+        KeyValue.write(kv, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -300,9 +312,12 @@ export const ResignRequest: MessageCodec<ResignRequest> = {
     const leader = message.leader;
     if (leader !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      LeaderKey.write(leader, writer);
-      writer.close(mark);
+      if (leader instanceof Uint8Array) writer.bytes(leader);
+      else {
+        const mark = writer.open();
+        LeaderKey.write(leader, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -342,9 +357,12 @@ export const ResignResponse: MessageCodec<ResignResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {
@@ -386,9 +404,12 @@ export const ProclaimRequest: MessageCodec<ProclaimRequest> = {
     const leader = message.leader;
     if (leader !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      LeaderKey.write(leader, writer);
-      writer.close(mark);
+      if (leader instanceof Uint8Array) writer.bytes(leader);
+      else {
+        const mark = writer.open();
+        LeaderKey.write(leader, writer);
+        writer.close(mark);
+      }
     }
     const value = message.value;
     if (value !== undefined && !(value.length === 0)) {
@@ -437,9 +458,12 @@ export const ProclaimResponse: MessageCodec<ProclaimResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {

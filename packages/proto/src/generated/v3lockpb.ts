@@ -69,9 +69,12 @@ export const LockResponse: MessageCodec<LockResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
     const key = message.key;
     if (key !== undefined && !(key.length === 0)) {
@@ -151,9 +154,12 @@ export const UnlockResponse: MessageCodec<UnlockResponse> = {
     const header = message.header;
     if (header !== undefined) {
       writer.uint32(10);
-      const mark = writer.open();
-      ResponseHeader.write(header, writer);
-      writer.close(mark);
+      if (header instanceof Uint8Array) writer.bytes(header);
+      else {
+        const mark = writer.open();
+        ResponseHeader.write(header, writer);
+        writer.close(mark);
+      }
     }
   },
   read(reader, end) {

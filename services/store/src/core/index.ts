@@ -1,0 +1,11 @@
+export type { Command } from './apply/command.ts';
+export { decodeCommand, encodeCommand } from './apply/command.ts';
+export type { Alarm, ApplyResult, StateMachineOptions } from './apply/state-machine.ts';
+export { StoreStateMachine } from './apply/state-machine.ts';
+export { hexId, memberMessage } from './apply/member-store.ts';
+export type { Backend, BackendImage, RevisionRecord } from './backend.ts';
+export { MemoryBackend } from './memory-backend.ts';
+export type { StoreErrorCode } from './errors.ts';
+export { grpcStatus, StoreError, storeErrors } from './errors.ts';
+export type { WatchMessage, WatchSink, WatchSpec } from './watch/watchable-store.ts';
+export { WatchableStore, WatchStream } from './watch/watchable-store.ts';

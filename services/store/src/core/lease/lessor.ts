@@ -1,0 +1,148 @@
+import { StoreError } from '../errors.ts';
+import type { KeyText } from '../key-text.ts';
+import { limits } from '../limits.ts';
+
+/** A lease; `keys` are those attached to it now. */
+export interface Lease {
+  readonly id: bigint;
+  readonly ttlSeconds: number;
+  readonly keys: ReadonlySet<KeyText>;
+}
+
+interface HeldLease extends Lease {
+  readonly keys: Set<KeyText>;
+  /** Monotonic milliseconds; Infinity on a member that does not lead. */
+  expiresAtMs: number;
+}
+
+/**
+ * Leases and their keys are replicated state; expiry times are not: only the leader counts time, and it starts anew when it
+ * begins to lead. Expired leases are revoked through the log.
+ */
+export class Lessor {
+  readonly #leases = new Map<bigint, HeldLease>();
+  readonly #leaseOf = new Map<KeyText, bigint>();
+  readonly #ttlSecondsMin: number;
+  #isPrimary = false;
+
+  constructor(ttlSecondsMin: number) {
+    this.#ttlSecondsMin = ttlSecondsMin;
+  }
+
+  get size(): number {
+    return this.#leases.size;
+  }
+
+  /** Replicated. Raises a TTL below the minimum. Expiry counts from the next {@link Lessor.renew} or from `nowMs`. */
+  grant(id: bigint, ttlSeconds: number, nowMs: number): Lease {
+    if (ttlSeconds > limits.leaseTtlSecondsMax) throw new StoreError('leaseTtlTooLarge');
+    if (id === 0n) throw new StoreError('leaseNotFound');
+    if (this.#leases.has(id)) throw new StoreError('leaseExists');
+    return this.#add(id, Math.max(ttlSeconds, this.#ttlSecondsMin), nowMs);
+  }
+
+  /** Takes over a lease from stored state. */
+  load(id: bigint, ttlSeconds: number): void {
+    this.#add(id, ttlSeconds, 0);
+  }
+
+  #add(id: bigint, ttlSeconds: number, nowMs: number): Lease {
+    const lease: HeldLease = {
+      id,
+      ttlSeconds,
+      keys: new Set(),
+      expiresAtMs: this.#isPrimary ? nowMs + ttlSeconds * 1000 : Infinity,
+    };
+    this.#leases.set(id, lease);
+    return lease;
+  }
+
+  /** Replicated. Forgets the lease and returns its keys in order, for the caller to delete. */
+  revoke(id: bigint): KeyText[] {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) throw new StoreError('leaseNotFound');
+    this.#leases.delete(id);
+    const keys = [...lease.keys].sort();
+    for (const key of keys) this.#leaseOf.delete(key);
+    return keys;
+  }
+
+  get(id: bigint): Lease | undefined {
+    return this.#leases.get(id);
+  }
+
+  exists(id: bigint): boolean {
+    return this.#leases.has(id);
+  }
+
+  leaseOf(key: KeyText): bigint {
+    return this.#leaseOf.get(key) ?? 0n;
+  }
+
+  /** Replicated. Moves `key` to lease `id`; 0n only detaches it. */
+  attach(key: KeyText, id: bigint): void {
+    const old = this.#leaseOf.get(key);
+    if (old === id || (old === undefined && id === 0n)) return;
+    if (old !== undefined) {
+      this.#leases.get(old)?.keys.delete(key);
+      this.#leaseOf.delete(key);
+    }
+    if (id === 0n) return;
+    this.#leases.get(id)?.keys.add(key);
+    this.#leaseOf.set(key, id);
+  }
+
+  ids(): bigint[] {
+    return [...this.#leases.keys()];
+  }
+
+  clear(): void {
+    this.#leases.clear();
+    this.#leaseOf.clear();
+  }
+
+  // ---- Time: leader only, not replicated ----
+
+  get isPrimary(): boolean {
+    return this.#isPrimary;
+  }
+
+  /** This member leads now: every lease gets its full TTL plus `extendMs` for the time without a leader. */
+  promote(nowMs: number, extendMs: number): void {
+    this.#isPrimary = true;
+    for (const lease of this.#leases.values()) lease.expiresAtMs = nowMs + lease.ttlSeconds * 1000 + extendMs;
+  }
+
+  demote(): void {
+    this.#isPrimary = false;
+    for (const lease of this.#leases.values()) lease.expiresAtMs = Infinity;
+  }
+
+  /** Starts the TTL anew; undefined when the lease does not exist or has expired and only waits for its revocation. */
+  renew(id: bigint, nowMs: number): number | undefined {
+    const lease = this.#leases.get(id);
+    if (lease === undefined || lease.expiresAtMs <= nowMs) return undefined;
+    if (this.#isPrimary) lease.expiresAtMs = nowMs + lease.ttlSeconds * 1000;
+    return lease.ttlSeconds;
+  }
+
+  /** Whole seconds left, at least 0; undefined for an unknown lease. */
+  remainingSeconds(id: bigint, nowMs: number): number | undefined {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return undefined;
+    if (lease.expiresAtMs === Infinity) return lease.ttlSeconds;
+    return Math.max(0, Math.trunc((lease.expiresAtMs - nowMs) / 1000));
+  }
+
+  /** Up to `max` leases whose time is over, in no particular order. */
+  expired(nowMs: number, max: number): bigint[] {
+    if (!this.#isPrimary) return [];
+    const ids: bigint[] = [];
+    for (const lease of this.#leases.values()) {
+      if (lease.expiresAtMs > nowMs) continue;
+      ids.push(lease.id);
+      if (ids.length >= max) break;
+    }
+    return ids;
+  }
+}
