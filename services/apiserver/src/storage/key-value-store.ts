@@ -31,7 +31,7 @@ export type KeyValueEvent =
       readonly previous: KeyValue | undefined;
     };
 
-/** What a watch tells, in revision order and without gaps; all events of one revision come in one call. */
+/** What a watch tells, in revision order and without gaps. A call holds whole revisions; `revision` is the last of them. */
 export interface KeyValueWatcher {
   onEvents(events: readonly KeyValueEvent[], revision: number): void;
   /** Everything up to and including `revision` was delivered. */
@@ -68,8 +68,13 @@ export interface KeyValueStore {
   /** Puts when the key's modRevision is `expectedRevision` (0: the key does not exist). `ttlSeconds` 0 is for ever. */
   putIf(key: string, expectedRevision: number, value: Uint8Array, ttlSeconds?: number): Promise<WriteResult>;
   deleteIf(key: string, expectedRevision: number): Promise<WriteResult>;
-  /** All changes of keys with `prefix` after `afterRevision`. */
-  watch(prefix: string, afterRevision: number, watcher: KeyValueWatcher): KeyValueWatch;
+  /** All changes of keys with `prefix` after `afterRevision`; `previous` of the events is only there when asked for. */
+  watch(
+    prefix: string,
+    afterRevision: number,
+    watcher: KeyValueWatcher,
+    withPrevious?: boolean,
+  ): KeyValueWatch;
   /** Linearizable. */
   currentRevision(): Promise<number>;
   /** Forgets the history before `revision`. */

@@ -4,7 +4,7 @@ import type { Preconditions, Stored, WatchStream } from '../registry/rest/rest-s
 import { bookmarkEvent } from './bookmark.ts';
 import type { ContinuePosition } from './continue-token.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';
-import { deepEqual } from './deep.ts';
+import { deepEqual, semanticEqual } from './deep.ts';
 import { KeyValueError, storageErrors } from './errors.ts';
 import type {
   Storage,
@@ -151,26 +151,34 @@ export class ObjectStorage implements Storage {
         queue.push(bookmarkEvent(this.codec, this.typeMeta, position, true));
       }
     }
-    const watch = this.store.watch(this.prefix + options.prefix, position, {
-      onEvents: (events) => {
-        for (const event of events) {
-          const previous = event.previous === undefined ? undefined : this.decode(event.previous);
-          const current = event.type === 'put' ? this.decode(event.kv) : undefined;
-          const revision = event.type === 'put' ? event.kv.modRevision : event.modRevision;
-          const change = selectorTransition(predicate, previous, current, () =>
-            atRevision(this.codec, previous as Stored, revision),
-          );
-          if (change !== undefined) queue.push(change);
-        }
+    const watch = this.store.watch(
+      this.prefix + options.prefix,
+      position,
+      {
+        onEvents: (events) => {
+          for (const event of events) {
+            const previous = event.previous === undefined ? undefined : this.decode(event.previous);
+            const current = event.type === 'put' ? this.decode(event.kv) : undefined;
+            const revision = event.type === 'put' ? event.kv.modRevision : event.modRevision;
+            const change = selectorTransition(predicate, previous, current, () =>
+              atRevision(this.codec, previous as Stored, revision),
+            );
+            if (change !== undefined) queue.push(change);
+          }
+        },
+        onProgress: (revision) => {
+          if (options.bookmarks) queue.push(bookmarkEvent(this.codec, this.typeMeta, revision, false));
+        },
+        onCompacted: (compactRevision) => {
+          queue.push({
+            type: 'ERROR',
+            status: storageErrors.compactedWatch(position, compactRevision).status,
+          });
+          queue.end();
+        },
       },
-      onProgress: (revision) => {
-        if (options.bookmarks) queue.push(bookmarkEvent(this.codec, this.typeMeta, revision, false));
-      },
-      onCompacted: (compactRevision) => {
-        queue.push({ type: 'ERROR', status: storageErrors.compactedWatch(position, compactRevision).status });
-        queue.end();
-      },
-    });
+      true,
+    );
     return queue;
   }
 
@@ -184,7 +192,7 @@ export class ObjectStorage implements Storage {
     for (;;) {
       if (kv === undefined) throw storageErrors.keyNotFound(key);
       const existing = this.decode(kv);
-      checkPreconditions(key, preconditions, existing.object);
+      checkPreconditions(fullKey, preconditions, existing.object);
       await validate(existing);
       const result = await this.store.deleteIf(fullKey, kv.modRevision);
       if (result.ok) return atRevision(this.codec, existing, result.revision);
@@ -214,7 +222,7 @@ export class ObjectStorage implements Storage {
       let output: UpdateOutput;
       try {
         if (existing === undefined && options.mustExist) throw storageErrors.keyNotFound(key);
-        if (existing !== undefined) checkPreconditions(key, options.preconditions, existing.object);
+        if (existing !== undefined) checkPreconditions(fullKey, options.preconditions, existing.object);
         output = await tryUpdate({ existing });
       } catch (error) {
         if (fresh) throw error;
@@ -226,7 +234,7 @@ export class ObjectStorage implements Storage {
         continue;
       }
       const { object } = output;
-      if (existing !== undefined && equalButRevision(object, existing.object)) {
+      if (existing !== undefined && this.#isUnchanged(object, existing.object)) {
         if (fresh) return { stored: existing, written: false };
         const newest = await read();
         if (newest !== undefined && newest.revision === existing.revision)
@@ -281,6 +289,14 @@ export class ObjectStorage implements Storage {
     return storageErrors.compactedContinue(encodeContinue({ startKey, revision: -1 }));
   }
 
+  /** Whether writing the object would leave the stored bytes as they are. */
+  #isUnchanged(object: KubeObject, existing: KubeObject): boolean {
+    if (equalButRevision(object, existing, deepEqual)) return true;
+    // Differences such as an empty list for none vanish in the stored form of some kinds: there the bytes decide.
+    if (!equalButRevision(object, existing, semanticEqual)) return false;
+    return sameBytes(this.codec.encode(object), this.codec.encode(existing));
+  }
+
   #remember(fullKey: string, stored: StoredObject): StoredObject {
     if (this.#written.size >= storageLimits.ownWritesKept) {
       const oldest = this.#written.keys().next();
@@ -291,9 +307,17 @@ export class ObjectStorage implements Storage {
   }
 }
 
-function equalButRevision(object: KubeObject, existing: KubeObject): boolean {
+function equalButRevision(
+  object: KubeObject,
+  existing: KubeObject,
+  equal: (a: unknown, b: unknown) => boolean,
+): boolean {
   const { resourceVersion: _, ...metadata } = object.metadata;
   const { resourceVersion: __, ...existingMetadata } = existing.metadata;
-  if (!deepEqual(metadata, existingMetadata)) return false;
-  return deepEqual({ ...object, metadata: undefined }, { ...existing, metadata: undefined });
+  if (!equal(metadata, existingMetadata)) return false;
+  return equal({ ...object, metadata: undefined }, { ...existing, metadata: undefined });
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

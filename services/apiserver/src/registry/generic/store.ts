@@ -1,0 +1,656 @@
+import type { GroupResource, KubeObject, Status } from '@pilothouse/apimachinery';
+import {
+  apiVersionOf,
+  fieldError,
+  FieldPath,
+  generateName,
+  hasReason,
+  nameIsDnsSubdomain,
+  StatusError,
+  statusErrors,
+  validateObjectMeta,
+  validateObjectMetaUpdate,
+} from '@pilothouse/apimachinery';
+import type { ResourceStrategy, UpdateHooks } from '@pilothouse/api';
+import { deepClone, deepEqual } from '../../storage/deep.ts';
+import { interpretStorageError, isKeyNotFound } from '../../storage/errors.ts';
+import type { Storage, UpdateOutput } from '../../storage/interface.ts';
+import { StoredObject } from '../../storage/stored-object.ts';
+import type {
+  AdmissionHooks,
+  CreateOptions,
+  DeleteOptions,
+  DeleteResult,
+  ListOptions,
+  ListResult,
+  ResourceDescriptor,
+  RestContext,
+  RestStorage,
+  Stored,
+  UpdatedObjectInfo,
+  UpdateOptions,
+  WatchStream,
+} from '../rest/rest-storage.ts';
+import type { WritableStorage } from './dry-run.ts';
+import { dryRunStorage } from './dry-run.ts';
+import type { FieldTracker } from './field-tracker.ts';
+import {
+  beginDeletion,
+  finalizersForGarbageCollection,
+  isDeleting,
+  markDeleting,
+} from './graceful-delete.ts';
+import { dedupOwnerReferences, ensureNamespace, fillSystemFields, resourceVersionOf } from './object-meta.ts';
+import { objectKey } from './object-name.ts';
+import { selectionPredicate } from './selection.ts';
+import { strategyContext } from './services.ts';
+import type { Finish, GenericStoreOptions } from './store-options.ts';
+
+const optimisticLockText =
+  'the object has been modified; please apply your changes to the latest version and try again';
+const generateNameAttempts = 8;
+const noFinish: Finish = () => undefined;
+
+/** What an update that turns out to end a deletion is told by. */
+class EmptiedFinalizers extends Error {
+  readonly object: KubeObject;
+  readonly existing: Stored;
+  constructor(object: KubeObject, existing: Stored) {
+    super('the last finalizer was removed');
+    this.object = object;
+    this.existing = existing;
+  }
+}
+
+/** How an update is made: the main resource and each subresource have their own rules. */
+export interface UpdatePath {
+  readonly subresource: string;
+  readonly hooks: UpdateHooks;
+  /** Subresources never create. */
+  readonly mayCreate: boolean;
+}
+
+/**
+ * A resource over a {@link Storage}, as its strategy says (upstream's generic registry Store). Order on create: namespace, system fields,
+ * managed fields, mutating admission, name, strategy, validation, validating admission, write.
+ */
+export class GenericStore implements RestStorage {
+  readonly resource: ResourceDescriptor;
+  readonly strategy: ResourceStrategy;
+  readonly storage: Storage;
+  readonly options: GenericStoreOptions;
+  readonly groupResource: GroupResource;
+  readonly tracker: FieldTracker | undefined;
+  readonly #dryRun: WritableStorage;
+  readonly #main: UpdatePath;
+
+  constructor(options: GenericStoreOptions) {
+    this.options = options;
+    this.resource = options.resource;
+    this.strategy = options.strategy;
+    this.storage = options.storage;
+    this.tracker = options.tracker;
+    this.groupResource = { group: options.resource.group, resource: options.resource.resource };
+    this.#dryRun = dryRunStorage(options.storage, options.codec, options.prefix);
+    this.#main = { subresource: '', hooks: options.strategy, mayCreate: true };
+  }
+
+  get apiVersion(): string {
+    return apiVersionOf(this.resource.group, this.resource.version);
+  }
+
+  defaults(object: KubeObject): void {
+    this.strategy.defaults?.(object);
+  }
+
+  async get(
+    context: RestContext,
+    name: string,
+    options: { readonly resourceVersion?: string },
+  ): Promise<Stored> {
+    return this.#translated(name, 'get', () =>
+      this.storage.get(this.key(context, name), { resourceVersion: options.resourceVersion ?? '' }),
+    );
+  }
+
+  async list(context: RestContext, options: ListOptions): Promise<ListResult> {
+    const predicate = this.#predicate(options);
+    const list = await this.#translated('', 'list', () =>
+      this.storage.list({
+        resourceVersion: options.resourceVersion ?? '',
+        resourceVersionMatch: options.resourceVersionMatch ?? '',
+        predicate,
+        limit: options.limit ?? 0,
+        continue: options.continue ?? '',
+        prefix: this.#listPrefix(context),
+      }),
+    );
+    return {
+      items: list.items,
+      resourceVersion: String(list.revision),
+      continue: list.continue,
+      ...(list.remainingItemCount === undefined ? {} : { remainingItemCount: list.remainingItemCount }),
+    };
+  }
+
+  async watch(context: RestContext, options: ListOptions): Promise<WatchStream> {
+    const predicate = this.#predicate(options);
+    return this.#translated('', 'watch', () =>
+      this.storage.watch({
+        prefix: this.#listPrefix(context),
+        predicate,
+        resourceVersion: options.resourceVersion ?? '',
+        bookmarks: options.allowWatchBookmarks ?? false,
+        sendInitialEvents: options.sendInitialEvents,
+        timeoutSeconds: options.timeoutSeconds ?? 0,
+      }),
+    );
+  }
+
+  async create(
+    context: RestContext,
+    _name: string,
+    given: KubeObject,
+    options: CreateOptions,
+    admission: AdmissionHooks,
+  ): Promise<Stored> {
+    let object = given;
+    this.#typeMeta(object);
+    ensureNamespace(object, this.resource.namespaced, context.namespace);
+    fillSystemFields(object, context.now, this.options.services.random);
+    dedupOwnerReferences(object, (text) => context.addWarning(text), false);
+    object = this.#track(context, undefined, object, '', this.strategy, options);
+    object = (await admission.admit('CREATE', object, undefined)) ?? object;
+    dedupOwnerReferences(object, (text) => context.addWarning(text), true);
+    const generated = (object.metadata.name ?? '') === '' && (object.metadata.generateName ?? '') !== '';
+    for (let attempt = 1; ; attempt++) {
+      const candidate = generated && attempt < generateNameAttempts ? deepClone(object) : object;
+      try {
+        return await this.#createOnce(context, candidate, admission);
+      } catch (error) {
+        if (!generated || !hasReason(error, 'AlreadyExists')) throw error;
+        if (attempt >= generateNameAttempts) throw this.#generatedNameConflict(candidate.metadata.name ?? '');
+      }
+    }
+  }
+
+  async update(
+    context: RestContext,
+    name: string,
+    info: UpdatedObjectInfo,
+    options: UpdateOptions,
+    admission: AdmissionHooks,
+  ): Promise<{ readonly object: Stored; readonly created: boolean }> {
+    return this.updateThrough(this.#main, context, name, info, options, admission);
+  }
+
+  /** {@link update} by the rules of a subresource, or of the main resource. */
+  async updateThrough(
+    path: UpdatePath,
+    context: RestContext,
+    name: string,
+    info: UpdatedObjectInfo,
+    options: UpdateOptions,
+    admission: AdmissionHooks,
+  ): Promise<{ readonly object: Stored; readonly created: boolean }> {
+    const key = this.key(context, name);
+    const mayCreate =
+      path.mayCreate && (options.forceAllowCreate === true || this.strategy.allowCreateOnUpdate === true);
+    const storage = context.dryRun ? this.#dryRun : this.storage;
+    let created = false;
+    let finish: Finish = noFinish;
+    try {
+      const result = await storage.guaranteedUpdate(
+        key,
+        { mustExist: false, preconditions: info.preconditions },
+        async ({ existing }): Promise<UpdateOutput> => {
+          await finish(false);
+          finish = noFinish;
+          if (existing === undefined && !mayCreate) throw statusErrors.notFound(this.groupResource, name);
+          let object = await info.updatedObject(context, existing?.object);
+          this.#typeMeta(object);
+          created = existing === undefined;
+          if (existing === undefined) {
+            object = await this.#prepareCreateOnUpdate(context, object, path, options, admission);
+            finish = (await this.options.hooks?.beginCreate?.(context, object)) ?? noFinish;
+          } else {
+            object = await this.#prepareUpdate(context, name, object, existing, path, options, admission);
+            if (this.#deletesDuringUpdate(object, existing.object))
+              throw new EmptiedFinalizers(object, existing);
+            finish = (await this.options.hooks?.beginUpdate?.(context, object, existing.object)) ?? noFinish;
+          }
+          const ttlSeconds = this.options.hooks?.ttlSeconds?.(object) ?? 0;
+          return { object, ttlSeconds };
+        },
+      );
+      await finish(true);
+      return { object: result.stored, created };
+    } catch (error) {
+      await finish(false);
+      if (error instanceof EmptiedFinalizers) return this.#completeDeletion(context, key, error);
+      throw interpretStorageError(error, this.groupResource, name, 'update');
+    }
+  }
+
+  async delete(
+    context: RestContext,
+    name: string,
+    options: DeleteOptions,
+    admission: AdmissionHooks,
+  ): Promise<DeleteResult> {
+    const key = this.key(context, name);
+    try {
+      return await this.#delete(context, key, name, options, admission);
+    } catch (error) {
+      throw interpretStorageError(error, this.groupResource, name, 'delete');
+    }
+  }
+
+  async deleteCollection(
+    context: RestContext,
+    options: DeleteOptions,
+    list: ListOptions,
+    admission: AdmissionHooks,
+  ): Promise<ListResult> {
+    const found = await this.list(context, list);
+    const items = [...found.items];
+    const workers = 16;
+    let next = 0;
+    const work = async (): Promise<void> => {
+      while (next < items.length) {
+        const { object } = items[next++] as Stored;
+        const name = object.metadata.name ?? '';
+        const inNamespace = {
+          ...context,
+          namespace: object.metadata.namespace ?? '',
+          addWarning: context.addWarning.bind(context),
+        };
+        const named: AdmissionHooks = {
+          admit: (operation, each, old) => admission.admit(operation, each, old, name),
+          validate: (operation, each, old) => admission.validate(operation, each, old, name),
+        };
+        try {
+          await this.delete(inNamespace, name, options, named);
+        } catch (error) {
+          if (!hasReason(error, 'NotFound')) throw error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(workers, items.length) }, work));
+    return { ...found, items };
+  }
+
+  /** The key of an object of the request's namespace. Throws 400. */
+  key(context: RestContext, name: string): string {
+    return objectKey(this.resource.namespaced, context.namespace, name);
+  }
+
+  async #createOnce(context: RestContext, object: KubeObject, admission: AdmissionHooks): Promise<Stored> {
+    const { hooks } = this.options;
+    this.#beforeCreate(context, object);
+    await admission.validate('CREATE', object, undefined);
+    this.#refuseResourceVersion(object);
+    const name = object.metadata.name ?? '';
+    const key = this.key({ ...context, namespace: object.metadata.namespace ?? '' }, name);
+    const storage = context.dryRun ? this.#dryRun : this.storage;
+    const finish = (await hooks?.beginCreate?.(context, object)) ?? noFinish;
+    let stored: Stored;
+    try {
+      stored = await storage.create(key, object, hooks?.ttlSeconds?.(object) ?? 0);
+    } catch (error) {
+      await finish(false);
+      const told = interpretStorageError(error, this.groupResource, name, 'create');
+      if (hasReason(told, 'AlreadyExists')) throw await this.#tellDeleting(told as StatusError, key);
+      throw told;
+    }
+    await finish(true);
+    return stored;
+  }
+
+  /** Name, strategy and validation of a new object (upstream's BeforeCreate). */
+  #beforeCreate(context: RestContext, object: KubeObject): void {
+    const { strategy } = this;
+    const meta = object.metadata;
+    delete meta.deletionTimestamp;
+    delete meta.deletionGracePeriodSeconds;
+    delete meta.selfLink;
+    if ((meta.name ?? '') === '' && (meta.generateName ?? '') !== '') {
+      meta.name = generateName(meta.generateName as string, this.options.services.random);
+    }
+    const rules = strategyContext(context, this.options.services);
+    this.options.hooks?.normalize?.(object, undefined);
+    strategy.prepareForCreate?.(object, rules);
+    const errors = validateObjectMeta(meta, {
+      namespaced: this.resource.namespaced,
+      nameRule: (name, prefix) => strategy.validateName?.(name, prefix) ?? nameIsDnsSubdomain(name, prefix),
+      builtIn: this.options.builtIn ?? true,
+    });
+    errors.push(...(strategy.validate?.(object, rules) ?? []));
+    if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
+    for (const warning of strategy.warningsOnCreate?.(object, rules) ?? []) context.addWarning(warning);
+    strategy.canonicalize?.(object);
+  }
+
+  async #prepareCreateOnUpdate(
+    context: RestContext,
+    given: KubeObject,
+    path: UpdatePath,
+    options: UpdateOptions,
+    admission: AdmissionHooks,
+  ): Promise<KubeObject> {
+    let object = given;
+    ensureNamespace(object, this.resource.namespaced, context.namespace);
+    fillSystemFields(object, context.now, this.options.services.random);
+    object = this.#track(context, undefined, object, path.subresource, path.hooks, options);
+    object = (await admission.admit('CREATE', object, undefined)) ?? object;
+    this.#beforeCreate(context, object);
+    await admission.validate('CREATE', object, undefined);
+    delete object.metadata.resourceVersion;
+    return object;
+  }
+
+  async #prepareUpdate(
+    context: RestContext,
+    name: string,
+    given: KubeObject,
+    existing: Stored,
+    path: UpdatePath,
+    options: UpdateOptions,
+    admission: AdmissionHooks,
+  ): Promise<KubeObject> {
+    let object = given;
+    const old = existing.object;
+    ensureNamespace(object, this.resource.namespaced, context.namespace);
+    dedupOwnerReferences(object, (text) => context.addWarning(text), false);
+    object = this.#track(context, old, object, path.subresource, path.hooks, options);
+    object = (await admission.admit('UPDATE', object, old)) ?? object;
+    dedupOwnerReferences(object, (text) => context.addWarning(text), true);
+    const revision = resourceVersionOf(object);
+    if (revision === 0) {
+      if (this.strategy.allowUnconditionalUpdate === false) {
+        const at = new FieldPath('metadata').child('resourceVersion');
+        const error = fieldError.invalid(at, '', 'must be specified for an update');
+        throw statusErrors.invalid(this.#groupKind(), name, [
+          { ...error, message: error.message.replace('""', '0x0') },
+        ]);
+      }
+      object.metadata.resourceVersion = String(existing.revision);
+    } else if (revision !== existing.revision) {
+      throw statusErrors.conflict(this.groupResource, name, optimisticLockText);
+    }
+    this.#beforeUpdate(context, object, old, path.hooks);
+    await admission.validate('UPDATE', object, old);
+    keepManagedFieldsTime(object, old);
+    return object;
+  }
+
+  /** Strategy and validation of a change (upstream's BeforeUpdate). */
+  #beforeUpdate(context: RestContext, object: KubeObject, old: KubeObject, hooks: UpdateHooks): void {
+    const meta = object.metadata;
+    const oldMeta = old.metadata;
+    const rules = strategyContext(context, this.options.services);
+    if (oldMeta.generation === undefined) delete meta.generation;
+    else meta.generation = oldMeta.generation;
+    delete meta.selfLink;
+    this.options.hooks?.normalize?.(object, old);
+    hooks.prepareForUpdate?.(object, old, rules);
+    if ((meta.uid ?? '') === '' && oldMeta.uid !== undefined) meta.uid = oldMeta.uid;
+    meta.creationTimestamp = oldMeta.creationTimestamp ?? context.now;
+    if (isDeleting(old)) meta.deletionTimestamp = oldMeta.deletionTimestamp as string;
+    else delete meta.deletionTimestamp;
+    if (oldMeta.deletionGracePeriodSeconds === undefined) delete meta.deletionGracePeriodSeconds;
+    else meta.deletionGracePeriodSeconds = oldMeta.deletionGracePeriodSeconds;
+    const errors = validateObjectMetaUpdate(meta, oldMeta, { builtIn: this.options.builtIn ?? true });
+    errors.push(...(hooks.validateUpdate?.(object, old, rules) ?? []));
+    if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
+    for (const warning of hooks.warningsOnUpdate?.(object, old, rules) ?? []) context.addWarning(warning);
+    this.strategy.canonicalize?.(object);
+  }
+
+  async #delete(
+    context: RestContext,
+    key: string,
+    name: string,
+    options: DeleteOptions,
+    admission: AdmissionHooks,
+  ): Promise<DeleteResult> {
+    const nowMs = this.options.services.clock.now();
+    const storage = context.dryRun ? this.#dryRun : this.storage;
+    const first = await storage.get(key, { resourceVersion: '' });
+    const start = beginDeletion(deepClone(first.object), this.strategy, options, nowMs);
+    if (start.pending) return { object: this.#deleted(first), immediate: false };
+    const hadFinalizers = (first.object.metadata.finalizers ?? []).length > 0;
+    const collects = finalizersForGarbageCollection(first.object, this.strategy, options) !== undefined;
+    let validated = false;
+    let last: Stored | undefined;
+    if (start.graceful || hadFinalizers || collects) {
+      const outcome = await this.#markForDeletion(context, storage, key, options, admission);
+      if (outcome.kind === 'waits') return { object: outcome.stored, immediate: false };
+      if (outcome.kind === 'pending') return { object: this.#deleted(outcome.stored), immediate: false };
+      last = outcome.stored;
+      validated = true;
+      if (context.dryRun) return { object: this.#deleted(last), immediate: true };
+    }
+    const preconditions = last === undefined ? options.preconditions : withoutRevision(options.preconditions);
+    try {
+      const gone = await storage.delete(key, preconditions, async (existing) => {
+        if (validated && existing.revision === last?.revision) return;
+        if (!validated) beginDeletion(deepClone(existing.object), this.strategy, options, nowMs);
+        await this.#admitDelete(existing, admission);
+      });
+      return await this.#finalizeDelete(context, gone);
+    } catch (error) {
+      // Somebody else completed the deletion that was begun above: the outcome is what was asked for.
+      if (last !== undefined && isKeyNotFound(error)) return { object: this.#deleted(last), immediate: true };
+      throw error;
+    }
+  }
+
+  /** Sets deletionTimestamp and the garbage collector's finalizers in the stored object, as far as the request asks for that. */
+  async #markForDeletion(
+    context: RestContext,
+    storage: WritableStorage,
+    key: string,
+    options: DeleteOptions,
+    admission: AdmissionHooks,
+  ): Promise<{ kind: 'waits' | 'pending' | 'now'; stored: Stored }> {
+    const nowMs = this.options.services.clock.now();
+    let stop: { kind: 'pending' | 'now'; stored: Stored } | undefined;
+    let waits = false;
+    const stopped = new Error('nothing to write');
+    try {
+      const result = await storage.guaranteedUpdate(
+        key,
+        { mustExist: true, preconditions: options.preconditions },
+        async ({ existing }) => {
+          const stored = existing as Stored;
+          stop = undefined;
+          await this.#admitDelete(stored, admission);
+          const object = deepClone(stored.object);
+          const start = beginDeletion(object, this.strategy, options, nowMs);
+          if (start.pending) {
+            stop = { kind: 'pending', stored };
+            throw stopped;
+          }
+          const finalizers = finalizersForGarbageCollection(object, this.strategy, options);
+          if (finalizers !== undefined) {
+            if (finalizers.length === 0) delete object.metadata.finalizers;
+            else object.metadata.finalizers = finalizers;
+          }
+          const hasFinalizers = (object.metadata.finalizers ?? []).length > 0;
+          if (!start.graceful) {
+            if (!hasFinalizers) {
+              stop = { kind: 'now', stored };
+              throw stopped;
+            }
+            markDeleting(object, nowMs);
+          }
+          waits = hasFinalizers || (start.gracePeriodSeconds ?? 0) > 0;
+          const ttlSeconds = this.options.hooks?.ttlSeconds?.(object) ?? 0;
+          return { object, ttlSeconds };
+        },
+      );
+      return { kind: waits ? 'waits' : 'now', stored: result.stored };
+    } catch (error) {
+      const outcome = stop as { kind: 'pending' | 'now'; stored: Stored } | undefined;
+      if (error === stopped && outcome !== undefined) return outcome;
+      throw error;
+    }
+  }
+
+  async #admitDelete(existing: Stored, admission: AdmissionHooks): Promise<void> {
+    await admission.admit('DELETE', undefined, existing.object);
+    await admission.validate('DELETE', undefined, existing.object);
+  }
+
+  async #finalizeDelete(context: RestContext, gone: Stored): Promise<DeleteResult> {
+    if (!context.dryRun) await this.options.hooks?.afterDelete?.(context, gone.object);
+    return { object: this.#deleted(gone), immediate: true };
+  }
+
+  #deleted(stored: Stored): Stored | Status {
+    if (this.options.returnsDeletedObject === true) return stored;
+    const { name, uid } = stored.object.metadata;
+    const { group, resource } = this.resource;
+    return {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Success',
+      details: {
+        ...(name === undefined ? {} : { name }),
+        ...(group === '' ? {} : { group }),
+        kind: resource,
+        ...(uid === undefined ? {} : { uid }),
+      },
+    };
+  }
+
+  #deletesDuringUpdate(object: KubeObject, existing: KubeObject): boolean {
+    const custom = this.options.hooks?.deletesDuringUpdate;
+    if (custom !== undefined) return custom(object, existing);
+    return (
+      isDeleting(existing) &&
+      (object.metadata.finalizers ?? []).length === 0 &&
+      existing.metadata.deletionGracePeriodSeconds === 0
+    );
+  }
+
+  /** The update removed the last finalizer: the object goes, and the answer shows what was asked for, at the old revision. */
+  async #completeDeletion(
+    context: RestContext,
+    key: string,
+    { object, existing }: EmptiedFinalizers,
+  ): Promise<{ readonly object: Stored; readonly created: boolean }> {
+    const answer = new StoredObject(this.options.codec, key, existing.revision, object);
+    if (context.dryRun) return { object: answer, created: false };
+    const name = object.metadata.name ?? '';
+    try {
+      const gone = await this.storage.delete(
+        key,
+        {
+          ...(object.metadata.uid === undefined ? {} : { uid: object.metadata.uid }),
+          resourceVersion: String(existing.revision),
+        },
+        () => undefined,
+      );
+      await this.options.hooks?.afterDelete?.(context, gone.object);
+    } catch (error) {
+      if (!isKeyNotFound(error)) throw interpretStorageError(error, this.groupResource, name, 'update');
+    }
+    return { object: answer, created: false };
+  }
+
+  #track(
+    context: RestContext,
+    live: KubeObject | undefined,
+    object: KubeObject,
+    subresource: string,
+    hooks: UpdateHooks,
+    options: CreateOptions,
+  ): KubeObject {
+    if (this.tracker === undefined || options.fieldTracking === 'none') return object;
+    return this.tracker.update(live, object, {
+      manager: context.fieldManager,
+      subresource,
+      now: context.now,
+      resetFields: hooks.resetFields ?? [],
+    });
+  }
+
+  #typeMeta(object: KubeObject): void {
+    object.apiVersion = this.apiVersion;
+    object.kind = this.strategy.kind === '' ? this.resource.kind : this.strategy.kind;
+  }
+
+  #groupKind(): { group: string; kind: string } {
+    return {
+      group: this.resource.group,
+      kind: this.strategy.kind === '' ? this.resource.kind : this.strategy.kind,
+    };
+  }
+
+  #predicate(options: ListOptions) {
+    return selectionPredicate(
+      options.labelSelector ?? '',
+      options.fieldSelector ?? '',
+      this.strategy,
+      this.options.triggerField,
+    );
+  }
+
+  #listPrefix(context: RestContext): string {
+    return this.resource.namespaced && context.namespace !== '' ? `${context.namespace}/` : '';
+  }
+
+  #refuseResourceVersion(object: KubeObject): void {
+    if (resourceVersionOf(object) !== 0) {
+      throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
+    }
+    delete object.metadata.resourceVersion;
+  }
+
+  #generatedNameConflict(name: string): StatusError {
+    const error = statusErrors.alreadyExists(this.groupResource, name);
+    error.status.message = `${error.status.message ?? ''}, the server was not able to generate a unique name for the object`;
+    error.status.details = { ...error.status.details, retryAfterSeconds: 1 };
+    return error;
+  }
+
+  async #tellDeleting(error: StatusError, key: string): Promise<StatusError> {
+    try {
+      const existing = await this.storage.get(key, { resourceVersion: '' });
+      if (isDeleting(existing.object))
+        error.status.message = `object is being deleted: ${error.status.message ?? ''}`;
+    } catch {
+      // The first error says what matters.
+    }
+    return error;
+  }
+
+  async #translated<T>(name: string, operation: string, action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      throw interpretStorageError(error, this.groupResource, name, operation);
+    }
+  }
+}
+
+function withoutRevision(preconditions: DeleteOptions['preconditions']): DeleteOptions['preconditions'] {
+  return preconditions?.uid === undefined ? undefined : { uid: preconditions.uid };
+}
+
+/** A write that changes nothing but the times in managedFields keeps the old ones, and so is no write at all. */
+function keepManagedFieldsTime(object: KubeObject, old: KubeObject): void {
+  const now = object.metadata.managedFields;
+  const before = old.metadata.managedFields;
+  if (now === undefined || before === undefined || now.length !== before.length) return;
+  const timeless = (entries: typeof now): unknown => entries.map(({ time: _, ...entry }) => entry);
+  if (!deepEqual(timeless(now), timeless(before))) return;
+  const rest = (each: KubeObject): unknown => ({
+    ...each,
+    metadata: { ...each.metadata, managedFields: undefined },
+  });
+  if (deepEqual(rest(object), rest(old))) object.metadata.managedFields = before;
+}

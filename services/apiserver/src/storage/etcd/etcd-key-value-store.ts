@@ -1,0 +1,196 @@
+import type { Clock } from '@pilothouse/base';
+import type { EtcdClient } from '@pilothouse/etcd-client';
+import { EtcdError, grpcCode } from '@pilothouse/etcd-client';
+import { etcdserverpb, mvccpb } from '@pilothouse/proto';
+import { KeyValueError } from '../errors.ts';
+import type {
+  KeyValue,
+  KeyValueEvent,
+  KeyValueStore,
+  KeyValueWatch,
+  KeyValueWatcher,
+  RangeOptions,
+  RangeResult,
+  WriteResult,
+} from '../key-value-store.ts';
+import { prefixEnd } from '../key-value-store.ts';
+import { EventLeases } from './event-leases.ts';
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const { EQUAL } = etcdserverpb.Compare_CompareResult;
+const { MOD } = etcdserverpb.Compare_CompareTarget;
+
+/** A key that need not exist: reading it tells the store's revision. */
+const revisionKey = encoder.encode('compact_rev_key');
+
+export interface EtcdKeyValueStoreOptions {
+  readonly client: EtcdClient;
+  readonly clock: Clock;
+}
+
+/** {@link KeyValueStore} over the etcd v3 API: our store, or any etcd. */
+export class EtcdKeyValueStore implements KeyValueStore {
+  readonly #client: EtcdClient;
+  readonly #leases: EventLeases;
+
+  constructor(options: EtcdKeyValueStoreOptions) {
+    this.#client = options.client;
+    this.#leases = new EventLeases(options.client, options.clock);
+  }
+
+  get client(): EtcdClient {
+    return this.#client;
+  }
+
+  async get(key: string, revision = 0): Promise<{ kv: KeyValue | undefined; revision: number }> {
+    const answer = await this.#call(() => this.#client.kv.range({ key: encoder.encode(key), revision }));
+    const kv = answer.kvs[0];
+    return { kv: kv === undefined ? undefined : keyValueOf(kv), revision: answer.header?.revision ?? 0 };
+  }
+
+  async range(start: string, end: string, options: RangeOptions = {}): Promise<RangeResult> {
+    const answer = await this.#call(() =>
+      this.#client.kv.range({
+        key: encoder.encode(start),
+        rangeEnd: encoder.encode(end),
+        limit: options.limit ?? 0,
+        revision: options.revision ?? 0,
+        countOnly: options.countOnly ?? false,
+      }),
+    );
+    return { kvs: answer.kvs.map(keyValueOf), count: answer.count, revision: answer.header?.revision ?? 0 };
+  }
+
+  async putIf(
+    key: string,
+    expectedRevision: number,
+    value: Uint8Array,
+    ttlSeconds = 0,
+  ): Promise<WriteResult> {
+    const lease = ttlSeconds === 0 ? 0n : await this.#call(() => this.#leases.lease(ttlSeconds));
+    const bytes = encoder.encode(key);
+    return this.#writeIf(bytes, expectedRevision, { requestPut: { key: bytes, value, lease } });
+  }
+
+  deleteIf(key: string, expectedRevision: number): Promise<WriteResult> {
+    const bytes = encoder.encode(key);
+    return this.#writeIf(bytes, expectedRevision, { requestDeleteRange: { key: bytes } });
+  }
+
+  watch(
+    prefix: string,
+    afterRevision: number,
+    watcher: KeyValueWatcher,
+    withPrevious = false,
+  ): KeyValueWatch {
+    const key = encoder.encode(prefix);
+    const watch = this.#client.watcher.watch(
+      {
+        key,
+        rangeEnd: encoder.encode(prefixEnd(prefix)),
+        startRevision: afterRevision + 1,
+        prevKv: withPrevious,
+        progressNotify: true,
+      },
+      {
+        onEvents(events) {
+          const last = events[events.length - 1]?.kv?.modRevision ?? 0;
+          watcher.onEvents(events.map(eventOf), last);
+        },
+        onProgress(revision) {
+          watcher.onProgress(revision);
+        },
+        onEnd(error) {
+          if (error.grpcStatus !== grpcCode.canceled || error.isCompacted)
+            watcher.onCompacted(error.compactRevision ?? 0);
+        },
+      },
+    );
+    return {
+      requestProgress: () => {
+        this.#client.watcher.requestProgress();
+      },
+      close: () => {
+        watch.cancel();
+      },
+    };
+  }
+
+  async currentRevision(): Promise<number> {
+    const answer = await this.#call(() => this.#client.kv.range({ key: revisionKey, countOnly: true }));
+    return answer.header?.revision ?? 0;
+  }
+
+  async compact(revision: number): Promise<void> {
+    try {
+      await this.#client.kv.compact({ revision });
+    } catch (error) {
+      // Another server was faster.
+      if (!(error instanceof EtcdError && error.isCompacted)) throw translated(error);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#client.close();
+    return Promise.resolve();
+  }
+
+  async #writeIf(
+    key: Uint8Array,
+    expectedRevision: number,
+    write:
+      | { requestPut: { key: Uint8Array; value: Uint8Array; lease: bigint } }
+      | { requestDeleteRange: { key: Uint8Array } },
+  ): Promise<WriteResult> {
+    const answer = await this.#call(() =>
+      this.#client.kv.txn({
+        compare: [{ result: EQUAL, target: MOD, key, modRevision: expectedRevision }],
+        success: [write],
+        failure: [{ requestRange: { key } }],
+      }),
+    );
+    const revision = answer.header?.revision ?? 0;
+    if (answer.succeeded) return { ok: true, revision, previous: undefined };
+    const current = answer.responses[0]?.responseRange?.kvs[0];
+    return { ok: false, revision, current: current === undefined ? undefined : keyValueOf(current) };
+  }
+
+  async #call<T>(action: () => Promise<T>): Promise<T> {
+    try {
+      return await action();
+    } catch (error) {
+      if (error instanceof EtcdError && error.message === 'etcdserver: requested lease not found')
+        this.#leases.forget();
+      throw translated(error);
+    }
+  }
+}
+
+function keyValueOf(kv: mvccpb.KeyValue): KeyValue {
+  return {
+    key: decoder.decode(kv.key),
+    value: kv.value,
+    createRevision: kv.createRevision,
+    modRevision: kv.modRevision,
+  };
+}
+
+function eventOf(event: mvccpb.Event): KeyValueEvent {
+  const kv = event.kv as mvccpb.KeyValue;
+  const previous = event.prevKv === undefined ? undefined : keyValueOf(event.prevKv);
+  if (event.type === mvccpb.Event_EventType.DELETE) {
+    return { type: 'delete', key: decoder.decode(kv.key), modRevision: kv.modRevision, previous };
+  }
+  return { type: 'put', kv: keyValueOf(kv), previous };
+}
+
+function translated(error: unknown): unknown {
+  if (!(error instanceof EtcdError)) return error;
+  if (error.isCompacted) return new KeyValueError('compacted', error.message);
+  if (error.isFutureRevision) return new KeyValueError('futureRevision', error.message);
+  if (error.message.includes('database space exceeded')) return new KeyValueError('noSpace', error.message);
+  if (error.message.includes('request is too large'))
+    return new KeyValueError('requestTooLarge', error.message);
+  return new KeyValueError('unavailable', error.message);
+}
