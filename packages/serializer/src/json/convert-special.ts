@@ -1,0 +1,88 @@
+import type { SpecialKind } from '@pilothouse/apimachinery';
+import { canonicalQuantity } from '@pilothouse/apimachinery';
+
+import { formatDuration, parseDuration } from '../go-duration.ts';
+import { canonicalizeMicroTime, canonicalizeTime } from '../go-time.ts';
+import { isJsonObject } from '../json-shape.ts';
+import type { Converter, ConverterCompiler, Findings } from './convert.ts';
+import { report, typeMismatch } from './convert.ts';
+import { jsonKind } from './go-type.ts';
+
+/** Runs a canonicaliser that throws with Go's message; the message becomes the finding. */
+function attempt<T>(findings: Findings, body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    return report(findings, (error as Error).message);
+  }
+}
+
+function textConverter(canonicalize: (text: string) => string | undefined): Converter {
+  return (value, place, _path, findings) =>
+    typeof value === 'string'
+      ? attempt(findings, () => canonicalize(value))
+      : report(findings, typeMismatch(jsonKind(value), 'string', place));
+}
+
+/** Converter of a type whose JSON is made by hand; the value is not null. */
+export function convertSpecial(
+  special: SpecialKind,
+  message: string,
+  compiler: ConverterCompiler,
+): Converter {
+  switch (special) {
+    case 'Quantity':
+      return (value, _place, _path, findings) =>
+        attempt(findings, () =>
+          canonicalQuantity(typeof value === 'string' ? value.trim() : JSON.stringify(value)),
+        );
+    case 'IntOrString':
+      return (value, place, _path, findings) => {
+        if (typeof value === 'string') return value;
+        if (typeof value !== 'number') return report(findings, typeMismatch(jsonKind(value), 'int32', place));
+        if (Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 31) return value;
+        return report(findings, typeMismatch(`number ${String(value)}`, 'int32', place));
+      };
+    case 'Time':
+      return textConverter((text) => (text === '' ? undefined : canonicalizeTime(text)));
+    case 'MicroTime':
+      return textConverter((text) => (text === '' ? undefined : canonicalizeMicroTime(text)));
+    case 'Duration':
+      return textConverter((text) => formatDuration(parseDuration(text)));
+    case 'RawExtension':
+    case 'JSON':
+    case 'FieldsV1':
+    case 'Patch':
+      return (value) => value;
+    case 'StringList': {
+      return compiler.value({ kind: 'list', element: { kind: 'scalar', scalar: 'string' } });
+    }
+    case 'JSONSchemaPropsOrArray':
+    case 'JSONSchemaPropsOrBool':
+    case 'JSONSchemaPropsOrStringArray':
+      return schemaAlternative(special, message, compiler);
+  }
+}
+
+function schemaAlternative(special: SpecialKind, message: string, compiler: ConverterCompiler): Converter {
+  const props = `${message.slice(0, message.lastIndexOf('.'))}.JSONSchemaProps`;
+  const schema = compiler.value({ kind: 'message', message: props });
+  if (special === 'JSONSchemaPropsOrBool')
+    return (value, place, path, findings) => {
+      if (typeof value === 'boolean') return value;
+      return isJsonObject(value)
+        ? schema(value, place, path, findings)
+        : report(findings, 'boolean or JSON schema expected');
+    };
+  const list = compiler.value({
+    kind: 'list',
+    element:
+      special === 'JSONSchemaPropsOrArray'
+        ? { kind: 'message', message: props }
+        : { kind: 'scalar', scalar: 'string' },
+  });
+  return (value, place, path, findings) => {
+    if (Array.isArray(value)) return list(value, place, path, findings);
+    return isJsonObject(value) ? schema(value, place, path, findings) : undefined;
+  };
+}

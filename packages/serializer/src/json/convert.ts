@@ -1,0 +1,274 @@
+import type { FieldSchema, MessageSchema, SchemaRegistry, TypeRef } from '@pilothouse/apimachinery';
+
+import { DecodeError } from '../errors.ts';
+import { isJsonObject, type JsonObject, setMember } from '../json-shape.ts';
+import { zeroFiller } from '../zero-value.ts';
+import { convertSpecial } from './convert-special.ts';
+import { goType, jsonKind } from './go-type.ts';
+
+/** Where a value stands, as Go's error context does: struct name and member names, no indexes or map keys. */
+export interface Place {
+  readonly struct: string;
+  readonly path: string;
+}
+
+/** What a conversion has found besides the value. */
+export interface Findings {
+  /** The first problem wins, as in Go: decoding goes on and the error comes at the end. */
+  error: DecodeError | undefined;
+  /** Paths of unknown fields, when asked for. */
+  readonly unknown: string[] | undefined;
+}
+
+export type Converter = (value: unknown, place: Place, path: string, findings: Findings) => unknown;
+
+interface Member {
+  readonly name: string;
+  readonly convert: Converter;
+  readonly drop: (value: unknown) => boolean;
+}
+
+interface CompiledMessage {
+  readonly struct: string;
+  readonly members: ReadonlyMap<string, Member>;
+  readonly fill: (target: JsonObject) => void;
+}
+
+export function report(findings: Findings, message: string): undefined {
+  findings.error ??= new DecodeError('JsonType', message);
+  return undefined;
+}
+
+/** `number 1.5` when the number itself is the problem. */
+export function typeMismatch(what: string, type: string, place: Place): string {
+  return place.struct === ''
+    ? `json: cannot unmarshal ${what} into Go value of type ${type}`
+    : `json: cannot unmarshal ${what} into Go struct field ${place.struct}.${place.path} of type ${type}`;
+}
+
+const isEmpty = (value: unknown): boolean =>
+  value === undefined ||
+  value === '' ||
+  value === 0 ||
+  value === false ||
+  (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
+
+const isZero = (value: unknown): boolean => value === undefined || value === 0;
+const never = (value: unknown): boolean => value === undefined;
+
+/** Null, empty lists and empty maps are never kept, whatever the field; see zero-value.ts. */
+const isEmptyCollection = (value: unknown): boolean =>
+  value === undefined || Object.keys(value as object).length === 0;
+
+/**
+ * Turns parsed JSON into the form objects have in memory: unknown members dropped, null absent, times, durations and quantities
+ * canonical, zero values as zero-value.ts describes. Compiled once for each message.
+ */
+export class ConverterCompiler {
+  readonly registry: SchemaRegistry;
+  readonly #messages = new Map<string, CompiledMessage>();
+
+  constructor(registry: SchemaRegistry) {
+    this.registry = registry;
+  }
+
+  convert(value: JsonObject, schema: MessageSchema, findings: Findings): JsonObject {
+    return this.#object(this.#compiled(schema.name, schema), value, { struct: '', path: '' }, '', findings);
+  }
+
+  #compiled(name: string, given?: MessageSchema): CompiledMessage {
+    const known = this.#messages.get(name);
+    if (known) return known;
+    const schema = given ?? this.registry.message(name);
+    if (!schema) throw new Error(`Cannot convert message "${name}": it has no schema`);
+    const members = new Map<string, Member>();
+    if (schema.typeMeta) {
+      const convert = this.value({ kind: 'scalar', scalar: 'string' });
+      for (const key of ['kind', 'apiVersion']) members.set(key, { name: key, convert, drop: isEmpty });
+    }
+    this.#collect(schema, members);
+    const compiled = {
+      struct: name.slice(name.lastIndexOf('.') + 1),
+      members,
+      fill: zeroFiller(name, this.registry),
+    };
+    this.#messages.set(name, compiled);
+    return compiled;
+  }
+
+  #collect(schema: MessageSchema, members: Map<string, Member>): void {
+    for (const field of schema.fields) {
+      if (field.inline && field.type.kind === 'message') {
+        const inline = this.registry.message(field.type.message);
+        if (inline) this.#collect(inline, members);
+      } else
+        members.set(field.name, { name: field.name, convert: this.value(field.type), drop: dropRule(field) });
+    }
+  }
+
+  #object(
+    compiled: CompiledMessage,
+    value: JsonObject,
+    place: Place,
+    path: string,
+    findings: Findings,
+  ): JsonObject {
+    const target: JsonObject = {};
+    const prefix = place.path === '' ? '' : `${place.path}.`;
+    for (const key of Object.keys(value)) {
+      const member = compiled.members.get(key);
+      if (member === undefined) {
+        findings.unknown?.push(path === '' ? key : `${path}.${key}`);
+        continue;
+      }
+      const raw: unknown = value[key];
+      if (raw === null || raw === undefined) continue;
+      const inside: Place = { struct: compiled.struct, path: prefix + key };
+      const converted = member.convert(raw, inside, path === '' ? key : `${path}.${key}`, findings);
+      if (!member.drop(converted)) target[member.name] = converted;
+    }
+    compiled.fill(target);
+    return target;
+  }
+
+  /** Converter of a non-null value; gives undefined for a value of the wrong type, after reporting it. */
+  value(type: TypeRef): Converter {
+    switch (type.kind) {
+      case 'scalar':
+        return scalarConverter(type.scalar);
+      case 'special':
+        return convertSpecial(type.special, type.message, this);
+      case 'message': {
+        const name = type.message;
+        let compiled: CompiledMessage | undefined;
+        return (value, place, path, findings) => {
+          if (!isJsonObject(value))
+            return report(findings, typeMismatch(jsonKind(value), goType(type), place));
+          compiled ??= this.#compiled(name);
+          return this.#object(compiled, value, place, path, findings);
+        };
+      }
+      case 'list':
+        return this.#list(type);
+      case 'map':
+        return this.#map(type);
+    }
+  }
+
+  #list(type: Extract<TypeRef, { kind: 'list' }>): Converter {
+    const element = this.value(type.element);
+    const zero = this.#zero(type.element);
+    return (value, place, path, findings) => {
+      if (!Array.isArray(value)) return report(findings, typeMismatch(jsonKind(value), goType(type), place));
+      return (value as unknown[]).map((item, index) => {
+        const converted =
+          item === null || item === undefined
+            ? undefined
+            : element(item, place, findings.unknown ? `${path}[${String(index)}]` : '', findings);
+        return converted === undefined ? zero() : converted;
+      });
+    };
+  }
+
+  #map(type: Extract<TypeRef, { kind: 'map' }>): Converter {
+    const element = this.value(type.value);
+    const zero = this.#zero(type.value);
+    return (value, place, path, findings) => {
+      if (!isJsonObject(value)) return report(findings, typeMismatch(jsonKind(value), goType(type), place));
+      const target: JsonObject = {};
+      for (const key of Object.keys(value)) {
+        const item: unknown = value[key];
+        const converted =
+          item === null || item === undefined
+            ? undefined
+            : element(item, place, findings.unknown ? `${path}.${key}` : '', findings);
+        setMember(target, key, converted === undefined ? zero() : converted);
+      }
+      return target;
+    };
+  }
+
+  /** What null is inside a list or map. */
+  #zero(type: TypeRef): () => unknown {
+    switch (type.kind) {
+      case 'scalar':
+        if (type.scalar === 'bool') return () => false;
+        return type.scalar === 'string' || type.scalar === 'bytes' ? () => '' : () => 0;
+      case 'message': {
+        const fill = (): JsonObject => {
+          const target: JsonObject = {};
+          zeroFiller(type.message, this.registry)(target);
+          return target;
+        };
+        return fill;
+      }
+      case 'special':
+        if (type.special === 'Quantity') return () => '0';
+        return type.special === 'StringList' ? () => [] : () => null;
+      default:
+        return () => null;
+    }
+  }
+}
+
+function dropRule(field: FieldSchema): (value: unknown) => boolean {
+  switch (field.type.kind) {
+    case 'list':
+    case 'map':
+      return isEmptyCollection;
+    case 'scalar':
+      return field.pointer || (field.emit && field.type.scalar !== 'bytes') ? never : isEmpty;
+    case 'message':
+      return field.pointer || field.emit ? never : isEmpty;
+    case 'special':
+      if (field.type.special === 'StringList') return isEmptyCollection;
+      return field.type.special === 'IntOrString' && !field.pointer ? isZero : never;
+  }
+}
+
+const base64 = /^[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*$/;
+
+function scalarConverter(scalar: Extract<TypeRef, { kind: 'scalar' }>['scalar']): Converter {
+  switch (scalar) {
+    case 'string':
+      return (value, place, _path, findings) =>
+        typeof value === 'string' ? value : report(findings, typeMismatch(jsonKind(value), 'string', place));
+    case 'bool':
+      return (value, place, _path, findings) =>
+        typeof value === 'boolean' ? value : report(findings, typeMismatch(jsonKind(value), 'bool', place));
+    case 'int32':
+    case 'int64': {
+      const limit = scalar === 'int32' ? 2 ** 31 : 2 ** 63;
+      return (value, place, _path, findings) => {
+        if (typeof value !== 'number') return report(findings, typeMismatch(jsonKind(value), scalar, place));
+        if (Number.isInteger(value) && value >= -limit && value < limit) return value === 0 ? 0 : value;
+        return report(findings, typeMismatch(`number ${String(value)}`, scalar, place));
+      };
+    }
+    case 'double':
+      return (value, place, _path, findings) =>
+        typeof value === 'number' ? value : report(findings, typeMismatch(jsonKind(value), 'float64', place));
+    case 'bytes':
+      return (value, place, _path, findings) => {
+        if (typeof value !== 'string')
+          return report(findings, typeMismatch(jsonKind(value), '[]uint8', place));
+        const text = /[\r\n]/.test(value) ? value.replaceAll(/[\r\n]/g, '') : value;
+        if (text.length % 4 === 0 && base64.test(text)) return text;
+        return report(findings, `illegal base64 data at input byte ${String(illegalBase64At(value))}`);
+      };
+  }
+}
+
+/** The byte that Go's decoder names. */
+function illegalBase64At(text: string): number {
+  const bad = text.search(/[^A-Za-z0-9+/=\r\n]/);
+  if (bad >= 0) return Buffer.byteLength(text.slice(0, bad));
+  const padding = text.indexOf('=');
+  if (padding >= 0) {
+    const before = text.slice(0, padding).replaceAll(/[\r\n]/g, '').length % 4;
+    if (before < 2) return padding;
+    if (before === 2 && text[padding + 1] !== '=') return padding + 1;
+    return padding + (before === 2 ? 2 : 1);
+  }
+  return text.length - (text.length % 4);
+}

@@ -1,0 +1,101 @@
+import type { KubeObject, MessageSchema, SchemaRegistry } from '@pilothouse/apimachinery';
+import { builtinSchemas } from '@pilothouse/api';
+
+import { DecodeError } from '../errors.ts';
+import { isJsonObject, type JsonObject } from '../json-shape.ts';
+import { ConverterCompiler, type Findings } from './convert.ts';
+import { hasDuplicateKeys } from './ordered.ts';
+import { strictFindings } from './strict.ts';
+import { goSyntaxMessage } from './syntax.ts';
+import { jsonKind } from './go-type.ts';
+
+const compilers = new WeakMap<SchemaRegistry, ConverterCompiler>();
+
+function compilerFor(registry: SchemaRegistry): ConverterCompiler {
+  let compiler = compilers.get(registry);
+  if (!compiler) {
+    compiler = new ConverterCompiler(registry);
+    compilers.set(registry, compiler);
+  }
+  return compiler;
+}
+
+export interface DecodeJsonOptions {
+  /** Look for unknown and duplicate fields (fieldValidation Warn and Strict). */
+  readonly strict?: boolean;
+  /** Where messages inside the schema are found; the built-in ones by default. */
+  readonly registry?: SchemaRegistry;
+}
+
+export interface DecodedJson {
+  readonly object: KubeObject;
+  /** Upstream's texts, for example `unknown field "spec.foo"`; empty unless `strict`. */
+  readonly strictErrors: string[];
+}
+
+/** UTF-8 text of a body; a byte order mark stays, so that parsing refuses it as upstream does. */
+export function bodyText(body: Uint8Array | string): string {
+  if (typeof body === 'string') return body;
+  return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
+}
+
+/** JSON.parse with Go's error messages. Throws DecodeError `JsonSyntax`. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new DecodeError('JsonSyntax', goSyntaxMessage(text));
+  }
+}
+
+/**
+ * Decodes a JSON document of a known type: checked against the schema and in the form objects have in memory.
+ * Throws DecodeError with Go's message, `JsonSyntax` or `JsonType`.
+ */
+export function decodeJson(
+  body: Uint8Array | string,
+  schema: MessageSchema,
+  options: DecodeJsonOptions = {},
+): DecodedJson {
+  const text = bodyText(body);
+  return decodeParsed(parseJson(text), schema, { ...options, text });
+}
+
+/** Like {@link decodeJson} for a parsed document; duplicates are looked for when its `text` is given. */
+export function decodeParsed(
+  value: unknown,
+  schema: MessageSchema,
+  options: DecodeJsonOptions & { readonly text?: string } = {},
+): DecodedJson {
+  const registry = options.registry ?? builtinSchemas;
+  if (!isJsonObject(value)) {
+    const name = schema.name.split('.').slice(-2).join('.');
+    throw new DecodeError(
+      'JsonType',
+      `json: cannot unmarshal ${jsonKind(value)} into Go value of type ${name}`,
+    );
+  }
+  const findings: Findings = { error: undefined, unknown: options.strict ? [] : undefined };
+  const object = compilerFor(registry).convert(value, schema, findings) as KubeObject;
+  if (findings.error) throw findings.error;
+  if (!options.strict) return { object, strictErrors: [] };
+  if (options.text !== undefined && hasDuplicateKeys(options.text))
+    return { object, strictErrors: strictFindings(options.text, schema, registry) };
+  const strictErrors = (findings.unknown ?? []).map((path) => `unknown field ${JSON.stringify(path)}`);
+  return { object, strictErrors };
+}
+
+/**
+ * A copy of an object in the form objects have in memory (see zero-value.ts), so that decoding what was encoded gives the same
+ * object again. Throws DecodeError when a value has the wrong type.
+ */
+export function normalize<T extends object>(
+  object: T,
+  schema: MessageSchema,
+  registry: SchemaRegistry = builtinSchemas,
+): T {
+  const findings: Findings = { error: undefined, unknown: undefined };
+  const result = compilerFor(registry).convert(object as JsonObject, schema, findings);
+  if (findings.error) throw findings.error;
+  return result as T;
+}
