@@ -1,4 +1,4 @@
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import path from 'node:path';
 import type { Clock } from '@pilothouse/base';
@@ -228,7 +228,7 @@ async function ensureLeaf(
   const files = filesOf(directory, plan.entry);
   const certPem = readOptionalFile(files.certFile);
   const keyPem = readOptionalFile(files.keyFile);
-  if (certPem !== undefined && keyPem !== undefined && isUsable(certPem, plan, authority, clock.now())) {
+  if (certPem !== undefined && keyPem !== undefined && isUsable({ certPem, keyPem }, plan, authority, clock.now())) {
     return { ...files, certPem, keyPem };
   }
   const notBefore = clock.now() - backdateMs;
@@ -248,8 +248,9 @@ async function ensureLeaf(
 }
 
 /** Whether a certificate on disk still does what is planned for `plan` and is not due for renewal. */
-function isUsable(certPem: string, plan: LeafPlan, authority: PkiEntry, nowMs: number): boolean {
-  const certificate = new X509Certificate(certPem);
+function isUsable(leaf: CertificateAndKey, plan: LeafPlan, authority: PkiEntry, nowMs: number): boolean {
+  const certificate = new X509Certificate(leaf.certPem);
+  if (!certificate.checkPrivateKey(createPrivateKey(leaf.keyPem))) return false;
   const issuer = new X509Certificate(authority.certPem);
   const start = Date.parse(certificate.validFrom);
   const end = Date.parse(certificate.validTo);
@@ -281,8 +282,7 @@ function filesOf(directory: string, name: string): { certFile: string; keyFile: 
   return { certFile: path.join(directory, `${name}.crt`), keyFile: path.join(directory, `${name}.key`) };
 }
 
-// The key goes first: a crash between the two leaves a pair that does not match only when a pair was there before,
-// and that is found by the missing match of names or dates at the next start.
+// A crash between the two leaves a pair that does not match; the next start finds that and makes a new one.
 function save(files: { certFile: string; keyFile: string }, made: CertificateAndKey): void {
   writeSecretFile(files.keyFile, made.keyPem);
   writeSecretFile(files.certFile, made.certPem);

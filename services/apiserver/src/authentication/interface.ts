@@ -21,8 +21,6 @@ export interface AuthenticationResult {
   readonly user: UserInfo;
   /** Audiences that the credential and the asked ones share; absent when the method knows none. */
   readonly audiences?: readonly string[];
-  /** Warnings for the client, e.g. of a token past its lifetime. */
-  readonly warnings?: readonly string[];
 }
 
 /** Tells who sends a request. Undefined: no credential that this method knows. */

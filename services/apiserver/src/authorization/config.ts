@@ -25,6 +25,8 @@ export interface Authorization {
   /** system:masters first, then the modes in order; the first opinion wins. */
   readonly authorizer: Authorizer;
   readonly ruleResolver: RuleResolver;
+  /** Begins to follow bindings and pods; resolves when those that exist are known. The returned function ends it. */
+  start(): Promise<() => void>;
   /** SubjectAccessReview: checks the spec (StatusError 422), returns the object with status. */
   reviewSubject(review: KubeObject): Promise<KubeObject>;
   /** LocalSubjectAccessReview in `namespace`. */

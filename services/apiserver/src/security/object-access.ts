@@ -1,9 +1,13 @@
 import type { GroupVersionResource, KubeObject } from '@pilothouse/apimachinery';
 
-/** A change of one object, after it was stored. */
-export interface ObjectChange {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED';
-  readonly object: KubeObject;
+/** Follows one resource. */
+export interface ObjectListener {
+  /** Forget everything: the objects that exist follow as `changed`. */
+  reset(): void;
+  /** ADDED and MODIFIED give the new state, DELETED the last one. */
+  changed(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: KubeObject): void;
+  /** All objects that existed at the start were given. */
+  synced(): void;
 }
 
 /** One resource as the watch cache of this process has it: may lag behind the store by milliseconds. Objects are frozen. */
@@ -12,11 +16,8 @@ export interface CachedObjects {
   get(namespace: string, name: string): KubeObject | undefined;
   /** All objects, or those of one namespace, in key order. */
   list(namespace?: string): readonly KubeObject[];
-  /**
-   * Calls `listener` for each present object (as ADDED) and for each later change; a restart of the cache repeats ADDED.
-   * Returns a function that ends it.
-   */
-  subscribe(listener: (change: ObjectChange) => void): () => void;
+  /** Calls `listener` with the present objects and each later change, until the returned function is called. */
+  subscribe(listener: ObjectListener): () => void;
 }
 
 /**

@@ -1,0 +1,117 @@
+import { statusErrors } from '@pilothouse/apimachinery';
+import { errorMessage } from '@pilothouse/base';
+import { anonymousAuthenticator } from './anonymous.ts';
+import { authenticateBearerToken, bearerToken } from './bearer-token.ts';
+import { bootstrapTokenAuthenticator } from './bootstrap-token.ts';
+import { clientCertificateAuthenticator } from './client-certificate.ts';
+import type { Authentication, AuthenticationConfig, AuthenticationDependencies } from './config.ts';
+import type { AuthenticationResult, Authenticator, TokenAuthenticator } from './interface.ts';
+import { anonymousUser, authenticatedGroup } from './interface.ts';
+import { openIdDocuments } from './openid.ts';
+import { requestHeaderAuthenticator } from './request-header.ts';
+import { reviewSelf, reviewToken } from './reviews.ts';
+import { readSigningKey, readVerificationKeys } from './service-account-keys.ts';
+import { serviceAccountTokenAuthenticator } from './service-account-token.ts';
+import { tokenFileAuthenticator } from './token-file.ts';
+import type { TokenIssuerOptions } from './token-issuer.ts';
+import { fulfilTokenRequest } from './token-issuer.ts';
+
+/**
+ * Puts the configured methods together in upstream's order: front proxy, client certificate, bearer tokens (file,
+ * ServiceAccount, bootstrap), anonymous. Throws an Error on a key, certificate or token file that cannot be read.
+ */
+export function createAuthentication(
+  config: AuthenticationConfig,
+  dependencies: AuthenticationDependencies,
+): Authentication {
+  const { clock, random, objects, logger } = dependencies;
+  const accounts = config.serviceAccounts;
+  const issuers = accounts?.issuers ?? [];
+  const apiAudiences = accounts?.apiAudiences ?? issuers;
+  const keys = (accounts?.keyPems ?? []).flatMap(readVerificationKeys);
+  const connection: Authenticator[] = [];
+  if (config.requestHeader !== undefined) {
+    connection.push(requestHeaderAuthenticator(config.requestHeader, clock));
+  }
+  if (config.clientCaPem !== undefined) {
+    connection.push(clientCertificateAuthenticator(config.clientCaPem, clock));
+  }
+  const tokens: TokenAuthenticator[] = [];
+  if (config.tokenFile !== undefined) tokens.push(tokenFileAuthenticator(config.tokenFile, apiAudiences));
+  if (keys.length > 0) {
+    const lookup = accounts?.lookup ?? true;
+    tokens.push(serviceAccountTokenAuthenticator({ issuers, keys, apiAudiences, lookup, objects, clock }));
+  }
+  if (config.bootstrapTokens === true) {
+    tokens.push(bootstrapTokenAuthenticator(objects, clock, apiAudiences));
+  }
+  const anonymous =
+    config.anonymous?.enabled === false ? undefined : anonymousAuthenticator(config.anonymous?.paths);
+
+  const authenticator: Authenticator = {
+    async authenticate(request) {
+      const findings: string[] = [];
+      const methods: (() => Promise<AuthenticationResult | undefined>)[] = connection.map(
+        (method) => () => method.authenticate(request),
+      );
+      const token = bearerToken(request);
+      if (token !== '') methods.push(() => authenticateBearerToken(tokens, token, apiAudiences));
+      for (const method of methods) {
+        try {
+          const result = await method();
+          if (result !== undefined) return withAuthenticatedGroup(result);
+        } catch (error) {
+          findings.push(errorMessage(error));
+        }
+      }
+      if (findings.length > 0) {
+        logger.warn('Unable to authenticate the request', { error: findings.join(', ') });
+        throw statusErrors.unauthorized();
+      }
+      return anonymous?.authenticate(request);
+    },
+  };
+
+  let issuer: TokenIssuerOptions | undefined;
+  if (accounts?.signingKeyPem !== undefined) {
+    issuer = {
+      issuer: issuers[0] as string,
+      signingKey: readSigningKey(accounts.signingKeyPem),
+      apiAudiences,
+      extendExpiration: accounts.extendExpiration ?? true,
+      maxExpirationSeconds: accounts.maxExpirationSeconds ?? 2 ** 32,
+      objects,
+      clock,
+      random,
+    };
+  }
+  const openId = openIdDocuments(
+    issuers,
+    keys,
+    accounts?.jwksUri ?? `https://${config.externalAddress ?? 'localhost'}/openid/v1/jwks`,
+  );
+  return {
+    authenticator,
+    apiAudiences,
+    async issueToken(serviceAccount, request) {
+      if (issuer === undefined) {
+        throw statusErrors.methodNotSupported({ group: '', resource: 'serviceaccounts/token' }, 'create');
+      }
+      return fulfilTokenRequest(issuer, serviceAccount, request);
+    },
+    reviewToken: (review) =>
+      reviewToken(review, apiAudiences, async (token, audiences) =>
+        withAuthenticatedGroup(await authenticateBearerToken(tokens, token, audiences)),
+      ),
+    reviewSelf: (review, user) =>
+      reviewSelf(review, user, new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z')),
+    openIdConfiguration: () => openId.configuration,
+    jsonWebKeySet: () => openId.keySet,
+  };
+}
+
+function withAuthenticatedGroup(result: AuthenticationResult): AuthenticationResult {
+  const { user } = result;
+  if (user.name === anonymousUser || user.groups.includes(authenticatedGroup)) return result;
+  return { ...result, user: { ...user, groups: [...user.groups, authenticatedGroup] } };
+}

@@ -1,0 +1,70 @@
+import { createHash, X509Certificate } from 'node:crypto';
+import type { Clock } from '@pilothouse/base';
+import { errorMessage } from '@pilothouse/base';
+import { parseCertificates, subjectValues, verifyClientCertificate } from './certificate-chain.ts';
+import { CredentialError } from './errors.ts';
+import type { AuthenticationRequest, AuthenticationResult, Authenticator } from './interface.ts';
+
+const credentialIdKey = 'authentication.kubernetes.io/credential-id';
+/** Subject attribute that carries the uid of a user. */
+const uidAttribute = '1.3.6.1.4.1.57683.2';
+const cacheEntriesMax = 1024;
+
+interface CacheEntry {
+  readonly result: AuthenticationResult;
+  readonly validFromMs: number;
+  readonly validToMs: number;
+}
+
+/** Client certificates signed by `caPem`: common name → user, organizations → groups. */
+export function clientCertificateAuthenticator(caPem: string, clock: Clock): Authenticator {
+  const roots = parseCertificates(caPem);
+  // Connections send the same certificate with each request; its chain is checked once and its dates each time.
+  const cache = new Map<string, CacheEntry>();
+  return {
+    async authenticate(request: AuthenticationRequest) {
+      const chain = request.tlsPeerCertificates;
+      const first = chain?.[0];
+      if (chain === undefined || first === undefined) return undefined;
+      const fingerprint = createHash('sha256').update(first).digest('hex');
+      const nowMs = clock.now();
+      const known = cache.get(fingerprint);
+      if (known !== undefined && nowMs >= known.validFromMs && nowMs <= known.validToMs) return known.result;
+      const [leaf, ...intermediates] = chain.map(readCertificate);
+      if (leaf === undefined) return undefined;
+      try {
+        verifyClientCertificate(leaf, intermediates, roots, nowMs);
+      } catch (error) {
+        throw new CredentialError(
+          `verifying certificate SN=${BigInt(`0x${leaf.serialNumber}`)}, SKID=, AKID= failed: ${errorMessage(error)}`,
+        );
+      }
+      const name = subjectValues(leaf, 'CN').at(-1);
+      if (name === undefined || name === '') return undefined;
+      const uid = subjectValues(leaf, uidAttribute)[0];
+      const result: AuthenticationResult = {
+        user: {
+          name,
+          ...(uid === undefined ? {} : { uid }),
+          groups: subjectValues(leaf, 'O'),
+          extra: { [credentialIdKey]: [`X509SHA256=${fingerprint}`] },
+        },
+      };
+      if (cache.size >= cacheEntriesMax) cache.clear();
+      cache.set(fingerprint, {
+        result,
+        validFromMs: Date.parse(leaf.validFrom),
+        validToMs: Date.parse(leaf.validTo),
+      });
+      return result;
+    },
+  };
+}
+
+export function readCertificate(der: Uint8Array): X509Certificate {
+  try {
+    return new X509Certificate(der);
+  } catch (error) {
+    throw new CredentialError(`The client certificate cannot be read: ${errorMessage(error)}`);
+  }
+}

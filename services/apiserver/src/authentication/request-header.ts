@@ -1,0 +1,53 @@
+import type { Clock } from '@pilothouse/base';
+import { parseCertificates, subjectValues, verifyClientCertificate } from './certificate-chain.ts';
+import { readCertificate } from './client-certificate.ts';
+import type { RequestHeaderConfig } from './config.ts';
+import { CredentialError } from './errors.ts';
+import { headersWithPrefix, headerValue, headerValues } from './headers.ts';
+import type { Authenticator } from './interface.ts';
+
+/** A front proxy that shows a certificate of its CA tells in headers for whom it calls. */
+export function requestHeaderAuthenticator(config: RequestHeaderConfig, clock: Clock): Authenticator {
+  const roots = parseCertificates(config.caPem);
+  return {
+    async authenticate(request) {
+      const chain = request.tlsPeerCertificates;
+      if (chain === undefined || chain.length === 0) return undefined;
+      const name = firstHeader(request.headers, config.usernameHeaders);
+      if (name === '') return undefined;
+      const [leaf, ...intermediates] = chain.map(readCertificate);
+      if (leaf === undefined) return undefined;
+      verifyClientCertificate(leaf, intermediates, roots, clock.now());
+      const proxy = subjectValues(leaf, 'CN').at(-1) ?? '';
+      if (config.allowedNames.length > 0 && !config.allowedNames.includes(proxy)) {
+        throw new CredentialError(`x509: subject with cn=${proxy} is not in the allowed list`);
+      }
+      const groups: string[] = [];
+      for (const header of config.groupHeaders) groups.push(...headerValues(request.headers, header));
+      const extra: Record<string, string[]> = {};
+      for (const prefix of config.extraHeaderPrefixes) {
+        Object.assign(extra, headersWithPrefix(request.headers, prefix));
+      }
+      const uid = firstHeader(request.headers, config.uidHeaders);
+      return {
+        user: {
+          name,
+          ...(uid === '' ? {} : { uid }),
+          groups,
+          ...(Object.keys(extra).length === 0 ? {} : { extra }),
+        },
+      };
+    },
+  };
+}
+
+function firstHeader(
+  headers: Parameters<Authenticator['authenticate']>[0]['headers'],
+  names: readonly string[],
+): string {
+  for (const name of names) {
+    const value = headerValue(headers, name);
+    if (value !== '') return value;
+  }
+  return '';
+}

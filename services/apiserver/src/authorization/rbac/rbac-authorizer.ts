@@ -1,0 +1,129 @@
+import { goQuote, statusErrors } from '@pilothouse/apimachinery';
+import type { UserInfo } from '../../authentication/interface.ts';
+import type { ObjectAccess } from '../../security/object-access.ts';
+import { resources } from '../../security/object-access.ts';
+import type {
+  AuthorizationAttributes,
+  AuthorizationResult,
+  Authorizer,
+  PolicyRule,
+  ResolvedRules,
+  RuleResolver,
+} from '../interface.ts';
+import type { BindingMatch, RoleRef } from './binding-index.ts';
+import { BindingIndex } from './binding-index.ts';
+import { ruleAllows } from './rule-match.ts';
+
+/** Role-based access control over the roles and bindings of the cluster. */
+export class RbacAuthorizer implements Authorizer, RuleResolver {
+  readonly #objects: ObjectAccess;
+  readonly #clusterRoleBindings = new BindingIndex();
+  readonly #roleBindings = new BindingIndex();
+
+  constructor(objects: ObjectAccess) {
+    this.#objects = objects;
+  }
+
+  /** Begins to follow the bindings; resolves when those that exist are known. The returned function ends it. */
+  async start(): Promise<() => void> {
+    const ends = [
+      this.#objects.cached(resources.clusterRoleBindings).subscribe(this.#clusterRoleBindings),
+      this.#objects.cached(resources.roleBindings).subscribe(this.#roleBindings),
+    ];
+    await Promise.all([this.#clusterRoleBindings.whenSynced(), this.#roleBindings.whenSynced()]);
+    return () => ends.forEach((end) => end());
+  }
+
+  async authorize(attributes: AuthorizationAttributes): Promise<AuthorizationResult> {
+    const errors: string[] = [];
+    for (const binding of this.#bindings(attributes.user, attributes.namespace)) {
+      const rules = this.#rules(binding.roleRef, binding.namespace);
+      if (typeof rules === 'string') {
+        if (!errors.includes(rules)) errors.push(rules);
+        continue;
+      }
+      if (rules.some((rule) => ruleAllows(rule, attributes))) {
+        return { decision: 'allow', reason: allowedReason(binding) };
+      }
+    }
+    const reason = errors.length === 0 ? '' : `RBAC: ${aggregate(errors)}`;
+    return { decision: 'noOpinion', reason };
+  }
+
+  async rulesFor(user: UserInfo, namespace: string): Promise<ResolvedRules> {
+    const { rules, errors } = this.policyRulesFor(user, namespace);
+    const resourceRules: PolicyRule[] = [];
+    const nonResourceRules: PolicyRule[] = [];
+    for (const rule of rules) {
+      if ((rule.resources?.length ?? 0) > 0) resourceRules.push(rule);
+      if ((rule.nonResourceURLs?.length ?? 0) > 0) nonResourceRules.push(rule);
+    }
+    return {
+      resourceRules,
+      nonResourceRules,
+      incomplete: errors.length > 0,
+      evaluationError: aggregate(errors),
+    };
+  }
+
+  /** All rules that bindings give `user` in `namespace` (empty: cluster-wide ones only), and what could not be resolved. */
+  policyRulesFor(user: UserInfo, namespace: string): { rules: PolicyRule[]; errors: string[] } {
+    const rules: PolicyRule[] = [];
+    const errors: string[] = [];
+    for (const binding of this.#bindings(user, namespace)) {
+      const found = this.#rules(binding.roleRef, binding.namespace);
+      if (typeof found !== 'string') rules.push(...found);
+      else if (!errors.includes(found)) errors.push(found);
+    }
+    return { rules, errors };
+  }
+
+  /** The rules of a role, from the store if the cache does not have it. Throws StatusError 404. */
+  async roleRules(reference: RoleRef, namespace: string): Promise<PolicyRule[]> {
+    const cached = this.#rules(reference, namespace);
+    if (typeof cached !== 'string') return cached;
+    const role =
+      reference.kind === 'Role'
+        ? await this.#objects.get(resources.roles, namespace, reference.name)
+        : await this.#objects.get(resources.clusterRoles, '', reference.name);
+    return (role['rules'] as PolicyRule[] | undefined) ?? [];
+  }
+
+  *#bindings(user: UserInfo, namespace: string): Iterable<BindingMatch> {
+    yield* this.#clusterRoleBindings.matches(user, '');
+    if (namespace !== '') yield* this.#roleBindings.matches(user, namespace);
+  }
+
+  /** A string is the message of the error. */
+  #rules(reference: RoleRef, namespace: string): PolicyRule[] | string {
+    if (reference.kind !== 'Role' && reference.kind !== 'ClusterRole') {
+      return `unsupported role reference kind: ${goQuote(reference.kind)}`;
+    }
+    const role =
+      reference.kind === 'Role'
+        ? this.#objects.cached(resources.roles).get(namespace, reference.name)
+        : this.#objects.cached(resources.clusterRoles).get('', reference.name);
+    if (role !== undefined) return (role['rules'] as PolicyRule[] | undefined) ?? [];
+    return statusErrors.notFound(
+      { group: 'rbac.authorization.k8s.io', resource: reference.kind.toLowerCase() },
+      reference.name,
+    ).message;
+  }
+}
+
+function allowedReason(binding: BindingMatch): string {
+  const where =
+    binding.namespace === ''
+      ? `ClusterRoleBinding ${goQuote(binding.name)}`
+      : `RoleBinding ${goQuote(`${binding.name}/${binding.namespace}`)}`;
+  const { subject } = binding;
+  const subjectNamespace =
+    subject.namespace === undefined || subject.namespace === '' ? binding.namespace : subject.namespace;
+  const name = subject.kind === 'ServiceAccount' ? `${subject.name}/${subjectNamespace}` : subject.name;
+  return `RBAC: allowed by ${where} of ${binding.roleRef.kind} ${goQuote(binding.roleRef.name)} to ${subject.kind} ${goQuote(name)}`;
+}
+
+/** Joins messages as upstream's aggregate does. */
+export function aggregate(errors: readonly string[]): string {
+  return errors.length <= 1 ? (errors[0] ?? '') : `[${errors.join(', ')}]`;
+}
