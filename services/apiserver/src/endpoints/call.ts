@@ -1,0 +1,116 @@
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import type { GroupVersionKind, KubeObject } from '@pilothouse/apimachinery';
+import { apiVersionOf } from '@pilothouse/apimachinery';
+import type { AdmissionAttributes, AdmissionChain } from '../admission/interface.ts';
+import type { AdmissionHooks, Operation, ResourceDescriptor, RestStorage } from '../registry/rest/rest-storage.ts';
+import type { Exchange } from '../request/exchange.ts';
+import type { RequestContext } from '../request/request-context.ts';
+import { requestContext } from '../request/request-context.ts';
+import type { ServerMetrics } from '../metrics/server-metrics.ts';
+import type { ObjectCodec } from './codec.ts';
+import type { Negotiated } from './negotiation.ts';
+import { allowsMetaTransforms, negotiate } from './negotiation.ts';
+import type { WriteOptions } from './options.ts';
+import type { PatchEngine } from './patch-engine.ts';
+
+/** What handlers use of the server. */
+export interface EndpointServices {
+  readonly codec: ObjectCodec;
+  readonly admission: AdmissionChain;
+  readonly patches: PatchEngine;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: ServerMetrics;
+  /** Lower bound of a watch's random life, milliseconds; the upper one is twice that. */
+  readonly minRequestTimeoutMs: number;
+  /** Aborted when the server shuts down: watches end. */
+  readonly shutdown: AbortSignal;
+}
+
+/** A request that was resolved to a storage. */
+export interface Call {
+  readonly exchange: Exchange;
+  readonly storage: RestStorage;
+  readonly services: EndpointServices;
+  /** Empty on a collection. */
+  readonly name: string;
+  /** Empty for cluster-scoped resources and across namespaces. */
+  readonly namespace: string;
+}
+
+/** The kind of the body that a write takes. */
+export function bodyKindOf(resource: ResourceDescriptor): GroupVersionKind {
+  return resource.bodyKind ?? responseKindOf(resource);
+}
+
+/** The kind that the path answers with. */
+export function responseKindOf(resource: ResourceDescriptor): GroupVersionKind {
+  return resource.responseKind ?? { group: resource.group, version: resource.version, kind: resource.kind };
+}
+
+/** Media type and view of the answer. Throws 406. */
+export function negotiateOutput(call: Call): Negotiated {
+  return negotiate(call.exchange.header('accept'), { allows: allowsMetaTransforms });
+}
+
+export function contextOf(call: Call, options?: WriteOptions): RequestContext {
+  const dryRun = (options?.dryRun.length ?? 0) > 0;
+  if (dryRun) call.exchange.dryRun = 'All';
+  return requestContext(call.exchange, call.services.clock.now(), {
+    dryRun,
+    fieldManager: options?.fieldManager ?? '',
+    fieldValidation: options?.fieldValidation ?? 'Warn',
+  });
+}
+
+/** Admission of this request as the storage calls it. `options` is the options object that plugins and webhooks see. */
+export function admissionOf(
+  call: Call,
+  context: RequestContext,
+  optionsKind: string,
+  options: object,
+): AdmissionHooks {
+  const { exchange, storage, services } = call;
+  const { resource } = storage;
+  const optionsObject = { kind: optionsKind, apiVersion: 'meta.k8s.io/v1', ...options };
+  const attributes = (
+    operation: Operation,
+    object: KubeObject | undefined,
+    old: KubeObject | undefined,
+    name: string | undefined,
+  ): AdmissionAttributes => ({
+    operation,
+    kind: bodyKindOf(resource),
+    resource: { group: resource.group, version: resource.version, resource: resource.resource },
+    subresource: resource.subresource,
+    name: name ?? (call.name !== '' ? call.name : (object?.metadata?.name ?? '')),
+    namespace: call.namespace,
+    object,
+    oldObject: old,
+    options: optionsObject,
+    user: exchange.user,
+    dryRun: context.dryRun,
+    addWarning: (text) => exchange.addWarning(text),
+    addAuditAnnotation: (key, value) => {
+      exchange.auditAnnotations[key] = value;
+    },
+  });
+  return {
+    async admit(operation, object, old, name) {
+      if (!services.admission.handles(operation)) return object;
+      const given = attributes(operation, object, old, name);
+      await services.admission.admit(given);
+      return given.object;
+    },
+    async validate(operation, object, old, name) {
+      if (!services.admission.handles(operation)) return;
+      await services.admission.validate(attributes(operation, object, old, name));
+    },
+  };
+}
+
+/** apiVersion of a kind. */
+export function apiVersionOfKind(gvk: GroupVersionKind): string {
+  return apiVersionOf(gvk.group, gvk.version);
+}

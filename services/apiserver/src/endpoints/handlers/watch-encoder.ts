@@ -1,0 +1,80 @@
+import type { WatchEvent } from '../../registry/rest/rest-storage.ts';
+import type { Call } from '../call.ts';
+import type { Negotiated } from '../negotiation.ts';
+import { jsonType, protobufType } from '../negotiation.ts';
+import { protobufWatchEvent, protobufWatchFrame } from '../protobuf-frames.ts';
+import { partialMetadata, tableOf } from '../views.ts';
+import { protobufOf, tableRequest } from './respond-stored.ts';
+
+/** How a watcher's events become bytes. Keeps state: only a Table's first event has the columns. */
+export interface WatchEncoder {
+  readonly contentType: string;
+  /** True when messages are not text (WebSocket frames). */
+  readonly binary: boolean;
+  /** Pieces of one event inside a stream. */
+  frame(event: WatchEvent): readonly Uint8Array[];
+  /** Pieces of one event as a message of its own. */
+  message(event: WatchEvent): readonly Uint8Array[];
+}
+
+const heads = new Map(
+  ['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR'].map((type) => [
+    type,
+    Buffer.from(`{"type":"${type}","object":`),
+  ]),
+);
+const tail = Buffer.from('}\n');
+
+/** Throws 406 when the view cannot be streamed. */
+export function watchEncoder(call: Call, output: Negotiated): WatchEncoder {
+  const json = objectJson(call, output);
+  if (output.mediaType === protobufType) {
+    const { codec } = call.services;
+    const bytesOf = (event: WatchEvent): Uint8Array => {
+      if (event.type === 'ERROR') return codec.encode(event.status, protobufType, false);
+      if (output.transform) return codec.encode(viewObject(call, output, event, false), protobufType, false);
+      return protobufOf(event.object);
+    };
+    return {
+      contentType: `${protobufType};stream=watch`,
+      binary: true,
+      frame: (event) => [protobufWatchFrame(event.type, bytesOf(event))],
+      message: (event) => [protobufWatchEvent(event.type, bytesOf(event))],
+    };
+  }
+  const frame = (event: WatchEvent): readonly Uint8Array[] => [
+    heads.get(event.type) as Buffer,
+    json(event),
+    tail,
+  ];
+  return { contentType: jsonType, binary: false, frame, message: frame };
+}
+
+function viewObject(
+  call: Call,
+  output: Negotiated,
+  event: WatchEvent & { type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' },
+  columns: boolean,
+): object {
+  const { kind, version } = output.transform as NonNullable<Negotiated['transform']>;
+  if (kind !== 'Table') return partialMetadata(event.object.object, version);
+  const resourceVersion = event.object.object.metadata.resourceVersion;
+  return tableOf(
+    tableRequest(call, version),
+    [event.object],
+    resourceVersion === undefined ? {} : { resourceVersion },
+    columns,
+  );
+}
+
+function objectJson(call: Call, output: Negotiated): (event: WatchEvent) => Uint8Array {
+  if (output.transform) tableRequest(call, output.transform.version);
+  let first = true;
+  return (event) => {
+    if (event.type === 'ERROR') return Buffer.from(JSON.stringify(event.status));
+    if (!output.transform) return event.object.json();
+    const view = viewObject(call, output, event, first);
+    first = false;
+    return Buffer.from(JSON.stringify(view));
+  };
+}

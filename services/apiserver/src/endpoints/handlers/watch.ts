@@ -1,0 +1,124 @@
+import { once } from 'node:events';
+import type { WebSocket } from 'ws';
+import { WebSocketServer } from 'ws';
+import { statusErrors } from '@pilothouse/apimachinery';
+import { limits } from '../../limits.ts';
+import type { WatchEvent, WatchStream } from '../../registry/rest/rest-storage.ts';
+import type { Call } from '../call.ts';
+import { contextOf } from '../call.ts';
+import type { Negotiated } from '../negotiation.ts';
+import { allowsMetaTransforms, jsonType, negotiate, protobufType } from '../negotiation.ts';
+import { listOptionsOf } from '../options.ts';
+import { startResponse } from '../respond.ts';
+import { withName } from './list.ts';
+import { requireMember } from './require-member.ts';
+import { watchEncoder } from './watch-encoder.ts';
+import type { WatchEncoder } from './watch-encoder.ts';
+
+const webSockets = new WebSocketServer({
+  noServer: true,
+  handleProtocols: (protocols) =>
+    protocols.has('v4.channel.k8s.io') ? 'v4.channel.k8s.io' : (protocols.values().next().value ?? false),
+});
+
+/** Opens a watch and sends its events until the client leaves, its time is over or the server shuts down. */
+export async function handleWatch(call: Call): Promise<void> {
+  const watch = requireMember(call, 'watch');
+  const { exchange, services } = call;
+  const output = negotiateWatch(call);
+  const options = listOptionsOf(exchange.query, true);
+  const timeoutMs =
+    options.timeoutSeconds !== undefined && options.timeoutSeconds > 0
+      ? options.timeoutSeconds * 1000
+      : Math.round(services.minRequestTimeoutMs * (1 + services.random.float()));
+  const encoder = watchEncoder(call, output);
+  const timeoutSeconds = Math.ceil(timeoutMs / 1000);
+  const stream = await watch(contextOf(call), { ...withName(options, call.name), timeoutSeconds });
+  const end = (): void => stream.close();
+  const timer = services.clock.setTimeout(end, timeoutMs);
+  exchange.signal.addEventListener('abort', end, { once: true });
+  services.shutdown.addEventListener('abort', end, { once: true });
+  if (exchange.signal.aborted || services.shutdown.aborted) end();
+  try {
+    if (exchange.upgrade) await sendToWebSocket(call, stream, encoder);
+    else await sendToResponse(call, stream, encoder);
+  } finally {
+    timer.cancel();
+    exchange.signal.removeEventListener('abort', end);
+    services.shutdown.removeEventListener('abort', end);
+    stream.close();
+  }
+}
+
+function negotiateWatch(call: Call): Negotiated {
+  const streaming = [jsonType, protobufType] as const;
+  try {
+    return negotiate(call.exchange.header('accept'), { mediaTypes: streaming, allows: allowsMetaTransforms });
+  } catch {
+    throw statusErrors.notAcceptable(
+      `only the following media types are accepted: ${streaming.map((type) => `${type};stream=watch`).join(', ')}`,
+    );
+  }
+}
+
+/** Encodes events to writes of about the limit's size; one bad event ends the stream with an ERROR. */
+function* blocks(call: Call, events: readonly WatchEvent[], encoder: WatchEncoder): Generator<Buffer> {
+  const { metrics } = call.services;
+  const { group, version, resource } = call.storage.resource;
+  const labels = { group, version, resource };
+  let frames: Uint8Array[] = [];
+  let length = 0;
+  for (const event of events) {
+    const before = length;
+    for (const piece of encoder.frame(event)) {
+      frames.push(piece);
+      length += piece.length;
+    }
+    metrics.watchEventSizes.observe(labels, length - before);
+    if (length >= limits.watchWriteBytes) {
+      yield Buffer.concat(frames, length);
+      frames = [];
+      length = 0;
+    }
+  }
+  metrics.watchEvents.inc(labels, events.length);
+  if (length > 0) yield Buffer.concat(frames, length);
+}
+
+async function sendToResponse(call: Call, stream: WatchStream, encoder: WatchEncoder): Promise<void> {
+  const { response } = call.exchange;
+  startResponse(call.exchange, 200, { 'Content-Type': encoder.contentType });
+  response.flushHeaders();
+  for (;;) {
+    const events = await stream.next();
+    if (!events || response.destroyed) break;
+    for (const block of blocks(call, events, encoder)) {
+      if (response.write(block)) continue;
+      await Promise.race([once(response, 'drain'), once(response, 'close')]).catch(() => undefined);
+      if (response.destroyed) return;
+    }
+  }
+  response.end();
+}
+
+async function sendToWebSocket(call: Call, stream: WatchStream, encoder: WatchEncoder): Promise<void> {
+  const { exchange } = call;
+  const { socket, head } = exchange.upgrade as NonNullable<typeof exchange.upgrade>;
+  exchange.response.detachSocket(socket as never);
+  const client = await new Promise<WebSocket>((resolve) => {
+    webSockets.handleUpgrade(exchange.request, socket, head, resolve);
+  });
+  client.on('close', () => stream.close());
+  client.on('error', () => stream.close());
+  for (;;) {
+    const events = await stream.next();
+    if (!events || client.readyState !== client.OPEN) break;
+    for (const event of events) {
+      const message = Buffer.concat(encoder.message(event));
+      await new Promise<void>((resolve) => {
+        client.send(message, { binary: encoder.binary }, () => resolve());
+      });
+    }
+  }
+  client.close(1000);
+}

@@ -1,0 +1,135 @@
+import { gzip } from 'node:zlib';
+import { promisify } from 'node:util';
+import type { Status } from '@pilothouse/apimachinery';
+import { StatusError, statusErrors } from '@pilothouse/apimachinery';
+import { limits } from '../limits.ts';
+import type { Exchange } from '../request/exchange.ts';
+import type { ObjectCodec } from './codec.ts';
+import type { ObjectMediaType } from './negotiation.ts';
+import { isPretty, jsonType, negotiateError } from './negotiation.ts';
+
+const compress = promisify(gzip);
+
+/** Headers of every answer of the API. */
+export const noStore = 'no-cache, private';
+
+/** A `Warning` header value: code 299, no agent, quoted text (RFC 7234). Control characters are dropped. */
+export function warningHeader(text: string): string {
+  let quoted = '';
+  for (const character of text) {
+    const point = character.codePointAt(0) as number;
+    if (character === '"' || character === '\\') quoted += `\\${character}`;
+    else if (point >= 0x20 && point !== 0x7f) quoted += character;
+  }
+  return `299 - "${quoted}"`;
+}
+
+/** Starts the answer: status and headers, with the warnings so far. */
+export function startResponse(
+  exchange: Exchange,
+  status: number,
+  headers: Record<string, string | number | string[]> = {},
+): void {
+  const response = exchange.response;
+  if (!response.hasHeader('cache-control')) response.setHeader('Cache-Control', noStore);
+  if (exchange.warnings.length > 0) {
+    response.setHeader(
+      'Warning',
+      exchange.warnings.map((text) => Buffer.from(warningHeader(text)).toString('latin1')),
+    );
+  }
+  response.writeHead(status, headers);
+}
+
+export function respondText(
+  exchange: Exchange,
+  status: number,
+  text: string,
+  contentType = 'text/plain; charset=utf-8',
+): void {
+  respondBytes(exchange, status, contentType, Buffer.from(text));
+}
+
+export function respondBytes(exchange: Exchange, status: number, contentType: string, body: Uint8Array): void {
+  startResponse(exchange, status, { 'Content-Type': contentType, 'Content-Length': body.length });
+  exchange.response.end(exchange.method === 'HEAD' ? undefined : body);
+}
+
+/** Like {@link respondBytes}, compressed when the body is large and the client accepts gzip. */
+export async function respondObjectBytes(
+  exchange: Exchange,
+  status: number,
+  contentType: string,
+  body: Uint8Array,
+): Promise<void> {
+  if (body.length < limits.gzipBytesMin || !acceptsGzip(exchange)) {
+    respondBytes(exchange, status, contentType, body);
+    return;
+  }
+  const packed = await compress(body, { level: 1 });
+  exchange.response.setHeader('Content-Encoding', 'gzip');
+  exchange.response.setHeader('Vary', 'Accept-Encoding');
+  respondBytes(exchange, status, contentType, packed);
+}
+
+/** Only reads are compressed, as upstream does. */
+export function acceptsGzip(exchange: Exchange): boolean {
+  if (exchange.method !== 'GET') return false;
+  return exchange
+    .header('accept-encoding')
+    .split(',')
+    .some((coding) => /^\s*gzip\s*(;|$)/.test(coding) && !/;\s*q=0(\.0*)?\s*$/.test(coding));
+}
+
+export async function respondObject(
+  exchange: Exchange,
+  codec: ObjectCodec,
+  status: number,
+  object: object,
+  output: { mediaType: ObjectMediaType; pretty: boolean },
+): Promise<void> {
+  const pretty = isPretty(exchange.query, exchange.userAgent, output.pretty);
+  await respondObjectBytes(exchange, status, output.mediaType, codec.encode(object, output.mediaType, pretty));
+}
+
+/** What a thrown value becomes for the client; anything that is not a StatusError is this server's fault. */
+export function statusOf(error: unknown): Status {
+  if (error instanceof StatusError) return error.status;
+  return statusErrors.internal(error instanceof Error ? error.message : String(error)).status;
+}
+
+/** Ends the exchange with an error. After the headers are out, only the connection can be cut. */
+export function respondError(exchange: Exchange, codec: ObjectCodec, error: unknown): void {
+  const response = exchange.response;
+  if (response.headersSent) {
+    response.destroy(error instanceof Error ? error : undefined);
+    return;
+  }
+  const status = statusOf(error);
+  const code = status.code ?? 500;
+  const retryAfter = status.details?.retryAfterSeconds;
+  if (retryAfter !== undefined && retryAfter > 0) response.setHeader('Retry-After', String(retryAfter));
+  const mediaType = negotiateError(exchange.header('accept'));
+  const pretty = isPretty(exchange.query, exchange.userAgent, false);
+  let contentType: string = mediaType;
+  let body: Uint8Array;
+  try {
+    body = codec.encode(status, mediaType, pretty);
+  } catch {
+    contentType = jsonType;
+    body = Buffer.from(`${JSON.stringify(status)}\n`);
+  }
+  discardBody(exchange);
+  respondBytes(exchange, code, contentType, body);
+}
+
+/** A body that nobody read must not stall an HTTP/1.1 connection that will be used again. */
+function discardBody(exchange: Exchange): void {
+  if (exchange.upgrade || exchange.request.readableEnded) return;
+  const length = Number(exchange.request.headers['content-length'] ?? 0);
+  if (length > limits.requestBytesMax && exchange.request.httpVersionMajor === 1) {
+    exchange.response.setHeader('Connection', 'close');
+    return;
+  }
+  exchange.request.resume();
+}

@@ -1,0 +1,112 @@
+import type { KubeObject } from '@pilothouse/apimachinery';
+import { goQuote, statusErrors } from '@pilothouse/apimachinery';
+import type { TableColumn } from '@pilothouse/api';
+import type { RestStorage, Stored } from '../registry/rest/rest-storage.ts';
+import { responseKindOf } from './call.ts';
+
+/** How much of an object a Table row carries. */
+export type IncludeObject = 'None' | 'Metadata' | 'Object';
+
+/** metadata of a list, in wire order. */
+export interface ListMeta {
+  resourceVersion?: string;
+  continue?: string;
+  remainingItemCount?: number;
+}
+
+/** `includeObject` of the query; Metadata when absent. Throws 400. */
+export function includeObjectOf(query: URLSearchParams): IncludeObject {
+  const value = query.get('includeObject') ?? '';
+  if (value === '') return 'Metadata';
+  if (value === 'None' || value === 'Metadata' || value === 'Object') return value;
+  throw statusErrors.badRequest(
+    `Unable to convert to Table as requested: includeObject: Invalid value: ${goQuote(value)}: must be 'Metadata', 'Object', 'None', or empty`,
+  );
+}
+
+/** The metadata of an object alone. */
+export function partialMetadata(object: KubeObject, version: string): object {
+  return { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${version}`, metadata: object.metadata };
+}
+
+export function partialMetadataList(items: Iterable<Stored>, meta: ListMeta, version: string): object {
+  const list: object[] = [];
+  // Items of a list have no kind of their own, as in any typed list.
+  for (const item of items) list.push({ metadata: item.object.metadata });
+  return { kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${version}`, metadata: meta, items: list };
+}
+
+const defaultColumns: readonly TableColumn[] = [
+  { name: 'Name', type: 'string', format: 'name', description: nameDescription(), priority: 0 },
+  {
+    name: 'Created At',
+    type: 'date',
+    format: '',
+    description: creationDescription(),
+    priority: 0,
+  },
+];
+
+/** Descriptions are those of the ObjectMeta fields; clients show them in `--help`-like output. */
+function nameDescription(): string {
+  return 'Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names';
+}
+
+function creationDescription(): string {
+  return 'CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata';
+}
+
+export interface TableRequest {
+  readonly storage: RestStorage;
+  readonly includeObject: IncludeObject;
+  /** Of meta.k8s.io. */
+  readonly version: string;
+  readonly nowMs: number;
+}
+
+export function tableColumns(storage: RestStorage): readonly TableColumn[] {
+  return storage.table?.columns ?? storage.strategy?.columns ?? defaultColumns;
+}
+
+function rowObject(request: TableRequest, stored: Stored): unknown {
+  switch (request.includeObject) {
+    case 'None':
+      return null;
+    case 'Metadata':
+      return partialMetadata(stored.object, request.version);
+    case 'Object':
+      return stored.object;
+  }
+}
+
+export function tableRow(request: TableRequest, stored: Stored): object {
+  const { storage, nowMs } = request;
+  const cells = storage.table?.cells?.(stored.object, nowMs) ??
+    storage.strategy?.cells?.(stored.object, nowMs) ?? [
+      stored.object.metadata.name ?? '',
+      stored.object.metadata.creationTimestamp ?? null,
+    ];
+  return { cells, object: rowObject(request, stored) };
+}
+
+/** A Table of all rows. `columns` false leaves the definitions out, as in all but the first event of a watch. */
+export function tableOf(request: TableRequest, rows: Iterable<Stored>, meta: ListMeta, columns = true): object {
+  const out: object[] = [];
+  for (const stored of rows) out.push(tableRow(request, stored));
+  return {
+    kind: 'Table',
+    apiVersion: `meta.k8s.io/${request.version}`,
+    metadata: meta,
+    columnDefinitions: columns ? tableColumns(request.storage) : null,
+    rows: out,
+  };
+}
+
+/** `*core.ConfigMap`: how an error names the type of the object behind a path. */
+export function internalTypeName(storage: RestStorage, list: boolean): string {
+  const { group, kind } = responseKindOf(storage.resource);
+  const custom = group.includes('.') && !group.endsWith('.k8s.io');
+  if (custom) return list ? '*unstructured.UnstructuredList' : '*unstructured.Unstructured';
+  const packageName = group === '' ? 'core' : (group.split('.')[0] as string);
+  return `*${packageName}.${kind}${list ? 'List' : ''}`;
+}

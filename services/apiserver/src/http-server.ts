@@ -1,0 +1,112 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
+import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
+import { createSecureServer } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import { limits } from './limits.ts';
+
+export interface TlsMaterial {
+  /** Leaf first. */
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** The listening socket: HTTP/2 and HTTP/1.1 on one TLS port, or plain HTTP/1.1 for tests and behind a proxy. */
+export class HttpServer {
+  readonly server: Http2SecureServer | Server;
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #connections = new Set<Duplex>();
+
+  constructor(
+    handler: RequestHandler,
+    options: {
+      readonly tls?: TlsMaterial;
+      onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+      onTlsError?(error: Error): void;
+    },
+  ) {
+    this.server = options.tls ? secureServer(handler, options.tls) : plainServer(handler);
+    this.server.on('upgrade', options.onUpgrade);
+    this.server.on('session', (session: ServerHttp2Session) => {
+      this.#sessions.add(session);
+      session.once('close', () => this.#sessions.delete(session));
+      session.on('error', () => session.destroy());
+    });
+    this.server.on(options.tls ? 'secureConnection' : 'connection', (socket: Duplex) => {
+      this.#connections.add(socket);
+      socket.once('close', () => this.#connections.delete(socket));
+      socket.on('error', () => socket.destroy());
+    });
+    this.server.on('tlsClientError', (error: Error) => options.onTlsError?.(error));
+    this.server.on('clientError', (_error: Error, socket: Duplex) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+    });
+  }
+
+  /** Certificates of new connections; open ones keep theirs. */
+  setTls(tls: TlsMaterial): void {
+    if ('setSecureContext' in this.server)
+      this.server.setSecureContext({ cert: tls.certPem, key: tls.keyPem });
+  }
+
+  listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    return new Promise((resolve, reject) => {
+      this.server.once('error', reject);
+      this.server.listen({ host, port, backlog: 1024 }, () => {
+        this.server.off('error', reject);
+        const address = this.server.address();
+        resolve({ host, port: typeof address === 'object' && address ? address.port : port });
+      });
+    });
+  }
+
+  /** Stops accepting and tells HTTP/2 clients to go elsewhere; what is being answered goes on. */
+  stopListening(): void {
+    this.server.close();
+    for (const session of this.#sessions) if (!session.closed) session.close();
+    if ('closeIdleConnections' in this.server) (this.server as Server).closeIdleConnections();
+  }
+
+  /** Cuts what is still open. */
+  destroyConnections(): void {
+    for (const session of this.#sessions) session.destroy();
+    for (const connection of this.#connections) connection.destroy();
+  }
+}
+
+function secureServer(handler: RequestHandler, tls: TlsMaterial): Http2SecureServer {
+  return createSecureServer(
+    {
+      allowHTTP1: true,
+      cert: tls.certPem,
+      key: tls.keyPem,
+      minVersion: 'TLSv1.2',
+      // Certificates are checked by the authenticator, so that a bad one gives 401 and not a broken connection.
+      requestCert: true,
+      rejectUnauthorized: false,
+      handshakeTimeout: limits.handshakeMs,
+      maxHeaderSize: limits.headerBytesMax,
+      settings: {
+        maxConcurrentStreams: limits.concurrentStreamsMax,
+        initialWindowSize: 1024 * 1024,
+        maxHeaderListSize: limits.headerBytesMax,
+      },
+      maxSessionMemory: 64,
+    } as Parameters<typeof createSecureServer>[0],
+    handler as never,
+  );
+}
+
+function plainServer(handler: RequestHandler): Server {
+  return createServer(
+    {
+      maxHeaderSize: limits.headerBytesMax,
+      keepAliveTimeout: limits.keepAliveMs,
+      headersTimeout: limits.headersMs,
+      requestTimeout: 0,
+    },
+    handler,
+  );
+}

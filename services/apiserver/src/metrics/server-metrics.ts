@@ -1,0 +1,207 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { Exchange } from '../request/exchange.ts';
+
+const seconds = [
+  0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
+];
+const requestLabels = ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'component'] as const;
+
+/** Metrics of the HTTP edge, with upstream's names and labels. */
+export class ServerMetrics {
+  readonly registry = new Registry();
+  readonly requests = new Counter({
+    name: 'apiserver_request_total',
+    help: 'Requests by verb, resource and answer code',
+    labelNames: [
+      'verb',
+      'dry_run',
+      'group',
+      'version',
+      'resource',
+      'subresource',
+      'scope',
+      'component',
+      'code',
+    ],
+    registers: [this.registry],
+  });
+  readonly duration = new Histogram({
+    name: 'apiserver_request_duration_seconds',
+    help: 'Time to answer a request, in seconds',
+    labelNames: ['verb', 'dry_run', 'group', 'version', 'resource', 'subresource', 'scope', 'component'],
+    buckets: seconds,
+    registers: [this.registry],
+  });
+  readonly sliDuration = new Histogram({
+    name: 'apiserver_request_sli_duration_seconds',
+    help: 'Time to answer a request without waiting in queues and for webhooks, in seconds',
+    labelNames: requestLabels,
+    buckets: seconds.slice(2),
+    registers: [this.registry],
+  });
+  readonly responseSizes = new Histogram({
+    name: 'apiserver_response_sizes',
+    help: 'Bytes of answers to read requests',
+    labelNames: requestLabels,
+    buckets: [1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9],
+    registers: [this.registry],
+  });
+  readonly longRunning = new Gauge({
+    name: 'apiserver_longrunning_requests',
+    help: 'Long-running requests (watches and streams) that are open',
+    labelNames: requestLabels,
+    registers: [this.registry],
+  });
+  readonly inFlight = new Gauge({
+    name: 'apiserver_current_inflight_requests',
+    help: 'Highest number of requests in flight, by kind',
+    labelNames: ['request_kind'],
+    registers: [this.registry],
+  });
+  readonly rejected = new Counter({
+    name: 'apiserver_flowcontrol_rejected_requests_total',
+    help: 'Requests that got 429',
+    labelNames: ['flow_schema', 'priority_level', 'reason'],
+    registers: [this.registry],
+  });
+  readonly dispatched = new Counter({
+    name: 'apiserver_flowcontrol_dispatched_requests_total',
+    help: 'Requests that were let through by priority and fairness',
+    labelNames: ['flow_schema', 'priority_level'],
+    registers: [this.registry],
+  });
+  readonly executing = new Gauge({
+    name: 'apiserver_flowcontrol_current_executing_requests',
+    help: 'Requests being answered, by flow schema',
+    labelNames: ['flow_schema', 'priority_level'],
+    registers: [this.registry],
+  });
+  readonly watchEvents = new Counter({
+    name: 'apiserver_watch_events_total',
+    help: 'Events sent to watchers',
+    labelNames: ['group', 'version', 'resource'],
+    registers: [this.registry],
+  });
+  readonly watchEventSizes = new Histogram({
+    name: 'apiserver_watch_events_sizes',
+    help: 'Bytes of events sent to watchers',
+    labelNames: ['group', 'version', 'resource'],
+    buckets: [1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072],
+    registers: [this.registry],
+  });
+  readonly bodySizes = new Histogram({
+    name: 'apiserver_request_body_size_bytes',
+    help: 'Bytes of request bodies',
+    labelNames: ['resource', 'group', 'verb'],
+    buckets: Array.from({ length: 31 }, (_, index) => 50_000 + index * 100_000),
+    registers: [this.registry],
+  });
+  readonly authenticationAttempts = new Counter({
+    name: 'authentication_attempts',
+    help: 'Authentications by result',
+    labelNames: ['result'],
+    registers: [this.registry],
+  });
+  readonly authenticatedRequests = new Counter({
+    name: 'authenticated_user_requests',
+    help: 'Authenticated requests by user; names of people are grouped as other',
+    labelNames: ['username'],
+    registers: [this.registry],
+  });
+  readonly authorizationAttempts = new Counter({
+    name: 'authorization_attempts_total',
+    help: 'Authorizations by result',
+    labelNames: ['result'],
+    registers: [this.registry],
+  });
+  readonly audits = new Counter({
+    name: 'apiserver_audit_event_total',
+    help: 'Audit events written',
+    registers: [this.registry],
+  });
+  readonly tlsHandshakeErrors = new Counter({
+    name: 'apiserver_tls_handshake_errors_total',
+    help: 'TLS handshakes that failed',
+    registers: [this.registry],
+  });
+  readonly deprecated = new Gauge({
+    name: 'apiserver_requested_deprecated_apis',
+    help: 'Deprecated APIs that were asked for',
+    labelNames: ['group', 'version', 'resource', 'subresource', 'removed_release'],
+    registers: [this.registry],
+  });
+
+  constructor(build: Readonly<Record<string, string>>) {
+    collectDefaultMetrics({ register: this.registry });
+    new Gauge({
+      name: 'kubernetes_build_info',
+      help: 'Constant 1, labelled with the version of the build',
+      labelNames: Object.keys(build),
+      registers: [this.registry],
+    }).set(build, 1);
+  }
+
+  /** The verb as metrics and dashboards write it. */
+  static verbOf(exchange: Exchange): string {
+    const { info, method } = exchange;
+    if (!info.isResourceRequest) return method;
+    switch (info.verb) {
+      case 'list':
+      case 'watch':
+        return info.verb.toUpperCase();
+      case 'get':
+        return info.subresource === 'log' ? 'CONNECT' : 'GET';
+      case 'patch':
+        return exchange.header('content-type').startsWith('application/apply-patch') ? 'APPLY' : 'PATCH';
+      case 'create':
+        return 'POST';
+      case 'update':
+        return 'PUT';
+      case 'deletecollection':
+        return 'DELETECOLLECTION';
+      case 'delete':
+        return 'DELETE';
+      default:
+        return method;
+    }
+  }
+
+  static labelsOf(exchange: Exchange): Record<(typeof requestLabels)[number], string> {
+    const { info } = exchange;
+    return {
+      verb: ServerMetrics.verbOf(exchange),
+      group: info.apiGroup,
+      version: info.apiVersion,
+      resource: info.resource,
+      subresource: info.isResourceRequest ? info.subresource : info.path,
+      scope: scopeOf(exchange),
+      component: 'apiserver',
+    };
+  }
+
+  /** Counts a request that has been answered. `unknown`: its path was made up by the client and must not become a label. */
+  observe(exchange: Exchange, code: number, durationMs: number, unknown: boolean): void {
+    const labels = ServerMetrics.labelsOf(exchange);
+    if (unknown) {
+      labels.resource = '';
+      labels.subresource = '';
+      labels.group = '';
+      labels.version = '';
+    }
+    this.requests.inc({ ...labels, dry_run: exchange.dryRun, code: String(code) });
+    if (exchange.longRunning) return;
+    this.duration.observe({ ...labels, dry_run: exchange.dryRun }, durationMs / 1000);
+    this.sliDuration.observe(labels, durationMs / 1000);
+  }
+
+  text(): Promise<string> {
+    return this.registry.metrics();
+  }
+}
+
+function scopeOf(exchange: Exchange): string {
+  const { info } = exchange;
+  if (!info.isResourceRequest) return '';
+  if (info.name !== '' && info.verb !== 'list' && info.verb !== 'watch') return 'resource';
+  return info.namespace !== '' ? 'namespace' : 'cluster';
+}

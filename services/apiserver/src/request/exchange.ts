@@ -1,0 +1,102 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { UserInfo } from '../authentication/interface.ts';
+import type { RequestInfo } from './request-info.ts';
+import { isLongRunning, requestInfoOf } from './request-info.ts';
+
+/** The two ends of a connection that leaves HTTP (WebSocket, SPDY). */
+export interface UpgradeEnds {
+  readonly socket: Duplex;
+  /** Bytes that came after the request's headers. */
+  readonly head: Buffer;
+}
+
+/**
+ * One request on its way through the filters to a handler. HTTP/2 requests have the compatible shape of HTTP/1.1 ones.
+ * Each field is set by the filter named at it.
+ */
+export class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly upgrade: UpgradeEnds | undefined;
+  readonly method: string;
+  /** Percent-decoded path. */
+  readonly path: string;
+  /** As sent, without the query. */
+  readonly rawPath: string;
+  readonly query: URLSearchParams;
+  readonly info: RequestInfo;
+  readonly longRunning: boolean;
+  /** Milliseconds of the monotonic clock at arrival. */
+  readonly startedMs: number;
+  /** Wall time at arrival, milliseconds since the epoch. */
+  readonly receivedMs: number;
+  readonly userAgent: string;
+  readonly warnings: string[] = [];
+  readonly auditAnnotations: Record<string, string> = {};
+  /** Aborted when the client goes away or the deadline passes. */
+  readonly #abort = new AbortController();
+  /** Filter audit-id. */
+  auditId = '';
+  /** Filter deadline: wall time; infinite for long-running requests. */
+  deadlineMs = Number.POSITIVE_INFINITY;
+  /** Filter authentication, replaced by impersonation. */
+  user: UserInfo = { name: '', groups: [] };
+  /** Filter impersonation: who asked to be {@link user}. */
+  impersonator: UserInfo | undefined;
+  /** Set by handlers for metrics: the value of dryRun. */
+  dryRun = '';
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    times: { startedMs: number; receivedMs: number },
+    upgrade?: UpgradeEnds,
+  ) {
+    this.request = request;
+    this.response = response;
+    this.upgrade = upgrade;
+    this.startedMs = times.startedMs;
+    this.receivedMs = times.receivedMs;
+    this.method = request.method ?? 'GET';
+    const url = request.url ?? '/';
+    const mark = url.indexOf('?');
+    this.rawPath = mark < 0 ? url : url.slice(0, mark);
+    this.path = decodePath(this.rawPath);
+    this.query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+    this.info = requestInfoOf(this.method, this.path, this.query);
+    this.longRunning = isLongRunning(this.info);
+    this.userAgent = header(request, 'user-agent');
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+
+  /** A header's value; several are joined as RFC 9110 allows; empty when absent. */
+  header(name: string): string {
+    return header(this.request, name);
+  }
+
+  addWarning(text: string): void {
+    if (text !== '' && !this.warnings.includes(text)) this.warnings.push(text);
+  }
+}
+
+function header(request: IncomingMessage, name: string): string {
+  const value = request.headers[name];
+  return value === undefined ? '' : Array.isArray(value) ? value.join(', ') : value;
+}
+
+function decodePath(path: string): string {
+  if (!path.includes('%')) return path;
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}

@@ -1,0 +1,226 @@
+import fastify from 'fastify';
+import type { FastifyInstance } from 'fastify';
+import { ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import { sleep } from '@pilothouse/base';
+import { statusErrors } from '@pilothouse/apimachinery';
+import type { AdmissionChain } from './admission/interface.ts';
+import type { Authenticator } from './authentication/interface.ts';
+import type { Authorizer } from './authorization/interface.ts';
+import type { EndpointServices } from './endpoints/call.ts';
+import { DiscoveryManager } from './endpoints/discovery/discovery-manager.ts';
+import { registerDiscovery } from './endpoints/discovery/discovery-handlers.ts';
+import { registerServerPaths } from './endpoints/server-paths.ts';
+import { dispatchResource } from './endpoints/dispatch.ts';
+import { BuiltinObjectCodec } from './endpoints/object-codec.ts';
+import type { PatchEngine } from './endpoints/patch-engine.ts';
+import { PathTable, respondPathNotFound } from './endpoints/path-table.ts';
+import { ResourceTable } from './endpoints/resource-table.ts';
+import { auditIdFilter } from './filters/audit-id.ts';
+import { AuditLog } from './filters/audit.ts';
+import { authenticationFilter } from './filters/authentication.ts';
+import { authorizationFilter } from './filters/authorization.ts';
+import { deadlineFilter } from './filters/deadline.ts';
+import type { Filter } from './filters/filter.ts';
+import { impersonationFilter } from './filters/impersonation.ts';
+import { maxInFlightFilter } from './filters/max-in-flight.ts';
+import { HealthChecks } from './health/health-checks.ts';
+import { registerHealthChecks } from './health/checks.ts';
+import type { HealthSources } from './health/checks.ts';
+import { HttpServer } from './http-server.ts';
+import type { TlsMaterial } from './http-server.ts';
+import { limits } from './limits.ts';
+import { ServerMetrics } from './metrics/server-metrics.ts';
+import { Pipeline } from './pipeline.ts';
+import type { Registry } from './registry/rest/rest-storage.ts';
+import { Exchange } from './request/exchange.ts';
+import { buildVersion } from './version.ts';
+
+/** Ports and settings of {@link createApiServer}. Times in milliseconds. */
+export interface ApiServerOptions {
+  readonly registry: Registry;
+  readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
+  readonly admission: AdmissionChain;
+  readonly patches: PatchEngine;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Absent: plain HTTP/1.1. */
+  readonly tls?: TlsMaterial;
+  /** `host:port` for clients; default: where the server listens. */
+  readonly externalAddress?: string;
+  readonly requestTimeoutMs?: number;
+  readonly minRequestTimeoutMs?: number;
+  readonly maxReadOnlyInFlight?: number;
+  readonly maxMutatingInFlight?: number;
+  readonly shutdownDelayMs?: number;
+  /** File of the audit log, `-` for standard output. */
+  readonly auditLogPath?: string;
+  readonly health?: HealthSources;
+  /** Adds paths of other parts (OpenID documents, debugging). */
+  registerPaths?(paths: PathTable): void;
+  /** Answers instead of the storages, for group-versions of other servers (API aggregation). Gives false to decline. */
+  delegate?(exchange: Exchange): boolean | Promise<boolean>;
+}
+
+/** A running or ready server. */
+export interface ApiServer {
+  /** Resources that come and go while the server runs. */
+  readonly resources: ResourceTable;
+  readonly discovery: DiscoveryManager;
+  readonly paths: PathTable;
+  readonly health: HealthChecks;
+  readonly metrics: ServerMetrics;
+  /** For requests without sockets (`inject`). */
+  readonly app: FastifyInstance;
+  readonly address: { readonly host: string; readonly port: number } | undefined;
+  listen(host: string, port: number): Promise<{ host: string; port: number }>;
+  /** New connections use this certificate. */
+  setTls(tls: TlsMaterial): void;
+  /** Graceful: not ready at once, then watches end, then connections drain. Idempotent. */
+  close(): Promise<void>;
+}
+
+export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { clock, logger, random } = options;
+  const metrics = new ServerMetrics(buildVersion.labels);
+  const codec = new BuiltinObjectCodec();
+  const shutdown = new AbortController();
+  let stopping = false;
+  let address: { host: string; port: number } | undefined;
+
+  const resources = new ResourceTable(options.registry);
+  const discovery = new DiscoveryManager();
+  discovery.addStorages(options.registry.storages);
+  const paths = new PathTable();
+  const health = new HealthChecks(logger);
+  const serverAddress = (): string =>
+    options.externalAddress ?? (address ? `${address.host}:${address.port}` : '');
+  registerDiscovery(paths, { manager: discovery, codec, serverAddress });
+  registerHealthChecks(health, { ...options.health, isStopping: () => stopping });
+  health.register(paths);
+  registerServerPaths(paths, { codec, metrics });
+  options.registerPaths?.(paths);
+
+  const services: EndpointServices = {
+    codec,
+    admission: options.admission,
+    patches: options.patches,
+    clock,
+    random,
+    logger,
+    metrics,
+    minRequestTimeoutMs: options.minRequestTimeoutMs ?? 1_800_000,
+    shutdown: shutdown.signal,
+  };
+  const auditLog =
+    options.auditLogPath === undefined
+      ? undefined
+      : new AuditLog(options.auditLogPath, { clock, logger, metrics });
+  const { client } = options.registry;
+  const flowControl = 'flowcontrol.apiserver.k8s.io';
+  const filters: Filter[] = [
+    auditIdFilter(random),
+    deadlineFilter(clock, options.requestTimeoutMs ?? 60_000),
+    authenticationFilter(options.authenticator, metrics),
+    ...(auditLog ? [(exchange: Exchange) => auditLog.follow(exchange)] : []),
+    impersonationFilter(options.authorizer),
+    maxInFlightFilter(
+      {
+        maxReadOnly: options.maxReadOnlyInFlight ?? 400,
+        maxMutating: options.maxMutatingInFlight ?? 200,
+        flowSchemas: () => client.watchCache(flowControl, 'flowschemas'),
+        priorityLevels: () => client.watchCache(flowControl, 'prioritylevelconfigurations'),
+      },
+      metrics,
+    ),
+    authorizationFilter(options.authorizer, metrics),
+  ];
+  const endpoint: Filter = async (exchange) => {
+    if (options.delegate && (await options.delegate(exchange))) return;
+    if (!exchange.info.isResourceRequest) {
+      const handler = paths.find(exchange.path);
+      if (handler) await handler(exchange);
+      else respondPathNotFound(exchange);
+    } else if (exchange.info.apiPrefix === 'apis' && !discovery.has(exchange.info.apiGroup)) {
+      respondPathNotFound(exchange);
+    } else {
+      await dispatchResource(exchange, resources, services);
+    }
+  };
+  const pipeline = new Pipeline({ filters, endpoint, codec, clock, logger, metrics });
+  const times = (): { startedMs: number; receivedMs: number } => ({
+    startedMs: clock.monotonic(),
+    receivedMs: clock.now(),
+  });
+
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    socket.on('error', () => socket.destroy());
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as never);
+    response.once('finish', () => socket.end());
+    socket.once('close', () => response.emit('close'));
+    void pipeline.serve(new Exchange(request, response, times(), { socket, head }));
+  };
+
+  let http: HttpServer | undefined;
+  const app = fastify({
+    logger: false,
+    return503OnClosing: false,
+    forceCloseConnections: false,
+    exposeHeadRoutes: false,
+    serverFactory: (handler) => {
+      http = new HttpServer(handler as never, {
+        ...(options.tls ? { tls: options.tls } : {}),
+        onUpgrade,
+        onTlsError: () => metrics.tlsHandshakeErrors.inc(),
+      });
+      return http.server as never;
+    },
+    frameworkErrors: (_error, request, reply) => {
+      reply.hijack();
+      void pipeline.serve(new Exchange(request.raw, reply.raw as never, times()));
+    },
+  });
+  // The whole path of a request runs here, before routing and body parsing: which storage answers is known only at this moment,
+  // and bodies must not be read for clients that may not send them.
+  app.addHook('onRequest', async (request, reply) => {
+    reply.hijack();
+    await pipeline.serve(new Exchange(request.raw, reply.raw as never, times()));
+  });
+  await app.ready();
+
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    stopping = true;
+    if ((options.shutdownDelayMs ?? 0) > 0 && address) await sleep(clock, options.shutdownDelayMs ?? 0);
+    shutdown.abort(statusErrors.serviceUnavailable('The server is shutting down'));
+    http?.stopListening();
+    await Promise.race([pipeline.drained(), sleep(clock, limits.drainMs)]);
+    http?.destroyConnections();
+    await app.close();
+    await auditLog?.close();
+  };
+
+  return {
+    resources,
+    discovery,
+    paths,
+    health,
+    metrics,
+    app,
+    get address() {
+      return address;
+    },
+    async listen(host, port) {
+      address = await (http as HttpServer).listen(host, port);
+      return address;
+    },
+    setTls: (tls) => http?.setTls(tls),
+    close: () => (closing ??= close()),
+  };
+}
