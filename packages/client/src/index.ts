@@ -27,3 +27,4 @@ export { LeaderElector } from './leader-election.ts';
 export type { EventTarget } from './event-recorder.ts';
 export { EventRecorder } from './event-recorder.ts';
 export { microTime, secondTime } from './micro-time.ts';
+export { withBearerToken } from './bearer-transport.ts';

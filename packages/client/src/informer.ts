@@ -18,6 +18,8 @@ export interface InformerOptions {
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
+  /** Keep only apiVersion, kind and metadata of each object. */
+  readonly metadataOnly?: boolean;
 }
 
 export interface InformerDependencies {
@@ -264,6 +266,7 @@ export class InformerFactory {
       options.namespace,
       options.labelSelector,
       options.fieldSelector,
+      options.metadataOnly,
     ]);
     let informer = this.#informers.get(key);
     if (!informer) this.#informers.set(key, (informer = new Informer(ref, options, this.#dependencies)));

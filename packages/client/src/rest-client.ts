@@ -34,6 +34,8 @@ export interface ListOptions {
   readonly continue?: string;
   readonly resourceVersion?: string;
   readonly resourceVersionMatch?: 'Exact' | 'NotOlderThan';
+  /** Only apiVersion, kind and metadata of each object. */
+  readonly metadataOnly?: boolean;
 }
 
 export interface WatchOptions extends ListOptions {
@@ -42,6 +44,10 @@ export interface WatchOptions extends ListOptions {
   readonly timeoutSeconds?: number;
   readonly signal?: AbortSignal;
 }
+
+const acceptJson = 'application/json';
+const acceptMetadata = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
+const acceptMetadataList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 
 export interface WriteOptions {
   readonly namespace?: string;
@@ -160,10 +166,12 @@ export class RestClient {
   }
 
   list<T extends KubeObject = KubeObject>(ref: ResourceRef, options: ListOptions = {}): Promise<KubeList<T>> {
-    return this.#json<KubeList<T>>({
-      method: 'GET',
-      path: withQuery(resourcePath(ref, options.namespace), listQuery(options)),
-    });
+    const path = withQuery(resourcePath(ref, options.namespace), listQuery(options));
+    return this.#json<KubeList<T>>(
+      { method: 'GET', path },
+      undefined,
+      options.metadataOnly === true ? acceptMetadataList : acceptJson,
+    );
   }
 
   create<T extends KubeObject = KubeObject>(
@@ -259,28 +267,32 @@ export class RestClient {
         sendInitialEvents: options.sendInitialEvents,
         timeoutSeconds: options.timeoutSeconds,
       }),
-      headers: this.#headers(),
+      headers: this.#headers(undefined, options.metadataOnly === true ? acceptMetadata : acceptJson),
       ...(options.signal === undefined ? {} : { signal: options.signal }),
     });
     if (response.status !== 200) throw statusErrorFrom(response.status, await readText(response));
     return parseLines<WatchEvent<T>>(response.body);
   }
 
-  #headers(contentType?: string): Record<string, string> {
+  #headers(contentType?: string, accept = acceptJson): Record<string, string> {
     return {
-      accept: 'application/json',
+      accept,
       'user-agent': this.#userAgent,
       ...(contentType === undefined ? {} : { 'content-type': contentType }),
     };
   }
 
-  async #json<T>(request: TransportRequest, contentType = 'application/json'): Promise<T> {
+  async #json<T>(
+    request: TransportRequest,
+    contentType = 'application/json',
+    accept = acceptJson,
+  ): Promise<T> {
     const attemptsMax = 6;
     for (let attempt = 1; ; attempt++) {
       try {
         const response = await this.#send({
           ...request,
-          headers: this.#headers(request.body === undefined ? undefined : contentType),
+          headers: this.#headers(request.body === undefined ? undefined : contentType, accept),
         });
         const text = await readText(response);
         if (response.status < 400) return JSON.parse(text) as T;

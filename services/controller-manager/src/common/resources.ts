@@ -1,0 +1,42 @@
+import type { ResourceRef } from '@pilothouse/client';
+
+const ref = (group: string, version: string, resource: string): ResourceRef => ({ group, version, resource });
+
+/** The resources that controllers work with. */
+export const resources = {
+  pods: ref('', 'v1', 'pods'),
+  services: ref('', 'v1', 'services'),
+  endpoints: ref('', 'v1', 'endpoints'),
+  nodes: ref('', 'v1', 'nodes'),
+  namespaces: ref('', 'v1', 'namespaces'),
+  secrets: ref('', 'v1', 'secrets'),
+  configMaps: ref('', 'v1', 'configmaps'),
+  serviceAccounts: ref('', 'v1', 'serviceaccounts'),
+  resourceQuotas: ref('', 'v1', 'resourcequotas'),
+  limitRanges: ref('', 'v1', 'limitranges'),
+  replicationControllers: ref('', 'v1', 'replicationcontrollers'),
+  persistentVolumes: ref('', 'v1', 'persistentvolumes'),
+  persistentVolumeClaims: ref('', 'v1', 'persistentvolumeclaims'),
+  events: ref('', 'v1', 'events'),
+  deployments: ref('apps', 'v1', 'deployments'),
+  replicaSets: ref('apps', 'v1', 'replicasets'),
+  statefulSets: ref('apps', 'v1', 'statefulsets'),
+  daemonSets: ref('apps', 'v1', 'daemonsets'),
+  controllerRevisions: ref('apps', 'v1', 'controllerrevisions'),
+  jobs: ref('batch', 'v1', 'jobs'),
+  cronJobs: ref('batch', 'v1', 'cronjobs'),
+  endpointSlices: ref('discovery.k8s.io', 'v1', 'endpointslices'),
+  horizontalPodAutoscalers: ref('autoscaling', 'v2', 'horizontalpodautoscalers'),
+  podDisruptionBudgets: ref('policy', 'v1', 'poddisruptionbudgets'),
+  storageClasses: ref('storage.k8s.io', 'v1', 'storageclasses'),
+  volumeAttachments: ref('storage.k8s.io', 'v1', 'volumeattachments'),
+  csiNodes: ref('storage.k8s.io', 'v1', 'csinodes'),
+  clusterRoles: ref('rbac.authorization.k8s.io', 'v1', 'clusterroles'),
+  certificateSigningRequests: ref('certificates.k8s.io', 'v1', 'certificatesigningrequests'),
+  leases: ref('coordination.k8s.io', 'v1', 'leases'),
+  resourceClaims: ref('resource.k8s.io', 'v1', 'resourceclaims'),
+  resourceClaimTemplates: ref('resource.k8s.io', 'v1', 'resourceclaimtemplates'),
+  serviceCidrs: ref('networking.k8s.io', 'v1', 'servicecidrs'),
+  ipAddresses: ref('networking.k8s.io', 'v1', 'ipaddresses'),
+  validatingAdmissionPolicies: ref('admissionregistration.k8s.io', 'v1', 'validatingadmissionpolicies'),
+} as const;

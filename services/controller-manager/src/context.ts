@@ -1,0 +1,50 @@
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import type { EventRecorder, InformerFactory, RestClient } from '@pilothouse/client';
+
+/** Periods and limits that users may set by flag; milliseconds. */
+export interface ControllerSettings {
+  readonly hpaSyncPeriodMs: number;
+  readonly nodeMonitorGracePeriodMs: number;
+  readonly nodeMonitorPeriodMs: number;
+  readonly terminatedPodGcThreshold: number;
+  readonly resourceQuotaSyncPeriodMs: number;
+  readonly allocateNodeCidrs: boolean;
+  readonly clusterCidr: string;
+  /** PEM texts; undefined when the flag was not given. */
+  readonly rootCa?: string;
+  readonly signingCert?: string;
+  readonly signingKey?: string;
+  readonly serviceAccountKey?: string;
+}
+
+/** What a controller gets. Informers are shared; `client` acts as the controller's own service account. */
+export interface ControllerContext {
+  readonly name: string;
+  readonly client: RestClient;
+  readonly informers: InformerFactory;
+  readonly recorder: EventRecorder;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly settings: ControllerSettings;
+}
+
+/** A started-and-stopped control loop. `start` is called after all informers it asked for have synced. */
+export interface ControlLoop {
+  start(): void;
+  stop(): Promise<void>;
+}
+
+/** Makes a controller: asks the context for informers and registers handlers, starts nothing. */
+export type ControllerFactory = (context: ControllerContext) => ControlLoop;
+
+/** One entry of the table of controllers. */
+export interface ControllerDescriptor {
+  /** Name for --controllers, as upstream's, e.g. `deployment-controller`. */
+  readonly name: string;
+  /** Service account in kube-system that it acts as. */
+  readonly serviceAccount: string;
+  /** Component name in events. */
+  readonly eventSource: string;
+  readonly create: ControllerFactory;
+}

@@ -1,0 +1,63 @@
+import type { ControllerDescriptor } from './context.ts';
+import { createDeploymentController } from './controllers/deployment/deployment-controller.ts';
+import { createGarbageCollector } from './controllers/garbage-collector/garbage-collector.ts';
+import { createNamespaceController } from './controllers/namespace/namespace-controller.ts';
+import { createPodGcController } from './controllers/podgc/pod-gc-controller.ts';
+import {
+  createReplicaSetController,
+  createReplicationController,
+} from './controllers/replicaset/replicaset-controller.ts';
+import { createRootCaPublisher } from './controllers/serviceaccount/root-ca-publisher.ts';
+import { createServiceAccountController } from './controllers/serviceaccount/service-account-controller.ts';
+
+/** All controllers, by upstream's names. */
+export const controllers: readonly ControllerDescriptor[] = [
+  {
+    name: 'serviceaccount-controller',
+    serviceAccount: 'service-account-controller',
+    eventSource: 'serviceaccount-controller',
+    create: createServiceAccountController,
+  },
+  {
+    name: 'root-ca-certificate-publisher-controller',
+    serviceAccount: 'root-ca-cert-publisher',
+    eventSource: 'root-ca-cert-publisher',
+    create: createRootCaPublisher,
+  },
+  {
+    name: 'namespace-controller',
+    serviceAccount: 'namespace-controller',
+    eventSource: 'namespace-controller',
+    create: createNamespaceController,
+  },
+  {
+    name: 'garbage-collector-controller',
+    serviceAccount: 'generic-garbage-collector',
+    eventSource: 'garbage-collector-controller',
+    create: createGarbageCollector,
+  },
+  {
+    name: 'deployment-controller',
+    serviceAccount: 'deployment-controller',
+    eventSource: 'deployment-controller',
+    create: createDeploymentController,
+  },
+  {
+    name: 'replicaset-controller',
+    serviceAccount: 'replicaset-controller',
+    eventSource: 'replicaset-controller',
+    create: createReplicaSetController,
+  },
+  {
+    name: 'replicationcontroller-controller',
+    serviceAccount: 'replication-controller',
+    eventSource: 'replication-controller',
+    create: createReplicationController,
+  },
+  {
+    name: 'pod-garbage-collector-controller',
+    serviceAccount: 'pod-garbage-collector',
+    eventSource: 'pod-garbage-collector',
+    create: createPodGcController,
+  },
+];

@@ -1,0 +1,177 @@
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import { uuid } from '@pilothouse/base';
+import { createHttp2Transport, loadKubeconfig } from '@pilothouse/client';
+import type { FlagSpecs } from '@pilothouse/host';
+import { createLogger, FlagError, nodeClock, nodeRandom, parseFlags } from '@pilothouse/host';
+import { controllers } from './controllers.ts';
+import type { ControllerDescriptor } from './context.ts';
+import { startHealthServer } from './health-server.ts';
+import { startControllerManager } from './manager.ts';
+
+const specs: FlagSpecs = {
+  kubeconfig: { type: 'string', default: '', help: 'How to reach the API' },
+  controllers: {
+    type: 'strings',
+    default: ['*'],
+    help: 'Controllers to run: * for all, name to add, -name to leave out',
+  },
+  'bind-address': { type: 'string', default: '0.0.0.0', help: 'Address of the health and metrics server' },
+  'secure-port': { type: 'integer', default: 10257, help: 'Port of the health and metrics server; 0: none' },
+  'tls-cert-file': { type: 'string', default: '', help: 'Certificate of the health and metrics server' },
+  'tls-private-key-file': { type: 'string', default: '', help: 'Its key' },
+  'leader-elect': { type: 'boolean', default: true, help: 'Run controllers only while holding the lease' },
+  'leader-elect-lease-duration': {
+    type: 'duration',
+    default: '15s',
+    help: 'How long a lease lives without renewal',
+  },
+  'leader-elect-renew-deadline': {
+    type: 'duration',
+    default: '10s',
+    help: 'How long the holder tries to renew before it steps down',
+  },
+  'leader-elect-retry-period': { type: 'duration', default: '2s', help: 'Between attempts' },
+  'leader-elect-resource-name': {
+    type: 'string',
+    default: 'kube-controller-manager',
+    help: 'Name of the lease',
+  },
+  'leader-elect-resource-namespace': {
+    type: 'string',
+    default: 'kube-system',
+    help: 'Namespace of the lease',
+  },
+  'use-service-account-credentials': {
+    type: 'boolean',
+    default: false,
+    help: 'Each controller acts as its own service account',
+  },
+  'root-ca-file': { type: 'string', default: '', help: 'CA that goes into kube-root-ca.crt' },
+  'cluster-signing-cert-file': { type: 'string', default: '', help: 'CA that signs certificate requests' },
+  'cluster-signing-key-file': { type: 'string', default: '', help: 'Its key' },
+  'service-account-private-key-file': { type: 'string', default: '', help: 'Key for token secrets' },
+  'horizontal-pod-autoscaler-sync-period': {
+    type: 'duration',
+    default: '15s',
+    help: 'How often replica counts are computed',
+  },
+  'node-monitor-grace-period': {
+    type: 'duration',
+    default: '50s',
+    help: 'Silence after which a node is not ready',
+  },
+  'node-monitor-period': { type: 'duration', default: '5s', help: 'How often nodes are looked at' },
+  'terminated-pod-gc-threshold': { type: 'integer', default: 12500, help: 'Finished pods kept' },
+  'resource-quota-sync-period': {
+    type: 'duration',
+    default: '5m',
+    help: 'How often quotas are counted anew',
+  },
+  'allocate-node-cidrs': { type: 'boolean', default: false, help: 'Give each node a pod network' },
+  'cluster-cidr': { type: 'string', default: '', help: 'Network that node networks are cut from' },
+  'service-cluster-ip-range': { type: 'string', default: '', help: 'Network of services', ignored: true },
+  'kube-api-qps': { type: 'float', default: 20, help: 'Client rate', ignored: true },
+  'kube-api-burst': { type: 'integer', default: 30, help: 'Client burst', ignored: true },
+  'authentication-kubeconfig': {
+    type: 'string',
+    default: '',
+    help: 'For delegated authentication',
+    ignored: true,
+  },
+  'authorization-kubeconfig': {
+    type: 'string',
+    default: '',
+    help: 'For delegated authorization',
+    ignored: true,
+  },
+  'client-ca-file': { type: 'string', default: '', help: 'CA of clients', ignored: true },
+  'requestheader-client-ca-file': { type: 'string', default: '', help: 'CA of front proxies', ignored: true },
+  'cluster-name': { type: 'string', default: 'kubernetes', help: 'Name of the cluster', ignored: true },
+  'feature-gates': { type: 'string', default: '', help: 'Feature gates', ignored: true },
+  profiling: { type: 'boolean', default: true, help: 'Profiling endpoints', ignored: true },
+  v: { type: 'integer', default: 0, help: 'Log verbosity; 4 and more shows debug lines' },
+};
+
+function selectControllers(wanted: readonly string[]): ControllerDescriptor[] {
+  for (const each of wanted) {
+    const name = each.replace(/^-/, '');
+    if (name !== '*' && !controllers.some((controller) => controller.name === name))
+      throw new FlagError(`Unknown controller "${name}" in --controllers`);
+  }
+  return controllers.filter(
+    ({ name }) => !wanted.includes(`-${name}`) && (wanted.includes(name) || wanted.includes('*')),
+  );
+}
+
+/** `pilothouse controller-manager`: runs until SIGTERM or SIGINT. */
+export async function runControllerManager(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<void> {
+  const { values, warnings } = parseFlags(specs, argv);
+  const text = (name: string): string => values[name] as string;
+  const number = (name: string): number => values[name] as number;
+  const logger = createLogger({
+    component: 'controller-manager',
+    level: number('v') >= 4 ? 'debug' : 'info',
+  });
+  for (const warning of warnings) logger.warn(warning);
+  const file = (name: string, key: string): Record<string, string> =>
+    text(name) === '' ? {} : { [key]: readFileSync(text(name), 'utf8') };
+  const access = loadKubeconfig(text('kubeconfig'));
+  const { cert: _cert, key: _key, token: _token, ...anonymous } = access;
+  const manager = startControllerManager({
+    transport: createHttp2Transport(access, nodeClock),
+    ...(values['use-service-account-credentials'] === true
+      ? { anonymousTransport: createHttp2Transport(anonymous, nodeClock) }
+      : {}),
+    clock: nodeClock,
+    random: nodeRandom,
+    logger,
+    controllers: selectControllers(values['controllers'] as string[]),
+    settings: {
+      hpaSyncPeriodMs: number('horizontal-pod-autoscaler-sync-period'),
+      nodeMonitorGracePeriodMs: number('node-monitor-grace-period'),
+      nodeMonitorPeriodMs: number('node-monitor-period'),
+      terminatedPodGcThreshold: number('terminated-pod-gc-threshold'),
+      resourceQuotaSyncPeriodMs: number('resource-quota-sync-period'),
+      allocateNodeCidrs: values['allocate-node-cidrs'] === true,
+      clusterCidr: text('cluster-cidr'),
+      ...file('root-ca-file', 'rootCa'),
+      ...file('cluster-signing-cert-file', 'signingCert'),
+      ...file('cluster-signing-key-file', 'signingKey'),
+      ...file('service-account-private-key-file', 'serviceAccountKey'),
+    },
+    ...(values['leader-elect'] === true
+      ? {
+          leaderElection: {
+            namespace: text('leader-elect-resource-namespace'),
+            name: text('leader-elect-resource-name'),
+            identity: `${environment['PILOTHOUSE_INSTANCE'] ?? os.hostname()}_${uuid(nodeRandom)}`,
+            leaseDurationMs: number('leader-elect-lease-duration'),
+            renewDeadlineMs: number('leader-elect-renew-deadline'),
+            retryPeriodMs: number('leader-elect-retry-period'),
+          },
+        }
+      : {}),
+  });
+  const server =
+    number('secure-port') === 0
+      ? undefined
+      : await startHealthServer({
+          address: text('bind-address'),
+          port: number('secure-port'),
+          ...(text('tls-cert-file') === ''
+            ? {}
+            : { certFile: text('tls-cert-file'), keyFile: text('tls-private-key-file') }),
+          metrics: () =>
+            `# TYPE leader_election_master_status gauge\nleader_election_master_status{name="${text('leader-elect-resource-name')}"} ${manager.isLeader ? 1 : 0}\n`,
+        });
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  await manager.close();
+  await server?.close();
+}
