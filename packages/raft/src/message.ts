@@ -61,9 +61,15 @@ export interface TimeoutNow extends Envelope {
   readonly kind: 'timeoutNow';
 }
 
-/** Proposals that a follower forwards. Accepted only by the leader of exactly `term`, never forwarded again. */
+/**
+ * Proposals that a follower forwards. Accepted only by the leader of exactly `term`, at most once, never forwarded again: so once an
+ * entry of a later term is applied, a proposal that is not in the log by then never will be.
+ */
 export interface Propose extends Envelope {
   readonly kind: 'propose';
+  /** Random per start of the sender; with `batch` it tells a repeated message. */
+  readonly incarnation: number;
+  readonly batch: number;
   readonly proposals: readonly Proposal[];
 }
 

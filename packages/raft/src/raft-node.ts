@@ -1,6 +1,7 @@
 import { assert, assertNever, mustExist } from '@pilothouse/base';
 import type { Random } from '@pilothouse/base';
 import { ConfigChangeError, changeConfig, isJoint, isMember, isVoter } from './config-change.ts';
+import { ForwardedBatches } from './forwarded-batches.ts';
 import type {
   Append,
   AppendResponse,
@@ -78,6 +79,9 @@ export class RaftNode {
   #pendingConfigIndex = 0 as LogIndex;
   #uncommittedBytes = 0;
   readonly #reads = new ReadRounds();
+  readonly #forwarded = new ForwardedBatches();
+  readonly #incarnation: number;
+  #forwardedBatches = 0;
   #messages: Message[] = [];
   #messagesAfterPersist: Message[] = [];
   #readStates: ReadState[] = [];
@@ -92,6 +96,7 @@ export class RaftNode {
   constructor(options: RaftOptions) {
     this.id = options.id;
     this.#random = options.random;
+    this.#incarnation = options.random.integer(2 ** 48);
     this.#limits = { ...defaultLimits, ...options.limits };
     const snapshot = options.snapshot ?? { index: 0 as LogIndex, term: 0 as Term, config: emptyConfig };
     this.#config = snapshot.config;
@@ -177,7 +182,12 @@ export class RaftNode {
           return;
         }
         this.#transferee = undefined;
+        if (!isVoter(this.#config, this.id)) {
+          this.#becomeFollower(this.#term, undefined);
+          return;
+        }
       }
+      if (!isVoter(this.#config, this.id)) this.#handOver();
       if (this.#heartbeatElapsed >= this.#limits.heartbeatTicks) {
         this.#heartbeatElapsed = 0;
         this.#broadcastHeartbeat();
@@ -226,11 +236,12 @@ export class RaftNode {
     if (this.#role !== 'leader') {
       if (this.#leader === undefined)
         return { kind: 'dropped', reason: 'noLeader', message: 'No leader is known' };
-      this.#send({ kind: 'propose', to: this.#leader, proposals });
+      const batch = ++this.#forwardedBatches;
+      this.#send({ kind: 'propose', to: this.#leader, incarnation: this.#incarnation, batch, proposals });
       return { kind: 'forwarded', term: this.#term, leader: this.#leader };
     }
-    if (!isMember(this.#config, this.id)) {
-      return { kind: 'dropped', reason: 'removed', message: 'This leader is no longer a member' };
+    if (!isVoter(this.#config, this.id)) {
+      return { kind: 'dropped', reason: 'removed', message: 'This leader is no longer a voter' };
     }
     if (this.#transferee !== undefined) {
       return { kind: 'dropped', reason: 'transferring', message: 'Leadership is being transferred' };
@@ -335,7 +346,7 @@ export class RaftNode {
         if (this.#role === 'follower' && this.#isPromotable()) this.#campaign('transfer');
         return;
       case 'propose':
-        if (this.#role === 'leader') this.propose(message.proposals);
+        if (this.#role === 'leader' && this.#forwarded.isNew(message)) this.propose(message.proposals);
         return;
       case 'readIndex':
         if (this.#role === 'leader') this.#reads.add(message.from, message.context);
@@ -506,6 +517,7 @@ export class RaftNode {
     this.#uncommittedBytes = 0;
     this.#progress.clear();
     this.#reads.clear();
+    this.#forwarded.clear();
   }
 
   #becomeFollower(term: Term, leader: MemberId | undefined): void {
@@ -604,6 +616,18 @@ export class RaftNode {
     this.#broadcastHeartbeat();
   }
 
+  /**
+   * A leader that is no voter any more leads on until the others know of it (the commit of its removal may be news to all of
+   * them, and its longer log could keep them from being elected), then has one of them take over.
+   */
+  #handOver(): void {
+    for (const id of this.#config.voters) {
+      if (this.#progress.get(id)?.match !== this.#log.lastIndex) continue;
+      this.#send({ kind: 'timeoutNow', to: id });
+      return;
+    }
+  }
+
   #isQuorumActive(): boolean {
     const active = new Map<MemberId, boolean>([[this.id, true]]);
     for (const [id, progress] of this.#progress) {
@@ -672,10 +696,6 @@ export class RaftNode {
     if (this.#role !== 'leader') {
       if (this.#role !== 'follower' && !isVoter(this.#config, this.id))
         this.#becomeFollower(this.#term, undefined);
-      return;
-    }
-    if (!isVoter(this.#config, this.id)) {
-      this.#becomeFollower(this.#term, undefined);
       return;
     }
     this.#updateProgress();

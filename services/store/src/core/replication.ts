@@ -41,6 +41,13 @@ export interface StateMachine {
   /** Index of the last applied entry; survives restarts with the backend, so that replay starts after it. */
   readonly appliedIndex: LogIndex;
   readonly appliedTerm: Term;
+  /**
+   * Optional: the newest index whose effects a crash cannot undo. A machine that has it replays from its own backend, and the
+   * log is released only up to it; for one that has not, the replica keeps an image of its own on disk.
+   */
+  durableIndex?(): LogIndex;
+  /** Makes everything applied so far durable; goes with {@link StateMachine.durableIndex}. */
+  flush?(): Promise<void>;
   /** A consistent image as of appliedIndex: cheap to take (copy on write), streamed later in chunks of at most 256 KiB. */
   snapshot(): StateSnapshot;
   /** Replaces the whole state. Watches go on without gap or repeat afterwards. */
@@ -75,7 +82,9 @@ export type ReplicationErrorCode =
   | 'timeoutLeaderFailure'
   | 'notLeader'
   | 'badLeaderTransferee'
-  | 'tooManyRequests';
+  | 'tooManyRequests'
+  /** The change does not fit the present configuration, e.g. it would remove the last voter. */
+  | 'invalidMembershipChange';
 
 /** What the RPC layer asks of consensus. */
 export interface Replication {

@@ -1,0 +1,535 @@
+import { assert } from '@pilothouse/base';
+import { isMember, isVoter } from '@pilothouse/raft';
+import type { ConfigState, Entry, Message, Proposal, RaftNode, Ready, SingleChange } from '@pilothouse/raft';
+import { ReplicationError } from '../replication-error.ts';
+import type {
+  LogIndex,
+  MemberId,
+  MemberInfo,
+  MembershipChange,
+  ReplicaStatus,
+  StateMachine,
+  Term,
+} from '../replication.ts';
+import { decodeEnvelope, encodeEnvelope } from './envelope.ts';
+import type { EnvelopeKind } from './envelope.ts';
+import { changeMembers, decodeMembershipChange, encodeMembershipChange } from './member-codec.ts';
+
+/** Where a result goes; the two ends of a promise. */
+export interface Completion {
+  resolve(value: unknown): void;
+  reject(error: ReplicationError): void;
+}
+
+export interface ReplicaLimits {
+  /** Ticks until a proposal or a read is given up. */
+  readonly requestTimeoutTicks: number;
+  /** Ticks until a leadership transfer is given up. */
+  readonly transferTimeoutTicks: number;
+  /** Ticks until an unanswered read round is asked again. */
+  readonly readRetryTicks: number;
+  /** Proposals that may wait at once; more are refused with `tooManyRequests`. */
+  readonly pendingProposalsMax: number;
+  /** Bytes of proposals in one message or append. */
+  readonly proposalBatchBytesMax: number;
+  /** Committed entries that may wait to be applied before proposals are refused. */
+  readonly applyBacklogMax: number;
+  /** Applied entries after which a snapshot is due. */
+  readonly snapshotCount: number;
+}
+
+export interface ReplicaOptions {
+  readonly raft: RaftNode;
+  readonly stateMachine: StateMachine;
+  /** As of the raft node's applied index. */
+  readonly members: ReadonlyMap<MemberId, MemberInfo>;
+  readonly snapshotIndex: LogIndex;
+  /** Random 64 bits, new at each start. */
+  readonly proposer: bigint;
+  readonly limits: ReplicaLimits;
+}
+
+/** Where the log can begin: the state as of the applied index. */
+export interface Checkpoint {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly config: ConfigState;
+  readonly members: ReadonlyMap<MemberId, MemberInfo>;
+}
+
+export type ReplicaEvent =
+  | { readonly kind: 'leaderChanged'; readonly leader: MemberId | undefined; readonly term: Term }
+  | { readonly kind: 'roleChanged'; readonly role: ReplicaStatus['role']; readonly term: Term }
+  | { readonly kind: 'membershipChanged' }
+  | { readonly kind: 'snapshotDue' }
+  /** This member is no longer part of the cluster. */
+  | { readonly kind: 'removed' };
+
+/** What one turn asks of the shell. The Readys keep the order and the contract of {@link Ready}; entries are applied already. */
+export interface Turn {
+  readonly readys: readonly Ready[];
+  readonly events: readonly ReplicaEvent[];
+}
+
+interface Pending {
+  readonly sequence: number;
+  readonly proposal: Proposal;
+  readonly bytes: number;
+  readonly completion: Completion;
+  readonly deadline: number;
+  /** Term in which it was handed to a leader; 0 while it waits here. */
+  term: number;
+  /** Whether a leader was lost while it waited, which tells the kind of timeout. */
+  sawLeaderLoss: boolean;
+}
+
+interface WaitingRead {
+  readonly completion: Completion;
+  readonly deadline: number;
+}
+
+const noPayload = new Uint8Array(0);
+
+/**
+ * Drives a state machine from a {@link RaftNode}: gathers proposals and reads of one turn, applies what commits and gives
+ * results to whoever proposed. Pure: the shell calls {@link turn} after any input and carries out what it returns.
+ *
+ * A proposal is executed at most once. When an entry of a later term than the one it was sent in is applied, and the proposal
+ * was not applied before, it can never commit (see Propose in the raft package): it is then proposed again, so
+ * clients ride out a failover without an error.
+ */
+export class Replica {
+  readonly #raft: RaftNode;
+  readonly #machine: StateMachine;
+  readonly #limits: ReplicaLimits;
+  readonly #proposer: bigint;
+  #members: Map<MemberId, MemberInfo>;
+  #pending = new Map<number, Pending>();
+  #unsent: Pending[] = [];
+  #sequence = 0;
+  #ticks = 0;
+  #appliedTerm = 0;
+  #snapshotIndex: LogIndex;
+  #isSnapshotDue = false;
+  #nextReads: WaitingRead[] = [];
+  #activeReads: WaitingRead[] = [];
+  #appliedWaits: { readonly index: LogIndex; readonly reads: readonly WaitingRead[] }[] = [];
+  #readContext = 0;
+  #readStartedAt = 0;
+  #isReadActive = false;
+  #transfer:
+    { readonly target: MemberId; readonly completion: Completion; readonly deadline: number } | undefined;
+  #events: ReplicaEvent[] = [];
+  #isStopped = false;
+  #wasMember: boolean;
+
+  constructor(options: ReplicaOptions) {
+    this.#raft = options.raft;
+    this.#machine = options.stateMachine;
+    this.#limits = options.limits;
+    this.#proposer = options.proposer;
+    this.#members = new Map(options.members);
+    this.#snapshotIndex = options.snapshotIndex;
+    this.#wasMember = isMember(this.#raft.config, this.#raft.id);
+  }
+
+  get members(): ReadonlyMap<MemberId, MemberInfo> {
+    return this.#members;
+  }
+
+  // ---- requests ----
+
+  propose(payload: Uint8Array, completion: Completion): void {
+    this.#enqueue('proposal', payload, completion);
+  }
+
+  changeMembership(change: MembershipChange, completion: Completion): void {
+    const content = encodeMembershipChange(change);
+    if (change.kind === 'update') this.#enqueue('memberUpdate', content, completion);
+    else this.#enqueue('memberChange', content, completion, toSingleChange(change));
+  }
+
+  #enqueue(kind: EnvelopeKind, content: Uint8Array, completion: Completion, single?: SingleChange): void {
+    if (this.#isStopped) return completion.reject(stoppedError());
+    const backlog = this.#raft.commitIndex - this.#raft.appliedIndex;
+    if (this.#pending.size >= this.#limits.pendingProposalsMax || backlog > this.#limits.applyBacklogMax) {
+      return completion.reject(
+        new ReplicationError('tooManyRequests', 'Too many requests wait to be applied'),
+      );
+    }
+    const sequence = ++this.#sequence;
+    const bytes = encodeEnvelope({ kind, proposer: this.#proposer, sequence, content });
+    const pending: Pending = {
+      sequence,
+      proposal: single
+        ? { kind: 'configChange', change: { transition: 'auto', changes: [single] }, context: bytes }
+        : { kind: 'normal', payload: bytes },
+      bytes: bytes.length,
+      completion,
+      deadline: this.#ticks + this.#limits.requestTimeoutTicks,
+      term: 0,
+      sawLeaderLoss: false,
+    };
+    this.#pending.set(sequence, pending);
+    this.#unsent.push(pending);
+  }
+
+  readBarrier(completion: Completion): void {
+    if (this.#isStopped) return completion.reject(stoppedError());
+    this.#nextReads.push({ completion, deadline: this.#ticks + this.#limits.requestTimeoutTicks });
+  }
+
+  transferLeadership(target: MemberId, completion: Completion): void {
+    if (this.#isStopped) return completion.reject(stoppedError());
+    if (this.#raft.role !== 'leader')
+      return completion.reject(new ReplicationError('notLeader', 'This member does not lead'));
+    if (target === this.#raft.id) return completion.resolve(undefined);
+    if (!this.#raft.transferLeadership(target)) {
+      return completion.reject(
+        new ReplicationError('badLeaderTransferee', `Member ${target.toString(16)} is not a voter`),
+      );
+    }
+    this.#transfer?.completion.reject(
+      new ReplicationError('timeout', 'Another leadership transfer was started'),
+    );
+    this.#transfer = { target, completion, deadline: this.#ticks + this.#limits.transferTimeoutTicks };
+  }
+
+  /** The voter that can take over fastest, if there is any other. */
+  get bestTransferee(): MemberId | undefined {
+    let best: MemberId | undefined;
+    let bestMatch = -1;
+    for (const [id, progress] of this.#raft.progress) {
+      if (id === this.#raft.id || !this.#raft.config.voters.includes(id) || progress.state !== 'replicate')
+        continue;
+      if (progress.match > bestMatch) {
+        best = id;
+        bestMatch = progress.match;
+      }
+    }
+    return best;
+  }
+
+  // ---- events of the shell ----
+
+  receive(message: Message): void {
+    this.#raft.step(message);
+  }
+
+  tick(): void {
+    this.#ticks++;
+    this.#raft.tick();
+    this.#expire();
+  }
+
+  peerDisconnected(peer: MemberId): void {
+    this.#raft.peerDisconnected(peer);
+  }
+
+  /** To be called a small random time after a disconnect; campaigns if there is still no leader. */
+  campaignIfLeaderless(): void {
+    if (this.#raft.leader === undefined && this.#raft.role === 'follower') this.#raft.campaign();
+  }
+
+  snapshotStatus(peer: MemberId, isDelivered: boolean): void {
+    this.#raft.snapshotStatus(peer, isDelivered);
+  }
+
+  persisted(sequence: number): void {
+    this.#raft.advance(sequence);
+  }
+
+  /** The state machine holds the snapshot of a Ready now. */
+  snapshotInstalled(index: LogIndex, term: Term, members: ReadonlyMap<MemberId, MemberInfo>): void {
+    assert(this.#machine.appliedIndex >= index, 'The restored state machine is at the snapshot');
+    this.#members = new Map(members);
+    this.#raft.applied(index);
+    this.#snapshotIndex = index;
+    this.#appliedTerm = Math.max(this.#appliedTerm, term);
+    // Whatever was handed to a leader may be inside the image: whether it ran cannot be known, so it is not proposed again.
+    for (const pending of [...this.#pending.values()]) {
+      if (pending.term === 0) continue;
+      this.#pending.delete(pending.sequence);
+      pending.completion.reject(
+        new ReplicationError('timeoutLeaderFailure', 'A snapshot replaced the log meanwhile'),
+      );
+    }
+    this.#events.push({ kind: 'membershipChanged' });
+    this.#resolveApplied();
+  }
+
+  /** The state as of now, from which a snapshot may be made. */
+  checkpoint(): Checkpoint {
+    const index = this.#raft.appliedIndex;
+    const term = this.#raft.termAt(index);
+    assert(term !== undefined, 'The applied entry has a term');
+    return { index, term, config: this.#raft.config, members: new Map(this.#members) };
+  }
+
+  /** A snapshot as of `index` is durable; the log may be forgotten up to `compactIndex`. */
+  snapshotTaken(index: LogIndex, compactIndex: LogIndex): void {
+    this.#snapshotIndex = index;
+    this.#isSnapshotDue = false;
+    this.#raft.compact(compactIndex);
+  }
+
+  /** Ends everything that waits. */
+  stop(): void {
+    this.#isStopped = true;
+    const error = stoppedError();
+    for (const { completion } of this.#pending.values()) completion.reject(error);
+    this.#pending.clear();
+    this.#unsent = [];
+    const reads = [
+      ...this.#nextReads,
+      ...this.#activeReads,
+      ...this.#appliedWaits.flatMap((wait) => wait.reads),
+    ];
+    this.#nextReads = this.#activeReads = [];
+    this.#appliedWaits = [];
+    for (const { completion } of reads) completion.reject(error);
+    this.#transfer?.completion.reject(error);
+    this.#transfer = undefined;
+  }
+
+  status(): ReplicaStatus {
+    const raft = this.#raft;
+    const isLearner = !isVoter(raft.config, raft.id) && raft.role === 'follower';
+    return {
+      id: raft.id,
+      leader: raft.leader,
+      term: raft.term,
+      role: isLearner ? 'learner' : raft.role,
+      commitIndex: raft.commitIndex,
+      appliedIndex: raft.appliedIndex,
+      progress: new Map([...raft.progress].map(([id, progress]) => [id, progress.match])),
+    };
+  }
+
+  // ---- one turn ----
+
+  turn(): Turn {
+    const readys: Ready[] = [];
+    if (!this.#isStopped) {
+      this.#sendProposals();
+      this.#startReadRound();
+    }
+    while (this.#raft.hasReady()) {
+      const ready = this.#raft.ready();
+      this.#handle(ready);
+      readys.push(ready);
+      if (!this.#isStopped) {
+        this.#sendProposals();
+        this.#startReadRound();
+      }
+    }
+    const events = this.#events;
+    this.#events = [];
+    return { readys, events };
+  }
+
+  #handle(ready: Ready): void {
+    if (ready.softState) this.#softStateChanged(ready.softState.leader, ready.softState.term);
+    for (const entry of ready.committedEntries) this.#apply(entry);
+    const last = ready.committedEntries.at(-1);
+    if (last) {
+      this.#raft.applied(last.index);
+      this.#configApplied(ready.committedEntries);
+      this.#resolveApplied();
+      if (!this.#isSnapshotDue && last.index - this.#snapshotIndex >= this.#limits.snapshotCount) {
+        this.#isSnapshotDue = true;
+        this.#events.push({ kind: 'snapshotDue' });
+      }
+    }
+    for (const { context, index } of ready.readStates) {
+      if (!this.#isReadActive || context !== this.#readContext) continue;
+      this.#isReadActive = false;
+      this.#appliedWaits.push({ index, reads: this.#activeReads });
+      this.#activeReads = [];
+      this.#resolveApplied();
+    }
+  }
+
+  #softStateChanged(leader: MemberId | undefined, term: Term): void {
+    this.#events.push({ kind: 'leaderChanged', leader, term });
+    this.#events.push({ kind: 'roleChanged', role: this.status().role, term });
+    for (const pending of this.#pending.values()) pending.sawLeaderLoss = true;
+    // A round that was asked of the former leader may never be answered.
+    if (this.#isReadActive) this.#retryReads();
+    if (this.#transfer && leader !== undefined && leader === this.#transfer.target) {
+      this.#transfer.completion.resolve(undefined);
+      this.#transfer = undefined;
+    }
+  }
+
+  #apply(entry: Entry): void {
+    if (entry.term > this.#appliedTerm) {
+      this.#appliedTerm = entry.term;
+      this.#requeueLost(entry.term);
+    }
+    const machine = this.#machine;
+    // After a restart the log is replayed from the snapshot on; what the backend holds already is skipped.
+    const isNew = entry.index > machine.appliedIndex;
+    const { index, term } = entry;
+    if (entry.kind === 'configChange') {
+      if (entry.context.length === 0) {
+        if (isNew) machine.apply({ index, term, payload: noPayload });
+        return;
+      }
+      const envelope = decodeEnvelope(entry.context);
+      this.#applyMembership(entry, decodeMembershipChange(envelope.content), isNew);
+      this.#complete(envelope.proposer, envelope.sequence, undefined);
+      return;
+    }
+    if (entry.payload.length === 0) {
+      if (isNew) machine.apply({ index, term, payload: noPayload });
+      return;
+    }
+    const envelope = decodeEnvelope(entry.payload);
+    let result: unknown;
+    if (envelope.kind === 'memberUpdate')
+      this.#applyMembership(entry, decodeMembershipChange(envelope.content), isNew);
+    else if (isNew) result = machine.apply({ index, term, payload: envelope.content });
+    this.#complete(envelope.proposer, envelope.sequence, result);
+  }
+
+  #applyMembership(entry: Entry, change: MembershipChange, isNew: boolean): void {
+    changeMembers(this.#members, change);
+    if (isNew) this.#machine.applyMembership(entry.index, entry.term, change);
+    this.#events.push({ kind: 'membershipChanged' });
+  }
+
+  #configApplied(entries: readonly Entry[]): void {
+    if (!entries.some((entry) => entry.kind === 'configChange')) return;
+    const isNowMember = isMember(this.#raft.config, this.#raft.id);
+    if (this.#wasMember && !isNowMember) this.#events.push({ kind: 'removed' });
+    this.#wasMember = isNowMember;
+  }
+
+  #complete(proposer: bigint, sequence: number, result: unknown): void {
+    if (proposer !== this.#proposer) return;
+    const pending = this.#pending.get(sequence);
+    if (!pending) return;
+    this.#pending.delete(sequence);
+    pending.completion.resolve(result);
+  }
+
+  // ---- proposals ----
+
+  #sendProposals(): void {
+    while (this.#unsent.length > 0) {
+      const batch: Pending[] = [];
+      let bytes = 0;
+      for (const pending of this.#unsent) {
+        const isChange = pending.proposal.kind === 'configChange';
+        if (batch.length > 0 && (isChange || bytes + pending.bytes > this.#limits.proposalBatchBytesMax))
+          break;
+        batch.push(pending);
+        bytes += pending.bytes;
+        if (isChange) break;
+      }
+      const result = this.#raft.propose(batch.map(({ proposal }) => proposal));
+      if (result.kind === 'dropped') {
+        if (result.reason !== 'invalidConfig') return;
+        for (const pending of batch) {
+          this.#pending.delete(pending.sequence);
+          pending.completion.reject(new ReplicationError('invalidMembershipChange', result.message));
+        }
+      } else for (const pending of batch) pending.term = result.term;
+      this.#unsent.splice(0, batch.length);
+    }
+  }
+
+  /** An entry of `term` is applied: what was handed over in an earlier term and is not applied by now never commits. */
+  #requeueLost(term: Term): void {
+    const lost: Pending[] = [];
+    for (const pending of this.#pending.values()) {
+      if (pending.term === 0 || pending.term >= term) continue;
+      pending.term = 0;
+      lost.push(pending);
+    }
+    if (lost.length > 0) this.#unsent = [...lost, ...this.#unsent];
+  }
+
+  #expire(): void {
+    let hasExpired = false;
+    for (const pending of this.#pending.values()) {
+      // In order of arrival, so of deadline.
+      if (pending.deadline > this.#ticks) break;
+      this.#pending.delete(pending.sequence);
+      hasExpired = true;
+      pending.completion.reject(this.#timeoutError(pending.sawLeaderLoss));
+    }
+    if (hasExpired) this.#unsent = this.#unsent.filter((pending) => this.#pending.has(pending.sequence));
+    const isDue = (read: WaitingRead): boolean => read.deadline <= this.#ticks;
+    const keep = (reads: readonly WaitingRead[]): WaitingRead[] => {
+      for (const read of reads) if (isDue(read)) read.completion.reject(this.#timeoutError(false));
+      return reads.filter((read) => !isDue(read));
+    };
+    if (this.#activeReads.some(isDue)) this.#activeReads = keep(this.#activeReads);
+    if (this.#nextReads.some(isDue)) this.#nextReads = keep(this.#nextReads);
+    if (this.#appliedWaits.some((wait) => wait.reads.some(isDue))) {
+      this.#appliedWaits = this.#appliedWaits.map((wait) => ({ index: wait.index, reads: keep(wait.reads) }));
+    }
+    if (this.#isReadActive && this.#ticks - this.#readStartedAt >= this.#limits.readRetryTicks)
+      this.#retryReads();
+    if (this.#transfer && this.#transfer.deadline <= this.#ticks) {
+      this.#transfer.completion.reject(
+        new ReplicationError('timeout', 'The leadership transfer took too long'),
+      );
+      this.#transfer = undefined;
+    }
+  }
+
+  #timeoutError(sawLeaderLoss: boolean): ReplicationError {
+    if (this.#raft.leader === undefined) return new ReplicationError('noLeader', 'There is no leader');
+    return sawLeaderLoss
+      ? new ReplicationError(
+          'timeoutLeaderFailure',
+          'The request timed out, possibly because a leader failed',
+        )
+      : new ReplicationError('timeout', 'The request timed out');
+  }
+
+  // ---- reads ----
+
+  #startReadRound(): void {
+    if (this.#isReadActive || this.#nextReads.length === 0) return;
+    if (!this.#raft.readIndex(this.#readContext + 1)) return;
+    this.#readContext++;
+    this.#isReadActive = true;
+    this.#readStartedAt = this.#ticks;
+    this.#activeReads = this.#nextReads;
+    this.#nextReads = [];
+  }
+
+  #retryReads(): void {
+    this.#isReadActive = false;
+    this.#nextReads = [...this.#activeReads, ...this.#nextReads];
+    this.#activeReads = [];
+  }
+
+  #resolveApplied(): void {
+    if (this.#appliedWaits.length === 0) return;
+    const applied = this.#raft.appliedIndex;
+    const ready = this.#appliedWaits.filter((wait) => wait.index <= applied);
+    if (ready.length === 0) return;
+    this.#appliedWaits = this.#appliedWaits.filter((wait) => wait.index > applied);
+    for (const wait of ready) for (const read of wait.reads) read.completion.resolve(undefined);
+  }
+}
+
+function stoppedError(): ReplicationError {
+  return new ReplicationError('stopped', 'The member is stopping');
+}
+
+function toSingleChange(change: Exclude<MembershipChange, { kind: 'update' }>): SingleChange {
+  switch (change.kind) {
+    case 'add':
+      return { kind: change.member.isLearner ? 'addLearner' : 'addVoter', id: change.member.id };
+    case 'remove':
+      return { kind: 'remove', id: change.id };
+    case 'promote':
+      return { kind: 'addVoter', id: change.id };
+  }
+}

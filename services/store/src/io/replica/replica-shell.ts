@@ -1,0 +1,407 @@
+import { deferred, errorMessage } from '@pilothouse/base';
+import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
+import type { Message, Ready, SnapshotMessage } from '@pilothouse/raft';
+import { ReplicationError } from '../../core/replication-error.ts';
+import { decodeMembers, encodeMembers } from '../../core/replica/member-codec.ts';
+import type { Completion, Replica, ReplicaEvent } from '../../core/replica/replica.ts';
+import type {
+  LogIndex,
+  MemberId,
+  MemberInfo,
+  MembershipChange,
+  ReplicaStatus,
+  Replication,
+  StateMachine,
+  Term,
+} from '../../core/replication.ts';
+import type { PeerTransport, SnapshotHeader } from '../peer/transport.ts';
+import type { SnapshotStore } from '../snapshot/snapshot-store.ts';
+import type { LogWriter } from '../wal/log-writer.ts';
+import { encodeBatch } from '../wal/wal.ts';
+
+export interface ReplicaShellOptions {
+  readonly memberId: MemberId;
+  readonly replica: Replica;
+  readonly stateMachine: StateMachine;
+  readonly writer: LogWriter;
+  readonly snapshots: SnapshotStore;
+  readonly transport: PeerTransport;
+  readonly initialMembers: readonly MemberInfo[];
+  readonly tickMs: number;
+  readonly electionMs: number;
+  readonly snapshotCatchUpEntries: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly defer: (callback: () => void) => void;
+  readonly onFatal: (error: Error) => void;
+  readonly onRemoved: () => void;
+}
+
+/** Delay before a follower campaigns after its leader's connection broke, so that followers seldom collide. */
+const fastCampaignMs = { least: 5, spread: 45 } as const;
+/** Removed members stay this many election timeouts, so that the others learn of the removal. */
+const removedLingerElections = 2;
+
+/** Carries out what a {@link Replica} asks for: disk, network, timers. One per member. */
+export class ReplicaShell implements Replication {
+  readonly #options: ReplicaShellOptions;
+  readonly #replica: Replica;
+  readonly #listeners = new Set<(leader: MemberId | undefined, term: Term) => void>();
+  /** Messages that wait for a Ready to be durable, in order. */
+  #held: { readonly sequence: number; readonly messages: readonly Message[] }[] = [];
+  #isTurnPlanned = false;
+  #isStopped = false;
+  #isStopping = false;
+  #isInstalling = false;
+  #isSnapshotting = false;
+  #tick: Timer | undefined;
+  #received = new Map<string, { readonly members: Uint8Array }>();
+  #lastReceived: { readonly index: LogIndex; readonly term: Term } | undefined;
+  #sendingSnapshots = new Set<MemberId>();
+
+  constructor(options: ReplicaShellOptions) {
+    this.#options = options;
+    this.#replica = options.replica;
+  }
+
+  async start(): Promise<void> {
+    const { transport, clock, tickMs } = this.#options;
+    this.#updatePeers();
+    await transport.start({
+      onMessage: (message) => this.#receive(message),
+      onDisconnect: (peer) => this.#peerDisconnected(peer),
+      onSnapshot: (header, chunks) => this.#receiveSnapshot(header, chunks),
+    });
+    this.#tick = clock.setInterval(() => {
+      this.#guard(() => this.#replica.tick());
+      this.#run();
+    }, tickMs);
+    this.#run();
+  }
+
+  // ---- Replication ----
+
+  propose(payload: Uint8Array): Promise<unknown> {
+    return this.#request((completion) => this.#replica.propose(payload, completion));
+  }
+
+  async readBarrier(): Promise<void> {
+    await this.#request((completion) => this.#replica.readBarrier(completion));
+  }
+
+  async changeMembership(change: MembershipChange): Promise<void> {
+    await this.#request((completion) => this.#replica.changeMembership(change, completion));
+  }
+
+  async transferLeadership(target: MemberId): Promise<void> {
+    await this.#request((completion) => this.#replica.transferLeadership(target, completion));
+  }
+
+  #request(start: (completion: Completion) => void): Promise<unknown> {
+    if (this.#isStopped || this.#isStopping) {
+      return Promise.reject(new ReplicationError('stopped', 'The member is stopping'));
+    }
+    const { promise, resolve, reject } = deferred<unknown>();
+    this.#guard(() => start({ resolve, reject }));
+    this.#plan();
+    return promise;
+  }
+
+  status(): ReplicaStatus {
+    return this.#replica.status();
+  }
+
+  onLeaderChange(listener: (leader: MemberId | undefined, term: Term) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Hands leadership over first, when there is someone to take it. */
+  async stop(): Promise<void> {
+    if (this.#isStopped || this.#isStopping) return;
+    this.#isStopping = true;
+    const target = this.#replica.status().role === 'leader' ? this.#replica.bestTransferee : undefined;
+    if (target !== undefined) {
+      const done = deferred<unknown>();
+      this.#guard(() =>
+        this.#replica.transferLeadership(target, { resolve: done.resolve, reject: done.resolve }),
+      );
+      this.#run();
+      const timer = this.#options.clock.setTimeout(() => done.resolve(undefined), this.#options.electionMs);
+      await done.promise;
+      timer.cancel();
+    }
+    await this.#shutDown();
+  }
+
+  /** Ends at once and without ceremony, as a crash would; nothing is flushed or handed over. For tests and simulation. */
+  kill(): void {
+    this.#isStopped = true;
+    this.#tick?.cancel();
+    this.#replica.stop();
+    this.#options.writer.abandon();
+    void this.#options.transport.close();
+  }
+
+  async #shutDown(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#run();
+    this.#isStopped = true;
+    this.#tick?.cancel();
+    this.#replica.stop();
+    await this.#options.transport.close();
+    await this.#options.writer.close();
+  }
+
+  // ---- turns ----
+
+  /** Everything that arrives in this turn of the event loop shares one append and one read round. */
+  #plan(): void {
+    if (this.#isTurnPlanned || this.#isStopped) return;
+    this.#isTurnPlanned = true;
+    this.#options.defer(() => {
+      this.#isTurnPlanned = false;
+      this.#run();
+    });
+  }
+
+  #run(): void {
+    if (this.#isStopped) return;
+    this.#guard(() => {
+      const { readys, events } = this.#replica.turn();
+      for (const ready of readys) this.#carryOut(ready);
+      for (const event of events) this.#handle(event);
+    });
+  }
+
+  #guard(action: () => void): void {
+    if (this.#isStopped) return;
+    try {
+      action();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Stops at once and tells the owner: storage failed or an invariant broke. */
+  fail(error: unknown): void {
+    if (this.#isStopped) return;
+    this.#options.logger.error('Consensus failed, this member must restart', { error: errorMessage(error) });
+    this.kill();
+    this.#options.onFatal(error instanceof Error ? error : new Error(errorMessage(error)));
+  }
+
+  #carryOut(ready: Ready): void {
+    for (const message of ready.messages) this.#send(message);
+    if (ready.messagesAfterPersist.length > 0) {
+      this.#held.push({ sequence: ready.sequence, messages: ready.messagesAfterPersist });
+    }
+    const { snapshot } = ready;
+    const received = snapshot && this.#received.get(`${snapshot.index}/${snapshot.term}`);
+    if (snapshot && !received) throw new Error(`The image of snapshot ${snapshot.index} was not received`);
+    if (snapshot) this.#isInstalling = true;
+    const records = encodeBatch({
+      ...(snapshot && received ? { snapshot: { ...snapshot, members: received.members } } : {}),
+      entries: ready.entries,
+      ...(ready.hardState ? { hardState: ready.hardState } : {}),
+    });
+    const { sequence } = ready;
+    this.#options.writer.append(records, ready.mustSync, () => {
+      if (this.#isStopped) return;
+      while (this.#held.length > 0 && (this.#held[0]?.sequence ?? Infinity) <= sequence) {
+        for (const message of this.#held.shift()?.messages ?? []) this.#send(message);
+      }
+      this.#guard(() => this.#replica.persisted(sequence));
+      if (snapshot && received) void this.#install(snapshot.index, snapshot.term, received.members);
+      this.#plan();
+    });
+  }
+
+  #send(message: Message): void {
+    if (message.kind === 'snapshot') void this.#sendSnapshot(message);
+    else this.#options.transport.send(message);
+  }
+
+  #receive(message: Message): void {
+    // The image travels on a connection of its own and steps the machine when it has arrived.
+    if (message.kind === 'snapshot') return;
+    this.#guard(() => this.#replica.receive(message));
+    this.#plan();
+  }
+
+  #peerDisconnected(peer: MemberId): void {
+    if (this.#isStopped) return;
+    const wasLeader = this.#replica.status().leader === peer;
+    this.#guard(() => this.#replica.peerDisconnected(peer));
+    this.#run();
+    if (!wasLeader) return;
+    const delay = fastCampaignMs.least + this.#options.random.float() * fastCampaignMs.spread;
+    this.#options.clock.setTimeout(() => {
+      this.#guard(() => this.#replica.campaignIfLeaderless());
+      this.#run();
+    }, delay);
+  }
+
+  #handle(event: ReplicaEvent): void {
+    const { logger } = this.#options;
+    switch (event.kind) {
+      case 'leaderChanged':
+        logger.info('leader changed', { leader: event.leader?.toString(16) ?? 'none', term: event.term });
+        for (const listener of this.#listeners) listener(event.leader, event.term);
+        return;
+      case 'roleChanged':
+        logger.debug('role changed', { role: event.role, term: event.term });
+        return;
+      case 'membershipChanged':
+        this.#updatePeers();
+        return;
+      case 'snapshotDue':
+        void this.#takeSnapshot();
+        return;
+      case 'removed':
+        logger.warn('the member has been permanently removed from the cluster', {
+          'local-member-id': this.#options.memberId.toString(16),
+        });
+        this.#options.clock.setTimeout(() => {
+          if (this.#isStopped) return;
+          void this.#shutDown().then(() => this.#options.onRemoved());
+        }, removedLingerElections * this.#options.electionMs);
+        return;
+    }
+  }
+
+  #updatePeers(): void {
+    const peers = new Map<MemberId, readonly string[]>();
+    const members = this.#replica.members;
+    // Until the log has told of this member itself, the list it was started with may be all there is.
+    if (!members.has(this.#options.memberId)) {
+      for (const member of this.#options.initialMembers) peers.set(member.id, member.peerUrls);
+    }
+    for (const member of members.values()) peers.set(member.id, member.peerUrls);
+    this.#options.transport.setPeers(peers);
+  }
+
+  // ---- snapshots ----
+
+  async #takeSnapshot(): Promise<void> {
+    if (this.#isSnapshotting || this.#isInstalling || this.#isStopped) return;
+    this.#isSnapshotting = true;
+    const { stateMachine, snapshots, writer, logger, snapshotCatchUpEntries } = this.#options;
+    const checkpoint = this.#replica.checkpoint();
+    const { index, term } = checkpoint;
+    try {
+      if (stateMachine.durableIndex) {
+        await stateMachine.flush?.();
+        if (stateMachine.durableIndex() < index)
+          throw new Error(`The backend is durable only up to ${stateMachine.durableIndex()}`);
+      } else {
+        const image = stateMachine.snapshot();
+        try {
+          await snapshots.save(index, term, image.chunks());
+        } finally {
+          image.release();
+        }
+      }
+    } catch (error) {
+      this.#isSnapshotting = false;
+      this.fail(error);
+      return;
+    }
+    this.#isSnapshotting = false;
+    // A snapshot from the leader may have replaced everything meanwhile.
+    if (this.#isStopped || this.#isInstalling || this.#replica.status().appliedIndex < index) return;
+    if (this.#lastReceived && this.#lastReceived.index >= index) {
+      this.#guard(() => this.#replica.snapshotTaken(this.#lastReceived?.index ?? index, index));
+      return;
+    }
+    const records = encodeBatch({
+      snapshot: { index, term, config: checkpoint.config, members: encodeMembers(checkpoint.members) },
+      entries: [],
+    });
+    writer.append(records, true, () => {
+      if (this.#isStopped) return;
+      writer.release(index);
+      this.#attempt(() => snapshots.purge(index));
+      this.#guard(() =>
+        this.#replica.snapshotTaken(index, Math.max(0, index - snapshotCatchUpEntries) as LogIndex),
+      );
+      logger.info('saved snapshot', { 'snapshot-index': index });
+    });
+  }
+
+  #attempt(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.#options.logger.warn('Cannot remove old snapshots', { error: errorMessage(error) });
+    }
+  }
+
+  /** A leader streams its present state, which covers at least what consensus asked for. */
+  async #sendSnapshot(message: SnapshotMessage): Promise<void> {
+    if (this.#sendingSnapshots.has(message.to)) return;
+    this.#sendingSnapshots.add(message.to);
+    const { stateMachine, transport, logger } = this.#options;
+    let isDelivered = false;
+    const { index, term, config, members } = this.#replica.checkpoint();
+    const image = stateMachine.snapshot();
+    try {
+      const header: SnapshotHeader = {
+        from: message.from,
+        to: message.to,
+        term: message.term,
+        snapshot: { index, term, config },
+        members: encodeMembers(members),
+      };
+      isDelivered = await transport.sendSnapshot(header, image.chunks());
+      logger.info('sent snapshot', { to: message.to.toString(16), 'snapshot-index': index, isDelivered });
+    } catch (error) {
+      logger.warn('Cannot send snapshot', { to: message.to.toString(16), error: errorMessage(error) });
+    } finally {
+      image.release();
+      this.#sendingSnapshots.delete(message.to);
+    }
+    this.#guard(() => this.#replica.snapshotStatus(message.to, isDelivered));
+    this.#plan();
+  }
+
+  async #receiveSnapshot(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    if (this.#isStopped || this.#isInstalling)
+      throw new ReplicationError('stopped', 'This member takes no snapshot now');
+    const { index, term } = header.snapshot;
+    const status = this.#replica.status();
+    if (header.term < status.term || index <= status.commitIndex) {
+      for await (const chunk of chunks) void chunk;
+    } else {
+      await this.#options.snapshots.save(index, term, chunks);
+    }
+    if (this.#isStopped || this.#isInstalling)
+      throw new ReplicationError('stopped', 'This member takes no snapshot now');
+    this.#received.set(`${index}/${term}`, { members: header.members.slice() });
+    const { from, to, snapshot } = header;
+    this.#guard(() => this.#replica.receive({ kind: 'snapshot', from, to, term: header.term, snapshot }));
+    this.#run();
+    if (!this.#isInstalling) this.#received.delete(`${index}/${term}`);
+  }
+
+  async #install(index: LogIndex, term: Term, members: Uint8Array): Promise<void> {
+    const { stateMachine, snapshots, writer, logger } = this.#options;
+    try {
+      await stateMachine.restore(snapshots.read(index, term));
+      if (stateMachine.durableIndex) await stateMachine.flush?.();
+    } catch (error) {
+      this.fail(error);
+      return;
+    }
+    if (this.#isStopped) return;
+    this.#lastReceived = { index, term };
+    this.#isInstalling = false;
+    this.#received.clear();
+    this.#guard(() => this.#replica.snapshotInstalled(index, term, decodeMembers(members)));
+    writer.release(index);
+    this.#attempt(() => snapshots.purge(index));
+    logger.info('installed snapshot', { 'snapshot-index': index });
+    this.#run();
+  }
+}
