@@ -1,5 +1,8 @@
 import type { ControllerDescriptor } from './context.ts';
 import { createDeploymentController } from './controllers/deployment/deployment-controller.ts';
+import { createEndpointSliceController } from './controllers/endpointslice/endpoint-slice-controller.ts';
+import { createEndpointSliceMirroringController } from './controllers/endpointslice/endpoint-slice-mirroring-controller.ts';
+import { createEndpointsController } from './controllers/endpointslice/endpoints-controller.ts';
 import { createGarbageCollector } from './controllers/garbage-collector/garbage-collector.ts';
 import { createNamespaceController } from './controllers/namespace/namespace-controller.ts';
 import { createPodGcController } from './controllers/podgc/pod-gc-controller.ts';
@@ -59,5 +62,23 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'pod-garbage-collector',
     eventSource: 'pod-garbage-collector',
     create: createPodGcController,
+  },
+  {
+    name: 'endpointslice-controller',
+    serviceAccount: 'endpointslice-controller',
+    eventSource: 'endpoint-slice-controller',
+    create: createEndpointSliceController,
+  },
+  {
+    name: 'endpoints-controller',
+    serviceAccount: 'endpoint-controller',
+    eventSource: 'endpoint-controller',
+    create: createEndpointsController,
+  },
+  {
+    name: 'endpointslice-mirroring-controller',
+    serviceAccount: 'endpointslicemirroring-controller',
+    eventSource: 'endpoint-slice-mirroring-controller',
+    create: createEndpointSliceMirroringController,
   },
 ];
