@@ -162,9 +162,11 @@ export class BuiltinObjectCodec implements ObjectCodec {
   }
 }
 
+const partKinds = new Set(['Status', 'APIVersions', 'APIGroup', 'Table', 'PartialObjectMetadata']);
+
 /** Lists are made from parts that are encoded already; only their envelope is new, so key order is as given. */
 function isWholeObject(kind: string): boolean {
-  return !kind.endsWith('List') && kind !== 'Status' && kind !== 'APIVersions' && kind !== 'APIGroup';
+  return !kind.endsWith('List') && !partKinds.has(kind);
 }
 
 function discoverySchema(kind: string): MessageSchema | undefined {
