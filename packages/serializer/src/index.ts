@@ -17,3 +17,42 @@ export { goSyntaxMessage } from './json/syntax.ts';
 export { canonicalizeMicroTime, canonicalizeTime, parseMicroTime, parseTime } from './go-time.ts';
 export { formatDuration, parseDuration } from './go-duration.ts';
 export { sortedKeys } from './json-shape.ts';
+export {
+  allowsResourceConvert,
+  jsonMediaType,
+  negotiateInput,
+  negotiateOutput,
+  notAcceptable,
+  notAcceptableRoute,
+  objectMediaTypes,
+  parseAccept,
+  patchMediaTypes,
+  protobufMediaType,
+  unsupportedMediaType,
+  wantsPretty,
+  watchMediaTypes,
+  yamlMediaType,
+} from './negotiation.ts';
+export type { AcceptClause, NegotiatedOutput, NegotiateOptions } from './negotiation.ts';
+export { decodeYaml } from './yaml/decode.ts';
+export type { DecodedYaml } from './yaml/decode.ts';
+export { encodeYaml } from './yaml/encode.ts';
+export {
+  jsonListFrame,
+  jsonListItem,
+  jsonTypeMetaPrefix,
+  jsonWatchEvent,
+  protobufListFrame,
+  protobufWatchEvent,
+} from './list-body.ts';
+export type { ListHead } from './list-body.ts';
+export {
+  cannotBeHandled,
+  decodeBody,
+  describeBody,
+  parseDocument,
+  strictProblems,
+  unrecognizedObject,
+  versionMismatch,
+} from './decode-body.ts';
+export type { DecodeBodyOptions, DecodedBody, ParsedDocument } from './decode-body.ts';
