@@ -1,3 +1,4 @@
+import { podStrategy } from './core/pod/strategy.ts';
 import type { ResourceStrategy } from './strategy.ts';
 
 export const builtInStrategies: readonly ResourceStrategy[] = [
@@ -9,7 +10,7 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
   { group: '', version: 'v1', kind: 'Node', resource: 'nodes' },
   { group: '', version: 'v1', kind: 'PersistentVolumeClaim', resource: 'persistentvolumeclaims' },
   { group: '', version: 'v1', kind: 'PersistentVolume', resource: 'persistentvolumes' },
-  { group: '', version: 'v1', kind: 'Pod', resource: 'pods' },
+  podStrategy,
   { group: '', version: 'v1', kind: 'PodTemplate', resource: 'podtemplates' },
   { group: '', version: 'v1', kind: 'ReplicationController', resource: 'replicationcontrollers' },
   { group: '', version: 'v1', kind: 'ResourceQuota', resource: 'resourcequotas' },

@@ -7,12 +7,19 @@ export interface StrategyContext {
   /** The same instant with microseconds, for MicroTime fields. */
   readonly nowMicro: string;
   /** Of the authenticated (or impersonated) user. */
-  readonly user: { readonly name: string; readonly groups: readonly string[]; readonly uid?: string; readonly extra?: Readonly<Record<string, readonly string[]>> };
+  readonly user: {
+    readonly name: string;
+    readonly groups: readonly string[];
+    readonly uid?: string;
+    readonly extra?: Readonly<Record<string, readonly string[]>>;
+  };
   /** True when the write will not be stored. */
   readonly dryRun: boolean;
   readonly namespace: string;
   /** Whether an API-server feature gate is on; the defaults of 1.36 when the server was not told otherwise. */
   featureEnabled(gate: string): boolean;
+  /** A warning that is told even when the object turns out invalid; the rest comes from the warningsOn… hooks after validation. */
+  addWarning?(text: string): void;
 }
 
 /** The hooks of one way to write a kind: the main resource, or a subresource such as status. Hooks mutate only their first argument. */
@@ -72,4 +79,8 @@ export interface ResourceStrategy extends UpdateHooks {
   readonly columns?: readonly TableColumn[];
   /** Cells in the order of `columns`; `nowMs` for ages. Default: name and creation time. */
   cells?(object: KubeObject, nowMs: number): unknown[];
+  /** Conditions of a Table row (only pods: `Completed`); absent means none. */
+  rowConditions?(
+    object: KubeObject,
+  ): { type: string; status: string; reason: string; message: string }[] | undefined;
 }

@@ -1,0 +1,136 @@
+/**
+ * The members of upstream's internal (version-less) structs, in their order: validation messages print whole values in that form.
+ * `Go name`, `=json` when the JSON name is not the Go name with its first word in lower case, then the kind:
+ * `:s` text, `:i` number, `:b` boolean, `:q` quantity (their zero when absent), `:=T` struct, `:*T` struct or null, `:[]T` list of
+ * structs; nothing: null when absent.
+ */
+export const internalLayouts: Readonly<Record<string, string>> = {
+  AWSElasticBlockStoreVolumeSource: 'VolumeID:s FSType:s Partition:i ReadOnly:b',
+  Affinity: 'NodeAffinity:*NodeAffinity PodAffinity:*PodAffinity PodAntiAffinity:*PodAntiAffinity',
+  AppArmorProfile: 'Type:s LocalhostProfile',
+  AzureDiskVolumeSource: 'DiskName:s DataDiskURI=diskURI:s CachingMode FSType ReadOnly Kind',
+  AzureFileVolumeSource: 'SecretName:s ShareName:s ReadOnly:b',
+  CSIVolumeSource: 'Driver:s ReadOnly FSType VolumeAttributes NodePublishSecretRef:*LocalObjectReference',
+  Capabilities: 'Add Drop',
+  CephFSVolumeSource: 'Monitors Path:s User:s SecretFile:s SecretRef:*LocalObjectReference ReadOnly:b',
+  CinderVolumeSource: 'VolumeID:s FSType:s ReadOnly:b SecretRef:*LocalObjectReference',
+  ConfigMapEnvSource: 'Name:s Optional',
+  ConfigMapKeySelector: 'Name:s Key:s Optional',
+  ConfigMapProjection: 'Name:s Items:[]KeyToPath Optional',
+  ConfigMapVolumeSource: 'Name:s Items:[]KeyToPath DefaultMode Optional',
+  Container:
+    'Name:s Image:s Command Args WorkingDir:s Ports:[]ContainerPort EnvFrom:[]EnvFromSource Env:[]EnvVar Resources:=ResourceRequirements ResizePolicy:[]ContainerResizePolicy RestartPolicy RestartPolicyRules:[]ContainerRestartRule VolumeMounts:[]VolumeMount VolumeDevices:[]VolumeDevice LivenessProbe:*Probe ReadinessProbe:*Probe StartupProbe:*Probe Lifecycle:*Lifecycle TerminationMessagePath:s TerminationMessagePolicy:s ImagePullPolicy:s SecurityContext:*SecurityContext Stdin:b StdinOnce:b TTY:b',
+  ContainerPort: 'Name:s HostPort:i ContainerPort:i Protocol:s HostIP:s',
+  ContainerResizePolicy: 'ResourceName:s RestartPolicy:s',
+  ContainerRestartRule: 'Action:s ExitCodes:*ContainerRestartRuleOnExitCodes',
+  ContainerRestartRuleOnExitCodes: 'Operator:s Values',
+  DaemonSetUpdateStrategy: 'Type:s RollingUpdate:*RollingUpdateDaemonSet',
+  DownwardAPIProjection: 'Items:[]DownwardAPIVolumeFile',
+  DownwardAPIVolumeFile: 'Path:s FieldRef:*ObjectFieldSelector ResourceFieldRef:*ResourceFieldSelector Mode',
+  DownwardAPIVolumeSource: 'Items:[]DownwardAPIVolumeFile DefaultMode',
+  EmptyDirVolumeSource: 'Medium:s SizeLimit',
+  EnvFromSource: 'Prefix:s ConfigMapRef:*ConfigMapEnvSource SecretRef:*SecretEnvSource',
+  EnvVar: 'Name:s Value:s ValueFrom:*EnvVarSource',
+  EnvVarSource:
+    'FieldRef:*ObjectFieldSelector ResourceFieldRef:*ResourceFieldSelector ConfigMapKeyRef:*ConfigMapKeySelector SecretKeyRef:*SecretKeySelector FileKeyRef:*FileKeySelector',
+  EphemeralContainer:
+    'Name:s Image:s Command Args WorkingDir:s Ports:[]ContainerPort EnvFrom:[]EnvFromSource Env:[]EnvVar Resources:=ResourceRequirements ResizePolicy:[]ContainerResizePolicy RestartPolicy RestartPolicyRules:[]ContainerRestartRule VolumeMounts:[]VolumeMount VolumeDevices:[]VolumeDevice LivenessProbe:*Probe ReadinessProbe:*Probe StartupProbe:*Probe Lifecycle:*Lifecycle TerminationMessagePath:s TerminationMessagePolicy:s ImagePullPolicy:s SecurityContext:*SecurityContext Stdin:b StdinOnce:b TTY:b TargetContainerName:s',
+  EphemeralVolumeSource: 'VolumeClaimTemplate:*PersistentVolumeClaimTemplate',
+  ExecAction: 'Command',
+  FCVolumeSource: 'TargetWWNs Lun FSType:s ReadOnly:b WWIDs=wwids',
+  FileKeySelector: 'VolumeName:s Path:s Key:s Optional',
+  FlexVolumeSource: 'Driver:s FSType:s SecretRef:*LocalObjectReference ReadOnly:b Options',
+  FlockerVolumeSource: 'DatasetName:s DatasetUUID:s',
+  GCEPersistentDiskVolumeSource: 'PDName:s FSType:s Partition:i ReadOnly:b',
+  GRPCAction: 'Port:i Service',
+  GitRepoVolumeSource: 'Repository:s Revision:s Directory:s',
+  GlusterfsVolumeSource: 'EndpointsName=endpoints:s Path:s ReadOnly:b',
+  HTTPGetAction: 'Path:s Port:i Host:s Scheme:s HTTPHeaders:[]HTTPHeader',
+  HTTPHeader: 'Name:s Value:s',
+  HostAlias: 'IP:s Hostnames',
+  HostPathVolumeSource: 'Path:s Type',
+  ISCSIVolumeSource:
+    'TargetPortal:s IQN:s Lun:i ISCSIInterface:s FSType:s ReadOnly:b Portals DiscoveryCHAPAuth=chapAuthDiscovery:b SessionCHAPAuth=chapAuthSession:b SecretRef:*LocalObjectReference InitiatorName',
+  ImageVolumeSource: 'Reference:s PullPolicy:s',
+  KeyToPath: 'Key:s Path:s Mode',
+  Lifecycle: 'PostStart:*LifecycleHandler PreStop:*LifecycleHandler StopSignal',
+  LifecycleHandler: 'Exec:*ExecAction HTTPGet:*HTTPGetAction TCPSocket:*TCPSocketAction Sleep:*SleepAction',
+  LocalObjectReference: 'Name:s',
+  NFSVolumeSource: 'Server:s Path:s ReadOnly:b',
+  NodeAffinity:
+    'RequiredDuringSchedulingIgnoredDuringExecution:*NodeSelector PreferredDuringSchedulingIgnoredDuringExecution:[]PreferredSchedulingTerm',
+  NodeSelector: 'NodeSelectorTerms:[]NodeSelectorTerm',
+  NodeSelectorRequirement: 'Key:s Operator:s Values',
+  NodeSelectorTerm: 'MatchExpressions:[]NodeSelectorRequirement MatchFields:[]NodeSelectorRequirement',
+  ObjectFieldSelector: 'APIVersion:s FieldPath:s',
+  PersistentVolumeClaimSpec:
+    'AccessModes Selector Resources:=VolumeResourceRequirements VolumeName:s StorageClassName VolumeMode DataSource:*TypedLocalObjectReference DataSourceRef:*TypedObjectReference VolumeAttributesClassName',
+  PersistentVolumeClaimTemplate: 'Spec:=PersistentVolumeClaimSpec',
+  PersistentVolumeClaimVolumeSource: 'ClaimName:s ReadOnly:b',
+  PhotonPersistentDiskVolumeSource: 'PdID:s FSType:s',
+  PodAffinity:
+    'RequiredDuringSchedulingIgnoredDuringExecution:[]PodAffinityTerm PreferredDuringSchedulingIgnoredDuringExecution:[]WeightedPodAffinityTerm',
+  PodAffinityTerm:
+    'LabelSelector Namespaces TopologyKey:s NamespaceSelector MatchLabelKeys MismatchLabelKeys',
+  PodAntiAffinity:
+    'RequiredDuringSchedulingIgnoredDuringExecution:[]PodAffinityTerm PreferredDuringSchedulingIgnoredDuringExecution:[]WeightedPodAffinityTerm',
+  PodDNSConfig: 'Nameservers Searches Options:[]PodDNSConfigOption',
+  PodDNSConfigOption: 'Name:s Value',
+  PodDisruptionBudgetSpec: 'MinAvailable Selector MaxUnavailable UnhealthyPodEvictionPolicy',
+  PodOS: 'Name:s',
+  PodReadinessGate: 'ConditionType:s',
+  PodResourceClaim: 'Name:s ResourceClaimName ResourceClaimTemplateName',
+  PodSchedulingGate: 'Name:s',
+  PodSecurityContext:
+    'HostNetwork:b HostPID:b HostIPC:b ShareProcessNamespace HostUsers SELinuxOptions:*SELinuxOptions WindowsOptions:*WindowsSecurityContextOptions RunAsUser RunAsGroup RunAsNonRoot SupplementalGroups SupplementalGroupsPolicy FSGroup FSGroupChangePolicy Sysctls:[]Sysctl SeccompProfile:*SeccompProfile AppArmorProfile:*AppArmorProfile SELinuxChangePolicy',
+  PodSpec:
+    'Volumes:[]Volume InitContainers:[]Container Containers:[]Container EphemeralContainers:[]EphemeralContainer RestartPolicy:s TerminationGracePeriodSeconds ActiveDeadlineSeconds DNSPolicy:s NodeSelector ServiceAccountName:s AutomountServiceAccountToken NodeName:s SecurityContext:*PodSecurityContext ImagePullSecrets:[]LocalObjectReference Hostname:s Subdomain:s SetHostnameAsFQDN Affinity:*Affinity SchedulerName:s Tolerations:[]Toleration HostAliases:[]HostAlias PriorityClassName:s Priority PreemptionPolicy DNSConfig:*PodDNSConfig ReadinessGates:[]PodReadinessGate RuntimeClassName Overhead EnableServiceLinks TopologySpreadConstraints:[]TopologySpreadConstraint OS:*PodOS SchedulingGates:[]PodSchedulingGate ResourceClaims:[]PodResourceClaim Resources:*ResourceRequirements HostnameOverride SchedulingGroup',
+  PortworxVolumeSource: 'VolumeID:s FSType:s ReadOnly:b',
+  PreferredSchedulingTerm: 'Weight:i Preference:=NodeSelectorTerm',
+  Probe:
+    'Exec:*ExecAction HTTPGet:*HTTPGetAction TCPSocket:*TCPSocketAction GRPC:*GRPCAction InitialDelaySeconds:i TimeoutSeconds:i PeriodSeconds:i SuccessThreshold:i FailureThreshold:i TerminationGracePeriodSeconds',
+  ProjectedVolumeSource: 'Sources:[]VolumeProjection DefaultMode',
+  QuobyteVolumeSource: 'Registry:s Volume:s ReadOnly:b User:s Group:s Tenant:s',
+  RBDVolumeSource:
+    'CephMonitors=monitors RBDImage=image:s FSType:s RBDPool=pool:s RadosUser=user:s Keyring:s SecretRef:*LocalObjectReference ReadOnly:b',
+  ResourceClaim: 'Name:s Request:s',
+  ResourceFieldSelector: 'ContainerName:s Resource:s Divisor:q',
+  ResourceRequirements: 'Limits Requests Claims:[]ResourceClaim',
+  RollingUpdateDaemonSet: 'MaxUnavailable:i MaxSurge:i',
+  RollingUpdateStatefulSetStrategy: 'Partition:i MaxUnavailable',
+  SELinuxOptions: 'User:s Role:s Type:s Level:s',
+  ScaleIOVolumeSource:
+    'Gateway:s System:s SecretRef:*LocalObjectReference SSLEnabled:b ProtectionDomain:s StoragePool:s StorageMode:s VolumeName:s FSType:s ReadOnly:b',
+  SeccompProfile: 'Type:s LocalhostProfile',
+  SecretEnvSource: 'Name:s Optional',
+  SecretKeySelector: 'Name:s Key:s Optional',
+  SecretProjection: 'Name:s Items:[]KeyToPath Optional',
+  SecretVolumeSource: 'SecretName:s Items:[]KeyToPath DefaultMode Optional',
+  SecurityContext:
+    'Capabilities:*Capabilities Privileged SELinuxOptions:*SELinuxOptions WindowsOptions:*WindowsSecurityContextOptions RunAsUser RunAsGroup RunAsNonRoot ReadOnlyRootFilesystem AllowPrivilegeEscalation ProcMount SeccompProfile:*SeccompProfile AppArmorProfile:*AppArmorProfile',
+  ServiceAccountTokenProjection: 'Audience:s ExpirationSeconds Path:s',
+  ServicePort: 'Name:s Protocol:s AppProtocol Port:i TargetPort:i NodePort:i',
+  SleepAction: 'Seconds:i',
+  StatefulSetUpdateStrategy: 'Type:s RollingUpdate:*RollingUpdateStatefulSetStrategy',
+  StorageOSVolumeSource: 'VolumeName:s VolumeNamespace:s FSType:s ReadOnly:b SecretRef:*LocalObjectReference',
+  Sysctl: 'Name:s Value:s',
+  TCPSocketAction: 'Port:i Host:s',
+  Toleration: 'Key:s Operator:s Value:s Effect:s TolerationSeconds',
+  TopologySpreadConstraint:
+    'MaxSkew:i TopologyKey:s WhenUnsatisfiable:s LabelSelector MinDomains NodeAffinityPolicy NodeTaintsPolicy MatchLabelKeys',
+  TypedLocalObjectReference: 'APIGroup Kind:s Name:s',
+  TypedObjectReference: 'APIGroup Kind:s Name:s Namespace',
+  Volume:
+    'Name:s HostPath:*HostPathVolumeSource EmptyDir:*EmptyDirVolumeSource GCEPersistentDisk:*GCEPersistentDiskVolumeSource AWSElasticBlockStore:*AWSElasticBlockStoreVolumeSource GitRepo:*GitRepoVolumeSource Secret:*SecretVolumeSource NFS:*NFSVolumeSource ISCSI:*ISCSIVolumeSource Glusterfs:*GlusterfsVolumeSource PersistentVolumeClaim:*PersistentVolumeClaimVolumeSource RBD:*RBDVolumeSource Quobyte:*QuobyteVolumeSource FlexVolume:*FlexVolumeSource Cinder:*CinderVolumeSource CephFS=cephfs:*CephFSVolumeSource Flocker:*FlockerVolumeSource DownwardAPI:*DownwardAPIVolumeSource FC:*FCVolumeSource AzureFile:*AzureFileVolumeSource ConfigMap:*ConfigMapVolumeSource VsphereVolume:*VsphereVirtualDiskVolumeSource AzureDisk:*AzureDiskVolumeSource PhotonPersistentDisk:*PhotonPersistentDiskVolumeSource Projected:*ProjectedVolumeSource PortworxVolume:*PortworxVolumeSource ScaleIO:*ScaleIOVolumeSource StorageOS=storageos:*StorageOSVolumeSource CSI:*CSIVolumeSource Ephemeral:*EphemeralVolumeSource Image:*ImageVolumeSource',
+  VolumeDevice: 'Name:s DevicePath:s',
+  VolumeMount: 'Name:s ReadOnly:b RecursiveReadOnly MountPath:s SubPath:s MountPropagation SubPathExpr:s',
+  VolumeProjection:
+    'Secret:*SecretProjection DownwardAPI:*DownwardAPIProjection ConfigMap:*ConfigMapProjection ServiceAccountToken:*ServiceAccountTokenProjection ClusterTrustBundle:*ClusterTrustBundleProjection PodCertificate:*PodCertificateProjection',
+  VolumeResourceRequirements: 'Limits Requests',
+  VsphereVirtualDiskVolumeSource: 'VolumePath:s FSType:s StoragePolicyName:s StoragePolicyID:s',
+  ClusterTrustBundleProjection: 'Name SignerName LabelSelector Optional Path:s',
+  PodCertificateProjection:
+    'SignerName:s KeyType:s MaxExpirationSeconds CredentialBundlePath:s KeyPath:s CertificateChainPath:s',
+  WeightedPodAffinityTerm: 'Weight:i PodAffinityTerm:=PodAffinityTerm',
+  WindowsSecurityContextOptions: 'GMSACredentialSpecName GMSACredentialSpec RunAsUserName HostProcess',
+};

@@ -1,0 +1,23 @@
+/** Name rules as the validators of kinds use them. */
+export {
+  isConfigMapKey,
+  isDns1035Label,
+  isDns1123Label,
+  isDns1123Subdomain,
+  isDns1123SubdomainWithUnderscore,
+  isFullyQualifiedDomainName,
+  isHttpHeaderName,
+  isQualifiedName,
+  isRelaxedEnvVarName,
+  isValidLabelValue,
+  isValidPercent,
+  isValidPortName,
+  isValidPortNumber,
+  isWildcardDns1123Subdomain,
+  nameIsDns1035Label,
+  nameIsDnsLabel,
+  nameIsDnsSubdomain,
+  nameIsPathSegment,
+  rangeError as inclusiveRange,
+  utf8Length as byteLength,
+} from '@pilothouse/apimachinery';
