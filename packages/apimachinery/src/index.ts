@@ -119,3 +119,46 @@ export {
   validateObjectMetaUpdate,
   validateOwnerReferences,
 } from './object-meta-validation.ts';
+export { fieldsByName, messageOf } from './schema-fields.ts';
+export type { JsonObject } from './json.ts';
+export { deepClone, deepEqual, deepFreeze, goFormat, goJsonKind, isJsonObject, setOwn } from './json.ts';
+export type { JsonPatchOperation } from './patch/json-patch.ts';
+export { applyJsonPatch, decodeJsonPatch, jsonPatchOperationsMax } from './patch/json-patch.ts';
+export { applyMergePatch, decodeMergePatch } from './patch/merge-patch.ts';
+export { applyStrategicMergePatch, decodeStrategicMergePatch } from './patch/strategic-merge-patch.ts';
+export type { FieldsV1 } from './managedfields/field-set.ts';
+export { decodeFieldSet, emptyFieldSet, FieldSet, FieldSetBuilder } from './managedfields/field-set.ts';
+export type { PathElement } from './managedfields/path-element.ts';
+export { keyElement, memberElement, pathElementText, valueElement } from './managedfields/path-element.ts';
+export type { MapType, MergeType, StructuralSchema } from './managedfields/merge-schema.ts';
+export {
+  deducedType,
+  mergeTypeOfMessage,
+  mergeTypeOfStructuralSchema,
+} from './managedfields/merge-schema.ts';
+export type { Comparison } from './managedfields/typed-value.ts';
+export {
+  compareTyped,
+  fieldSetOf,
+  mergeTyped,
+  removeItems,
+  typeErrors,
+} from './managedfields/typed-value.ts';
+export type { ManagerEntry, ManagerIdentity, Managers } from './managedfields/managers.ts';
+export {
+  ancientChangesManager,
+  capManagers,
+  decodeManagers,
+  encodeManagers,
+  identityKey,
+  updateManagersMax,
+} from './managedfields/managers.ts';
+export type { ApplyOptions, FieldManagerOptions } from './managedfields/field-manager.ts';
+export {
+  builtInFieldManager,
+  FieldManager,
+  ignoreTimestampOnlyChange,
+} from './managedfields/field-manager.ts';
+export { emptyObjectOf } from './managedfields/empty-object.ts';
+export type { ReplicasPaths } from './managedfields/scale-entries.ts';
+export { parentManagedFields, scaleManagedFields } from './managedfields/scale-entries.ts';
