@@ -5,6 +5,8 @@ import { createEndpointSliceMirroringController } from './controllers/endpointsl
 import { createEndpointsController } from './controllers/endpointslice/endpoints-controller.ts';
 import { createGarbageCollector } from './controllers/garbage-collector/garbage-collector.ts';
 import { createNamespaceController } from './controllers/namespace/namespace-controller.ts';
+import { createNodeLifecycleController } from './controllers/node/node-lifecycle-controller.ts';
+import { createTaintEvictionController } from './controllers/node/taint-eviction-controller.ts';
 import { createPodGcController } from './controllers/podgc/pod-gc-controller.ts';
 import {
   createReplicaSetController,
@@ -80,5 +82,17 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'endpointslicemirroring-controller',
     eventSource: 'endpoint-slice-mirroring-controller',
     create: createEndpointSliceMirroringController,
+  },
+  {
+    name: 'node-lifecycle-controller',
+    serviceAccount: 'node-controller',
+    eventSource: 'node-controller',
+    create: createNodeLifecycleController,
+  },
+  {
+    name: 'taint-eviction-controller',
+    serviceAccount: 'node-controller',
+    eventSource: 'taint-eviction-controller',
+    create: createTaintEvictionController,
   },
 ];
