@@ -51,8 +51,12 @@ export class StoreStateMachine implements StateMachine {
   readonly #backend: Backend;
   readonly #executor: TxnExecutor;
   readonly #monotonic: () => number;
+  /** Absent with a backend that does not outlive the process. */
+  readonly durableIndex?: () => LogIndex;
+  #durable = 0 as LogIndex;
   #appliedIndex = 0 as LogIndex;
   #appliedTerm = 0 as Term;
+  #durableIndex = 0 as LogIndex;
   #alarms: Alarm[] = [];
   #clusterVersion: string | undefined;
   #downgradeTarget: string | undefined;
@@ -69,6 +73,7 @@ export class StoreStateMachine implements StateMachine {
     this.members = new MemberStore(options.backend);
     this.#executor = new TxnExecutor(this.store, this.lessor);
     this.#load();
+    this.#durableIndex = this.#appliedIndex;
     this.watchable = new WatchableStore(this.store);
   }
 
@@ -82,6 +87,17 @@ export class StoreStateMachine implements StateMachine {
 
   get appliedTerm(): Term {
     return this.#appliedTerm;
+  }
+
+  /** What a crash cannot undo: the index as of the last {@link StoreStateMachine.flush}, or of the start. */
+  durableIndex(): LogIndex {
+    return this.#durableIndex;
+  }
+
+  async flush(): Promise<void> {
+    const index = this.#appliedIndex;
+    await this.#backend.flush();
+    if (index > this.#durableIndex) this.#durableIndex = index;
   }
 
   get alarms(): readonly Alarm[] {
@@ -132,6 +148,12 @@ export class StoreStateMachine implements StateMachine {
     const info =
       downgrade === undefined ? undefined : decodeMessage(etcdserverpb.DowngradeInfoSetRequest, downgrade);
     this.#downgradeTarget = info?.enabled ? info.ver : undefined;
+  }
+
+  async flush(): Promise<void> {
+    const index = this.#appliedIndex;
+    await this.#backend.flush();
+    if (index > this.#durable) this.#durable = index;
   }
 
   apply(entry: CommittedEntry): ApplyResult | undefined {
@@ -192,7 +214,7 @@ export class StoreStateMachine implements StateMachine {
     }
     if (command.leaseGrant) return this.#grant(command.leaseGrant);
     if (command.leaseRevoke) return this.#revoke(command.leaseRevoke.ID);
-    if (command.leaseCheckpoint) return { header: this.#header() };
+    if (command.leaseCheckpoint) return this.#renew(command.leaseCheckpoint.checkpoints);
     if (command.alarm) return this.#alarm(command.alarm);
     if (command.clusterMemberAttrSet) {
       const { memberID, memberAttributes } = command.clusterMemberAttrSet;
@@ -257,6 +279,14 @@ export class StoreStateMachine implements StateMachine {
     return { header: this.#header(), ID: lease.id, TTL: lease.ttlSeconds };
   }
 
+  /** A renewal that reached a member which does not lead; the TTL starts anew where time is counted. */
+  #renew(
+    leases: readonly etcdserverpb.LeaseCheckpoint[],
+  ): MessageInput<etcdserverpb.LeaseCheckpointResponse> {
+    for (const { ID } of leases) this.lessor.renew(ID, this.#monotonic());
+    return { header: this.#header() };
+  }
+
   #revoke(id: bigint): MessageInput<etcdserverpb.LeaseRevokeResponse> {
     const keys = this.lessor.revoke(id);
     this.#backend.deleteRecord(leasePrefix + hexId(id));
@@ -298,7 +328,7 @@ export class StoreStateMachine implements StateMachine {
   }
 
   /** A local read. Throws StoreError. */
-  range(request: etcdserverpb.RangeRequest): MessageInput<etcdserverpb.RangeResponse> & RangeReply {
+  range(request: etcdserverpb.RangeRequest): RangeReply & { readonly header: { revision: number } } {
     const reply = executeRange(this.store, request);
     return { header: this.#header(), ...reply };
   }
@@ -341,6 +371,8 @@ export class StoreStateMachine implements StateMachine {
       else this.#backend.writeRevision(entry.main, entry.sub, entry.value);
     }
     this.#load();
+    this.#durable = this.#appliedIndex;
+    if (options.backend.isDurable) this.durableIndex = () => this.#durable;
     this.watchable.reset(previousRevision);
     if (this.lessor.isPrimary) this.lessor.promote(this.#monotonic(), 0);
     this.onClusterChange();
