@@ -1,4 +1,5 @@
 import type { ControllerDescriptor } from './context.ts';
+import { createDaemonSetController } from './controllers/daemonset/daemonset-controller.ts';
 import { createDeploymentController } from './controllers/deployment/deployment-controller.ts';
 import { createEndpointSliceController } from './controllers/endpointslice/endpoint-slice-controller.ts';
 import { createEndpointSliceMirroringController } from './controllers/endpointslice/endpoint-slice-mirroring-controller.ts';
@@ -14,6 +15,7 @@ import {
 } from './controllers/replicaset/replicaset-controller.ts';
 import { createRootCaPublisher } from './controllers/serviceaccount/root-ca-publisher.ts';
 import { createServiceAccountController } from './controllers/serviceaccount/service-account-controller.ts';
+import { createStatefulSetController } from './controllers/statefulset/statefulset-controller.ts';
 
 /** All controllers, by upstream's names. */
 export const controllers: readonly ControllerDescriptor[] = [
@@ -94,5 +96,17 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'node-controller',
     eventSource: 'taint-eviction-controller',
     create: createTaintEvictionController,
+  },
+  {
+    name: 'daemonset-controller',
+    serviceAccount: 'daemon-set-controller',
+    eventSource: 'daemonset-controller',
+    create: createDaemonSetController,
+  },
+  {
+    name: 'statefulset-controller',
+    serviceAccount: 'statefulset-controller',
+    eventSource: 'statefulset-controller',
+    create: createStatefulSetController,
   },
 ];
