@@ -172,11 +172,6 @@ test('bodies that cannot be read', async () => {
       'Secret in version "v1" cannot be handled as a ConfigMap: converting (v1.Secret) to (core.ConfigMap): unknown conversion',
     ],
     [
-      '{"apiVersion":"v2","kind":"ConfigMap"}',
-      400,
-      'the API version in the data (v2) does not match the expected API version (v1)',
-    ],
-    [
       '{"data":{"a":1}}',
       400,
       'ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap.data of type string',

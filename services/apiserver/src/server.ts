@@ -15,7 +15,6 @@ import { registerDiscovery } from './endpoints/discovery/discovery-handlers.ts';
 import { registerServerPaths } from './endpoints/server-paths.ts';
 import { dispatchResource } from './endpoints/dispatch.ts';
 import { BuiltinObjectCodec } from './endpoints/object-codec.ts';
-import type { PatchEngine } from './endpoints/patch-engine.ts';
 import { PathTable, respondPathNotFound } from './endpoints/path-table.ts';
 import { ResourceTable } from './endpoints/resource-table.ts';
 import { auditIdFilter } from './filters/audit-id.ts';
@@ -44,7 +43,6 @@ export interface ApiServerOptions {
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   readonly admission: AdmissionChain;
-  readonly patches: PatchEngine;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -108,7 +106,6 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const services: EndpointServices = {
     codec,
     admission: options.admission,
-    patches: options.patches,
     clock,
     random,
     logger,

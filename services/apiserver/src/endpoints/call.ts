@@ -2,7 +2,12 @@ import type { Clock, Logger, Random } from '@pilothouse/base';
 import type { GroupVersionKind, KubeObject } from '@pilothouse/apimachinery';
 import { apiVersionOf } from '@pilothouse/apimachinery';
 import type { AdmissionAttributes, AdmissionChain } from '../admission/interface.ts';
-import type { AdmissionHooks, Operation, ResourceDescriptor, RestStorage } from '../registry/rest/rest-storage.ts';
+import type {
+  AdmissionHooks,
+  Operation,
+  ResourceDescriptor,
+  RestStorage,
+} from '../registry/rest/rest-storage.ts';
 import type { Exchange } from '../request/exchange.ts';
 import type { RequestContext } from '../request/request-context.ts';
 import { requestContext } from '../request/request-context.ts';
@@ -11,13 +16,11 @@ import type { ObjectCodec } from './codec.ts';
 import type { Negotiated } from './negotiation.ts';
 import { allowsMetaTransforms, negotiate } from './negotiation.ts';
 import type { WriteOptions } from './options.ts';
-import type { PatchEngine } from './patch-engine.ts';
 
 /** What handlers use of the server. */
 export interface EndpointServices {
   readonly codec: ObjectCodec;
   readonly admission: AdmissionChain;
-  readonly patches: PatchEngine;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -37,6 +40,11 @@ export interface Call {
   readonly name: string;
   /** Empty for cluster-scoped resources and across namespaces. */
   readonly namespace: string;
+}
+
+/** The codec of the resource's own kind where it has one (custom resources), else the server's. */
+export function codecOf(call: Call): ObjectCodec {
+  return (call.storage as { codec?: ObjectCodec }).codec ?? call.services.codec;
 }
 
 /** The kind of the body that a write takes. */

@@ -16,7 +16,12 @@ import type { ResourceTable } from './resource-table.ts';
 
 /** The router's 405: the path exists, the method does not. */
 export function methodNotAllowed(): StatusError {
-  return new StatusError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', {});
+  return new StatusError(
+    405,
+    'MethodNotAllowed',
+    'the server does not allow this method on the requested resource',
+    {},
+  );
 }
 
 /** Answers a resource request from the storage behind its path. Throws what the client gets as a Status. */

@@ -119,7 +119,9 @@ export function allowsMetaTransforms(target: { group: string; version: string; k
   return (
     target.group === 'meta.k8s.io' &&
     (target.version === 'v1' || target.version === 'v1beta1') &&
-    (target.kind === 'Table' || target.kind === 'PartialObjectMetadata' || target.kind === 'PartialObjectMetadataList')
+    (target.kind === 'Table' ||
+      target.kind === 'PartialObjectMetadata' ||
+      target.kind === 'PartialObjectMetadataList')
   );
 }
 
@@ -129,7 +131,10 @@ export function negotiateError(accept: string): ObjectMediaType {
   for (const clause of parseAccept(accept)) {
     for (const mediaType of objectMediaTypes) {
       const [type, subtype] = mediaType.split('/');
-      if ((clause.type === '*' || clause.type === type) && (clause.subtype === '*' || clause.subtype === subtype)) {
+      if (
+        (clause.type === '*' || clause.type === type) &&
+        (clause.subtype === '*' || clause.subtype === subtype)
+      ) {
         return mediaType;
       }
     }

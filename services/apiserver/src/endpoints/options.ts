@@ -57,8 +57,10 @@ export function listOptionsOf(query: URLSearchParams, isWatch: boolean): ListOpt
   if (token !== undefined) options.continue = token;
   const timeout = present(query, 'timeoutSeconds');
   if (timeout !== undefined) options.timeoutSeconds = integer(timeout);
-  if (query.has('allowWatchBookmarks')) options.allowWatchBookmarks = boolean(query.get('allowWatchBookmarks') ?? '');
-  if (query.has('sendInitialEvents')) options.sendInitialEvents = boolean(query.get('sendInitialEvents') ?? '');
+  if (query.has('allowWatchBookmarks'))
+    options.allowWatchBookmarks = boolean(query.get('allowWatchBookmarks') ?? '');
+  if (query.has('sendInitialEvents'))
+    options.sendInitialEvents = boolean(query.get('sendInitialEvents') ?? '');
   if (present(query, 'shardSelector') !== undefined) {
     throw statusErrors.badRequest('shardSelector is not supported by this server');
   }
@@ -72,12 +74,19 @@ function validateListOptions(options: ListOptions, isWatch: boolean): FieldError
   const path = (name: string): FieldPath => new FieldPath(name);
   if (isWatch && options.sendInitialEvents !== undefined) {
     if (match === undefined) {
-      errors.push(fieldError.forbidden(path('resourceVersionMatch'), 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'));
+      errors.push(
+        fieldError.forbidden(
+          path('resourceVersionMatch'),
+          'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
+        ),
+      );
     } else if (match !== 'NotOlderThan') {
       errors.push(fieldError.notSupported(path('resourceVersionMatch'), match, ['NotOlderThan']));
     }
     if (options.continue !== undefined) {
-      errors.push(fieldError.forbidden(path('continue'), 'continue is forbidden when sendInitialEvents is provided'));
+      errors.push(
+        fieldError.forbidden(path('continue'), 'continue is forbidden when sendInitialEvents is provided'),
+      );
     }
     return errors;
   }
@@ -87,23 +96,39 @@ function validateListOptions(options: ListOptions, isWatch: boolean): FieldError
   if (match !== undefined) {
     if (isWatch) {
       errors.push(
-        fieldError.forbidden(path('resourceVersionMatch'), 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'),
+        fieldError.forbidden(
+          path('resourceVersionMatch'),
+          'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
+        ),
       );
     }
     if (options.resourceVersion === undefined) {
       errors.push(
-        fieldError.forbidden(path('resourceVersionMatch'), 'resourceVersionMatch is forbidden unless resourceVersion is provided'),
+        fieldError.forbidden(
+          path('resourceVersionMatch'),
+          'resourceVersionMatch is forbidden unless resourceVersion is provided',
+        ),
       );
     }
     if (options.continue !== undefined) {
-      errors.push(fieldError.forbidden(path('resourceVersionMatch'), 'resourceVersionMatch is forbidden when continue is provided'));
+      errors.push(
+        fieldError.forbidden(
+          path('resourceVersionMatch'),
+          'resourceVersionMatch is forbidden when continue is provided',
+        ),
+      );
     }
     if (match !== 'Exact' && match !== 'NotOlderThan') {
-      errors.push(fieldError.notSupported(path('resourceVersionMatch'), match, ['Exact', 'NotOlderThan', '']));
+      errors.push(
+        fieldError.notSupported(path('resourceVersionMatch'), match, ['Exact', 'NotOlderThan', '']),
+      );
     }
     if (match === 'Exact' && options.resourceVersion === '0') {
       errors.push(
-        fieldError.forbidden(path('resourceVersionMatch'), 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'),
+        fieldError.forbidden(
+          path('resourceVersionMatch'),
+          'resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
+        ),
       );
     }
   }
@@ -124,11 +149,17 @@ function fieldManagerErrors(fieldManager: string): FieldError[] {
     errors.push(fieldError.tooLong(path, fieldManagerLengthMax));
   }
   const characters = Array.from(fieldManager);
-  const bad = characters.findIndex((character) => /\p{C}/u.test(character) || (character !== ' ' && /\p{Z}/u.test(character)));
+  const bad = characters.findIndex(
+    (character) => /\p{C}/u.test(character) || (character !== ' ' && /\p{Z}/u.test(character)),
+  );
   if (bad >= 0) {
     const point = (characters[bad] as string).codePointAt(0) as number;
     errors.push(
-      fieldError.invalid(path, fieldManager, `invalid character U+${point.toString(16).toUpperCase().padStart(4, '0')} (at position ${bad})`),
+      fieldError.invalid(
+        path,
+        fieldManager,
+        `invalid character U+${point.toString(16).toUpperCase().padStart(4, '0')} (at position ${bad})`,
+      ),
     );
   }
   return errors;
@@ -157,7 +188,11 @@ export function writeOptionsOf(
   errors.push(...fieldManagerErrors(fieldManager), ...dryRunErrors(dryRun));
   if (!['', 'Ignore', 'Warn', 'Strict'].includes(fieldValidation)) {
     errors.push(
-      fieldError.notSupported(new FieldPath('fieldValidation'), fieldValidation, ['', 'Ignore', 'Strict', 'Warn'].filter(Boolean)),
+      fieldError.notSupported(
+        new FieldPath('fieldValidation'),
+        fieldValidation,
+        ['', 'Ignore', 'Strict', 'Warn'].filter(Boolean),
+      ),
     );
   }
   invalid(kind, errors);
@@ -191,9 +226,15 @@ export function validateDeleteOptions(options: Record<string, unknown>): DeleteO
   const orphan = options['orphanDependents'];
   const path = new FieldPath('propagationPolicy');
   if (orphan !== undefined && orphan !== null && policy !== undefined && policy !== null) {
-    errors.push(fieldError.invalid(path, policy, 'orphanDependents and deletionPropagation cannot be both set'));
+    errors.push(
+      fieldError.invalid(path, policy, 'orphanDependents and deletionPropagation cannot be both set'),
+    );
   }
-  if (policy !== undefined && policy !== null && !['Foreground', 'Background', 'Orphan'].includes(String(policy))) {
+  if (
+    policy !== undefined &&
+    policy !== null &&
+    !['Foreground', 'Background', 'Orphan'].includes(String(policy))
+  ) {
     errors.push(fieldError.notSupported(path, policy, ['Foreground', 'Background', 'Orphan', 'nil']));
   }
   const dryRun = (options['dryRun'] ?? []) as readonly string[];

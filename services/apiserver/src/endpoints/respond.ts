@@ -50,7 +50,12 @@ export function respondText(
   respondBytes(exchange, status, contentType, Buffer.from(text));
 }
 
-export function respondBytes(exchange: Exchange, status: number, contentType: string, body: Uint8Array): void {
+export function respondBytes(
+  exchange: Exchange,
+  status: number,
+  contentType: string,
+  body: Uint8Array,
+): void {
   startResponse(exchange, status, { 'Content-Type': contentType, 'Content-Length': body.length });
   exchange.response.end(exchange.method === 'HEAD' ? undefined : body);
 }
@@ -89,7 +94,12 @@ export async function respondObject(
   output: { mediaType: ObjectMediaType; pretty: boolean },
 ): Promise<void> {
   const pretty = isPretty(exchange.query, exchange.userAgent, output.pretty);
-  await respondObjectBytes(exchange, status, output.mediaType, codec.encode(object, output.mediaType, pretty));
+  await respondObjectBytes(
+    exchange,
+    status,
+    output.mediaType,
+    codec.encode(object, output.mediaType, pretty),
+  );
 }
 
 /** What a thrown value becomes for the client; anything that is not a StatusError is this server's fault. */

@@ -28,10 +28,16 @@ export function registerServerPaths(
   paths.handle('/metrics', async (exchange) => {
     respondText(exchange, 200, await metrics.text(), metrics.registry.contentType);
   });
-  const page = (title: string, lines: () => string[]) => (exchange: Exchange): void => {
-    requireText(exchange);
-    respondText(exchange, 200, `\n${title}\nWarning: This endpoint is not meant to be machine parseable.\n\n${lines().join('\n')}\n`);
-  };
+  const page =
+    (title: string, lines: () => string[]) =>
+    (exchange: Exchange): void => {
+      requireText(exchange);
+      respondText(
+        exchange,
+        200,
+        `\n${title}\nWarning: This endpoint is not meant to be machine parseable.\n\n${lines().join('\n')}\n`,
+      );
+    };
   paths.handle(
     '/statusz',
     page('kube-apiserver statusz', () => [
@@ -46,7 +52,11 @@ export function registerServerPaths(
     page('kube-apiserver flagz', () => process.argv.slice(2).filter((argument) => argument.startsWith('--'))),
   );
   const profiles = (exchange: Exchange): void =>
-    respondText(exchange, 200, 'Profiles are taken with the Node inspector: start the process with --inspect.\n');
+    respondText(
+      exchange,
+      200,
+      'Profiles are taken with the Node inspector: start the process with --inspect.\n',
+    );
   paths.handle('/debug/pprof', profiles, false);
   paths.handle('/debug/pprof/', profiles);
 }

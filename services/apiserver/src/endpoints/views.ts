@@ -33,7 +33,12 @@ export function partialMetadataList(items: Iterable<Stored>, meta: ListMeta, ver
   const list: object[] = [];
   // Items of a list have no kind of their own, as in any typed list.
   for (const item of items) list.push({ metadata: item.object.metadata });
-  return { kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${version}`, metadata: meta, items: list };
+  return {
+    kind: 'PartialObjectMetadataList',
+    apiVersion: `meta.k8s.io/${version}`,
+    metadata: meta,
+    items: list,
+  };
 }
 
 const defaultColumns: readonly TableColumn[] = [
@@ -90,7 +95,12 @@ export function tableRow(request: TableRequest, stored: Stored): object {
 }
 
 /** A Table of all rows. `columns` false leaves the definitions out, as in all but the first event of a watch. */
-export function tableOf(request: TableRequest, rows: Iterable<Stored>, meta: ListMeta, columns = true): object {
+export function tableOf(
+  request: TableRequest,
+  rows: Iterable<Stored>,
+  meta: ListMeta,
+  columns = true,
+): object {
   const out: object[] = [];
   for (const stored of rows) out.push(tableRow(request, stored));
   return {

@@ -28,11 +28,15 @@ const configMaps: ResourceDescriptor = {
 export function storedOf(object: KubeObject, revision: number): Stored {
   const schema = builtinSchemas.kind('', 'v1', object.kind ?? '');
   if (!schema) throw new Error(`No schema of ${object.kind}`);
+  const json = Buffer.from(encodeJson(object, schema));
+  const head = `{"kind":"${object.kind}","apiVersion":"${object.apiVersion}",`;
   return {
     key: `${object.metadata.namespace}/${object.metadata.name}`,
     revision,
     object,
-    json: () => Buffer.from(encodeJson(object, schema)),
+    json: () => json,
+    listItemJson: () => json.subarray(head.length),
+    listItemProtobuf: () => builtinProtobuf.encodeMessage(object, schema),
     protobuf: () => builtinProtobuf.encode(object, schema),
   };
 }

@@ -21,11 +21,6 @@ export async function testServer(
         Promise.resolve({ decision: user.name === 'nobody' ? 'noOpinion' : 'allow', reason: '' }),
     },
     admission: { handles: () => false, admit: () => Promise.resolve(), validate: () => Promise.resolve() },
-    patches: {
-      apply: () => {
-        throw new Error('No field manager in this test');
-      },
-    },
     clock: nodeClock,
     random: nodeRandom,
     logger: silentLogger,

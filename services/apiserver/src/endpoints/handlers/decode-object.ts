@@ -2,7 +2,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import { statusErrors } from '@pilothouse/apimachinery';
 import { readBody } from '../body.ts';
 import type { Call } from '../call.ts';
-import { apiVersionOfKind, bodyKindOf } from '../call.ts';
+import { bodyKindOf, codecOf } from '../call.ts';
 import type { ObjectMediaType } from '../negotiation.ts';
 import { contentTypeOf } from '../negotiation.ts';
 import type { WriteOptions } from '../options.ts';
@@ -29,20 +29,8 @@ export function decodeObject(
   options: WriteOptions,
 ): KubeObject {
   const expected = bodyKindOf(call.storage.resource);
-  const { object, gvk, strictErrors } = call.services.codec.decode(
-    body,
-    mediaType,
-    expected,
-    options.fieldValidation,
-  );
-  const got = apiVersionOfKind(gvk);
-  const want = apiVersionOfKind(expected);
-  if (got !== want) {
-    throw statusErrors.badRequest(
-      `the API version in the data (${got}) does not match the expected API version (${want})`,
-    );
-  }
-  for (const finding of strictErrors) call.exchange.addWarning(finding);
+  const { object, warnings } = codecOf(call).decode(body, mediaType, expected, options.fieldValidation);
+  for (const warning of warnings) call.exchange.addWarning(warning);
   return object;
 }
 

@@ -1,4 +1,3 @@
-import { statusErrors } from '@pilothouse/apimachinery';
 import type { DeleteOptions } from '../../registry/rest/rest-storage.ts';
 import type { Call } from '../call.ts';
 import { admissionOf, contextOf, negotiateOutput } from '../call.ts';
@@ -50,10 +49,5 @@ async function deleteOptions(call: Call): Promise<DeleteOptions> {
   const body = await readRequestBody(call);
   if (body.length === 0) return validateDeleteOptions(deleteOptionsOfQuery(exchange.query));
   const mediaType = contentTypeOf(exchange.header('content-type'));
-  const expected = { group: 'meta.k8s.io', version: 'v1', kind: 'DeleteOptions' };
-  const { object, gvk } = services.codec.decode(body, mediaType, expected, 'Ignore');
-  if (gvk.kind !== 'DeleteOptions') {
-    throw statusErrors.badRequest(`decoded object cannot be converted to DeleteOptions`);
-  }
-  return validateDeleteOptions(object);
+  return validateDeleteOptions(services.codec.decodeDeleteOptions(body, mediaType));
 }

@@ -3,6 +3,9 @@ import type { Gzip } from 'node:zlib';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { statusErrors } from '@pilothouse/apimachinery';
+import { builtinSchemas } from '@pilothouse/api';
+import { jsonListFrame, protobufListFrame } from '@pilothouse/serializer';
+import type { ListHead } from '@pilothouse/serializer';
 import { limits } from '../../limits.ts';
 import type { ListResult, Stored } from '../../registry/rest/rest-storage.ts';
 import type { Exchange } from '../../request/exchange.ts';
@@ -11,12 +14,11 @@ import { apiVersionOfKind, contextOf, negotiateOutput, responseKindOf } from '..
 import type { Negotiated } from '../negotiation.ts';
 import { isPretty, jsonType, protobufType } from '../negotiation.ts';
 import { listOptionsOf } from '../options.ts';
-import { protobufListFrame, unwrapEnvelope } from '../protobuf-frames.ts';
 import { acceptsGzip, respondBytes, respondObject, startResponse } from '../respond.ts';
 import type { ListMeta } from '../views.ts';
 import { internalTypeName, partialMetadataList, tableOf } from '../views.ts';
 import { requireMember } from './require-member.ts';
-import { protobufOf, tableRequest } from './respond-stored.ts';
+import { noProtobuf, tableRequest } from './respond-stored.ts';
 
 export async function handleList(call: Call): Promise<void> {
   const list = requireMember(call, 'list');
@@ -63,7 +65,8 @@ export async function respondList(call: Call, result: ListResult, output: Negoti
   } else if (output.mediaType === protobufType) {
     await respondPieces(exchange, protobufType, protobufPieces(call, result, meta));
   } else {
-    const items = Array.from(result.items, (stored) => listItem(call, stored));
+    const typed = isTyped(call);
+    const items = Array.from(result.items, (stored) => listItem(stored, typed));
     const kind = responseKindOf(call.storage.resource);
     const list = { kind: `${kind.kind}List`, apiVersion: apiVersionOfKind(kind), metadata: meta, items };
     await respondObject(exchange, services.codec, 200, list, output);
@@ -71,70 +74,55 @@ export async function respondList(call: Call, result: ListResult, output: Negoti
 }
 
 /** Items of typed lists have no kind and apiVersion; custom resources keep them. */
-function listItem(call: Call, stored: Stored): object {
-  if (!isTyped(stored, call)) return stored.object;
+function isTyped(call: Call): boolean {
+  const { group, version, kind } = responseKindOf(call.storage.resource);
+  return builtinSchemas.kind(group, version, kind) !== undefined;
+}
+
+function listItem(stored: Stored, typed: boolean): object {
+  if (!typed) return stored.object;
   const { kind: _kind, apiVersion: _apiVersion, ...item } = stored.object;
   return item;
 }
 
-function typedPrefix(call: Call): Buffer {
-  const kind = responseKindOf(call.storage.resource);
-  return Buffer.from(
-    `{"kind":${JSON.stringify(kind.kind)},"apiVersion":${JSON.stringify(apiVersionOfKind(kind))},`,
-  );
-}
-
-/** Typed objects are written with kind and apiVersion in front, custom resources with sorted keys. */
-function isTyped(stored: Stored, call: Call): boolean {
-  const prefix = typedPrefix(call);
-  return Buffer.from(
-    stored.json().buffer,
-    stored.json().byteOffset,
-    Math.min(prefix.length, stored.json().length),
-  ).equals(prefix);
+function listHead(call: Call, metadata: ListMeta): ListHead {
+  const { group, version, kind } = responseKindOf(call.storage.resource);
+  return { group, version, kind: `${kind}List`, metadata };
 }
 
 const comma = Buffer.from(',');
 const openBrace = Buffer.from('{');
+const separatedBrace = Buffer.from(',{');
 
 function* jsonPieces(call: Call, result: ListResult, meta: ListMeta): Generator<Uint8Array> {
-  const kind = responseKindOf(call.storage.resource);
-  yield Buffer.from(
-    `{"kind":${JSON.stringify(`${kind.kind}List`)},"apiVersion":${JSON.stringify(apiVersionOfKind(kind))},"metadata":${JSON.stringify(meta)},"items":[`,
-  );
-  const prefix = typedPrefix(call);
+  const frame = jsonListFrame(listHead(call, meta));
+  const typed = isTyped(call);
+  yield Buffer.from(frame.before);
   let first = true;
   for (const stored of result.items) {
-    if (!first) yield comma;
+    if (typed) yield first ? openBrace : separatedBrace;
+    else if (!first) yield comma;
     first = false;
-    const json = stored.json();
-    if (startsWith(json, prefix)) {
-      yield openBrace;
-      yield json.subarray(prefix.length);
-    } else {
-      yield json;
-    }
+    yield typed ? stored.listItemJson() : stored.json();
   }
-  yield Buffer.from(']}\n');
-}
-
-function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  if (bytes.length < prefix.length) return false;
-  for (let index = 0; index < prefix.length; index++) if (bytes[index] !== prefix[index]) return false;
-  return true;
+  yield Buffer.from(frame.after);
 }
 
 function* protobufPieces(call: Call, result: ListResult, meta: ListMeta): Generator<Uint8Array> {
   const items: Uint8Array[] = [];
-  for (const stored of result.items) items.push(unwrapEnvelope(protobufOf(stored)));
+  for (const stored of result.items) {
+    const bytes = stored.listItemProtobuf();
+    if (bytes === undefined) throw noProtobuf();
+    items.push(bytes);
+  }
+  // The length of the whole comes first.
   const frame = protobufListFrame(
-    responseKindOf(call.storage.resource),
-    meta,
+    listHead(call, meta),
     items.map((item) => item.length),
   );
   yield frame.before;
   for (const item of items) {
-    yield frame.itemHeader(item.length);
+    yield frame.itemPrefix(item.length);
     yield item;
   }
   yield frame.after;

@@ -7,29 +7,35 @@ import {
   decodeJsonPatch,
   decodeMergePatch,
   decodeStrategicMergePatch,
+  goFormat,
+  goJsonKind,
   goQuote,
   hasReason,
+  isJsonObject,
   parseApiVersion,
   statusErrors,
 } from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
-import {
-  DecodeError,
-  bodyText,
-  duplicateFields,
-  encodeUnstructuredJson,
-  parseJson,
-} from '@pilothouse/serializer';
+import { DecodeError, bodyText, decodeYaml, duplicateFields, parseJson } from '@pilothouse/serializer';
 import { limits } from '../../limits.ts';
-import type { UpdatedObjectInfo } from '../../registry/rest/rest-storage.ts';
+import type { FieldTracker } from '../../registry/generic/field-tracker.ts';
+import type { RestStorage, UpdatedObjectInfo } from '../../registry/rest/rest-storage.ts';
+import { resourcePath } from '../../registry/rest/rest-storage.ts';
 import type { RequestContext } from '../../request/request-context.ts';
 import type { Call } from '../call.ts';
-import { admissionOf, apiVersionOfKind, contextOf, negotiateOutput, responseKindOf } from '../call.ts';
+import {
+  admissionOf,
+  apiVersionOfKind,
+  codecOf,
+  contextOf,
+  negotiateOutput,
+  responseKindOf,
+} from '../call.ts';
 import { jsonType } from '../negotiation.ts';
 import type { WriteOptions } from '../options.ts';
 import { writeOptionsOf } from '../options.ts';
-import { parseYaml } from '../yaml.ts';
 import { matchNamespace, readRequestBody } from './decode-object.ts';
+import { jsonPatchedText, mergePatchedText } from './patched-text.ts';
 import { requireMember } from './require-member.ts';
 import { respondStored } from './respond-stored.ts';
 import { matchName } from './update.ts';
@@ -102,19 +108,19 @@ function json(body: Uint8Array, prefix: string): JsonValue {
 
 /** JSON patch, merge patch and strategic merge patch. */
 function patched(call: Call, type: string, body: Buffer, options: WriteOptions): UpdatedObjectInfo {
-  const { codec } = call.services;
+  const codec = codecOf(call);
   const kind = responseKindOf(call.storage.resource);
   const strict = options.fieldValidation !== 'Ignore';
   const duplicates = strict && type !== applyType ? patchDuplicates(body) : [];
   const asJson = (existing: KubeObject): JsonValue =>
     JSON.parse(Buffer.from(codec.encode(existing, jsonType, false)).toString('utf8')) as JsonValue;
-  let apply: (existing: KubeObject) => { value: JsonValue; shown: string };
+  let apply: (existing: KubeObject) => { value: JsonValue; shown: () => string };
   switch (type) {
     case jsonPatchType: {
       const operations = decodeJsonPatch(json(body, 'error decoding patch: '));
       apply = (existing) => {
         const value = applyJsonPatch(asJson(existing), operations);
-        return { value, shown: encodeUnstructuredJson(value) };
+        return { value, shown: () => jsonPatchedText(value, operations) };
       };
       break;
     }
@@ -122,7 +128,7 @@ function patched(call: Call, type: string, body: Buffer, options: WriteOptions):
       const patch = decodeMergePatch(json(body, 'error decoding patch: '));
       apply = (existing) => {
         const value = applyMergePatch(asJson(existing), patch);
-        return { value, shown: encodeUnstructuredJson(value) };
+        return { value, shown: () => mergePatchedText(value, patch) };
       };
       break;
     }
@@ -134,13 +140,12 @@ function patched(call: Call, type: string, body: Buffer, options: WriteOptions):
           `the body of the request was in an unknown format - accepted media types include: ${[jsonPatchType, mergePatchType, applyType].join(', ')}`,
         );
       }
-      const shown = goMapText(patch);
       apply = (existing) => ({
         value: applyStrategicMergePatch(asJson(existing) as Record<string, JsonValue>, patch, {
           registry: builtinSchemas,
           message,
         }) as JsonValue,
-        shown,
+        shown: () => goFormat(patch),
       });
     }
   }
@@ -170,18 +175,18 @@ function patchDuplicates(body: Uint8Array): string[] {
 function decodePatched(
   call: Call,
   value: JsonValue,
-  shown: string,
+  shown: () => string,
   options: WriteOptions,
   duplicates: readonly string[],
 ): KubeObject {
   const kind = responseKindOf(call.storage.resource);
   const invalid = (cause: string): StatusError =>
     statusErrors.invalid({ group: '', kind: '' }, '', [
-      { type: 'FieldValueInvalid', field: 'patch', message: `Invalid value: ${goQuote(shown)}: ${cause}` },
+      { type: 'FieldValueInvalid', field: 'patch', message: `Invalid value: ${goQuote(shown())}: ${cause}` },
     ]);
   let decoded;
   try {
-    decoded = call.services.codec.decode(
+    decoded = codecOf(call).decode(
       Buffer.from(JSON.stringify(value)),
       jsonType,
       kind,
@@ -191,17 +196,12 @@ function decodePatched(
     if (!(error instanceof StatusError)) throw error;
     throw invalid(error.message.replace(/^.* cannot be handled as a [^:]*: /s, ''));
   }
-  const findings = [...duplicates, ...decoded.strictErrors];
+  const findings = [...duplicates, ...decoded.warnings];
   if (options.fieldValidation === 'Strict' && findings.length > 0) {
     throw invalid(`strict decoding error: ${findings.join(', ')}`);
   }
   if (options.fieldValidation === 'Warn') for (const finding of findings) call.exchange.addWarning(finding);
-  const { object, gvk } = decoded;
-  if (apiVersionOfKind(gvk) !== apiVersionOfKind(kind)) {
-    throw statusErrors.badRequest(
-      `the API version in the data (${apiVersionOfKind(gvk)}) does not match the expected API version (${apiVersionOfKind(kind)})`,
-    );
-  }
+  const { object } = decoded;
   matchName(call, object);
   return object;
 }
@@ -209,35 +209,45 @@ function decodePatched(
 /** Server-side apply. */
 function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObjectInfo {
   const { resource } = call.storage;
-  const patch = applyObject(body);
+  const patch = applyObject(call, body, options);
   const kind = responseKindOf(resource);
-  const { group, version } = parseApiVersion(patch.apiVersion ?? '') ?? { group: '', version: '' };
   if (!patch.apiVersion || !patch.kind) {
+    const { group, version } = parseApiVersion(patch.apiVersion ?? '') ?? { group: '', version: '' };
     throw statusErrors.badRequest(`invalid object type: ${group}/${version}, Kind=${patch.kind ?? ''}`);
   }
-  patch.metadata ??= {};
   if (patch.apiVersion !== apiVersionOfKind(kind)) {
     throw statusErrors.badRequest(
       `Incorrect version specified in apply patch. Specified patch version: ${patch.apiVersion}, expected: ${apiVersionOfKind(kind)}`,
     );
   }
-  patch.metadata.name ??= call.name;
+  const { tracker, strategy } = call.storage as RestStorage & { readonly tracker?: FieldTracker };
+  if (!tracker) {
+    throw statusErrors.unsupportedMediaType(
+      `Server-side apply is not supported by ${resourcePath(resource)}`,
+    );
+  }
+  patch.metadata ??= {};
+  if (patch.metadata.name === undefined) patch.metadata.name = call.name;
+  else matchName(call, patch);
   matchNamespace(call, patch);
   return {
-    updatedObject(context, existing) {
-      return call.services.patches.apply(call.storage, existing, patch, {
+    updatedObject: (context, existing) =>
+      tracker.apply(existing, structuredClone(patch), {
         manager: options.fieldManager,
         force: options.force === true,
         now: context.now,
-      });
-    },
+        subresource: resource.subresource,
+        resetFields: strategy?.resetFields ?? [],
+      }),
   };
 }
 
-function applyObject(body: Buffer): KubeObject {
+/** The configuration of an apply. Duplicate keys are findings of fieldValidation. */
+function applyObject(call: Call, body: Buffer, options: WriteOptions): KubeObject {
   let value: unknown;
+  let duplicates: readonly string[] = [];
   try {
-    value = parseYaml(bodyText(body), false).value;
+    ({ value, duplicates } = decodeYaml(bodyText(body)));
   } catch (error) {
     if (error instanceof DecodeError) {
       throw statusErrors.badRequest(`error decoding YAML: error converting YAML to JSON: ${error.message}`);
@@ -245,22 +255,11 @@ function applyObject(body: Buffer): KubeObject {
     throw error;
   }
   if (value === null || value === undefined) return { metadata: {} };
-  if (typeof value !== 'object' || Array.isArray(value)) {
-    const what = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value;
+  if (!isJsonObject(value)) {
     throw statusErrors.badRequest(
-      `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${what} into Go value of type map[string]interface {}`,
+      `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${goJsonKind(value)} into Go value of type map[string]interface {}`,
     );
   }
-  return value as KubeObject;
-}
-
-/** Go's `%v` of decoded JSON: how a strategic merge patch is shown in an error. */
-export function goMapText(value: JsonValue | undefined): string {
-  if (value === null || value === undefined) return '<nil>';
-  if (Array.isArray(value)) return `[${value.map(goMapText).join(' ')}]`;
-  if (typeof value === 'object') {
-    const keys = Object.keys(value).sort();
-    return `map[${keys.map((key) => `${key}:${goMapText(value[key])}`).join(' ')}]`;
-  }
-  return String(value);
+  if (options.fieldValidation === 'Warn') for (const finding of duplicates) call.exchange.addWarning(finding);
+  return value as unknown as KubeObject;
 }

@@ -1,5 +1,5 @@
-import type { Status } from '@pilothouse/apimachinery';
-import { StatusError, statusErrors } from '@pilothouse/apimachinery';
+import type { Status, StatusError } from '@pilothouse/apimachinery';
+import { statusErrors } from '@pilothouse/apimachinery';
 import type { Stored } from '../../registry/rest/rest-storage.ts';
 import type { Call } from '../call.ts';
 import type { Negotiated } from '../negotiation.ts';
@@ -49,16 +49,16 @@ export function isStored(result: Stored | Status): result is Stored {
   return 'json' in result && typeof result.json === 'function';
 }
 
+export function noProtobuf(): StatusError {
+  return statusErrors.notAcceptable(
+    'object *unstructured.Unstructured does not implement the protobuf marshalling interface and cannot be encoded to a protobuf message',
+  );
+}
+
 /** Throws 406 for a kind without protobuf form. */
 export function protobufOf(stored: Stored): Uint8Array {
   const bytes = stored.protobuf();
-  if (bytes === undefined) {
-    throw new StatusError(
-      406,
-      'NotAcceptable',
-      'object *unstructured.Unstructured does not implement the protobuf marshalling interface and cannot be encoded to a protobuf message',
-    );
-  }
+  if (bytes === undefined) throw noProtobuf();
   return bytes;
 }
 

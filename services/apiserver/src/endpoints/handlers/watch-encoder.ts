@@ -2,7 +2,7 @@ import type { WatchEvent } from '../../registry/rest/rest-storage.ts';
 import type { Call } from '../call.ts';
 import type { Negotiated } from '../negotiation.ts';
 import { jsonType, protobufType } from '../negotiation.ts';
-import { protobufWatchEvent, protobufWatchFrame } from '../protobuf-frames.ts';
+import { protobufWatchEvent } from '@pilothouse/serializer';
 import { partialMetadata, tableOf } from '../views.ts';
 import { protobufOf, tableRequest } from './respond-stored.ts';
 
@@ -35,11 +35,16 @@ export function watchEncoder(call: Call, output: Negotiated): WatchEncoder {
       if (output.transform) return codec.encode(viewObject(call, output, event, false), protobufType, false);
       return protobufOf(event.object);
     };
+    const framed = (event: WatchEvent): Buffer => {
+      const bytes = bytesOf(event);
+      return protobufWatchEvent(event.type, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+    };
     return {
       contentType: `${protobufType};stream=watch`,
       binary: true,
-      frame: (event) => [protobufWatchFrame(event.type, bytesOf(event))],
-      message: (event) => [protobufWatchEvent(event.type, bytesOf(event))],
+      frame: (event) => [framed(event)],
+      // A WebSocket message has a length of its own.
+      message: (event) => [framed(event).subarray(4)],
     };
   }
   const frame = (event: WatchEvent): readonly Uint8Array[] => [
