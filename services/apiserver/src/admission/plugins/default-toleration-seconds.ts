@@ -1,0 +1,32 @@
+import type { AdmissionPlugin } from '../interface.ts';
+import { podSpec } from '../pod-shape.ts';
+import { isResource } from '../refusal.ts';
+
+const taints: readonly string[] = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
+const defaultSeconds = 300;
+
+/** A pod stays for five minutes on a node that is not ready or not reachable, unless it says otherwise. */
+export function defaultTolerationSeconds(): AdmissionPlugin {
+  return {
+    name: 'DefaultTolerationSeconds',
+    handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
+    async admit(attributes) {
+      if (!isResource(attributes, '', 'pods') || attributes.object === undefined) return;
+      const spec = podSpec(attributes.object);
+      for (const key of taints) {
+        const tolerates = (spec.tolerations ?? []).some(
+          (toleration) =>
+            (toleration.key === key || (toleration.key ?? '') === '') &&
+            (toleration.effect === 'NoExecute' || (toleration.effect ?? '') === ''),
+        );
+        if (tolerates) continue;
+        (spec.tolerations ??= []).push({
+          key,
+          operator: 'Exists',
+          effect: 'NoExecute',
+          tolerationSeconds: defaultSeconds,
+        });
+      }
+    },
+  };
+}

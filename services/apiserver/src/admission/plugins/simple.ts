@@ -1,0 +1,129 @@
+import { hasReason } from '@pilothouse/apimachinery';
+import { resources } from '../../security/object-access.ts';
+import type { AdmissionDependencies } from '../config.ts';
+import type { AdmissionPlugin } from '../interface.ts';
+import { allContainers, podSpec } from '../pod-shape.ts';
+import { forbid, isResource } from '../refusal.ts';
+import { findNamespace } from './namespace-lifecycle.ts';
+
+/** Lets everything pass. */
+export function alwaysAdmit(): AdmissionPlugin {
+  return { name: 'AlwaysAdmit', handles: () => true };
+}
+
+/** Refuses everything. */
+export function alwaysDeny(): AdmissionPlugin {
+  return {
+    name: 'AlwaysDeny',
+    handles: () => true,
+    async validate(attributes) {
+      throw forbid(attributes, 'admission control is denying all modifications');
+    },
+  };
+}
+
+/** Each start of a container pulls its image, so that the node's cache gives nobody access to a private one. */
+export function alwaysPullImages(): AdmissionPlugin {
+  return {
+    name: 'AlwaysPullImages',
+    handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
+    async admit(attributes) {
+      if (!isResource(attributes, '', 'pods') || attributes.object === undefined) return;
+      if (attributes.operation === 'UPDATE') return;
+      const spec = podSpec(attributes.object);
+      for (const container of allContainers(spec)) container.imagePullPolicy = 'Always';
+    },
+  };
+}
+
+/** Makes the namespace of an object that comes into none. */
+export function namespaceAutoProvision({ objects }: AdmissionDependencies): AdmissionPlugin {
+  return {
+    name: 'NamespaceAutoProvision',
+    handles: (operation) => operation === 'CREATE',
+    async admit(attributes) {
+      if (attributes.namespace === '' || attributes.kind.kind === 'Namespace' || attributes.dryRun) return;
+      if (objects.cached(resources.namespaces).get('', attributes.namespace) !== undefined) return;
+      const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: attributes.namespace } };
+      try {
+        await objects.create(resources.namespaces, '', namespace);
+      } catch (error) {
+        if (!hasReason(error, 'AlreadyExists')) throw error;
+      }
+    },
+  };
+}
+
+/** Refuses objects of a namespace that does not exist, deletions too. */
+export function namespaceExists({ objects }: AdmissionDependencies): AdmissionPlugin {
+  return {
+    name: 'NamespaceExists',
+    handles: (operation) => operation !== 'CONNECT',
+    async validate(attributes) {
+      if (attributes.namespace === '' || attributes.kind.kind === 'Namespace') return;
+      await findNamespace(objects, attributes.namespace);
+    },
+  };
+}
+
+/** No service claims addresses that the cluster does not own. */
+export function denyServiceExternalIps(): AdmissionPlugin {
+  const addresses = (object: { spec?: { externalIPs?: string[] } } | undefined): readonly string[] =>
+    object?.spec?.externalIPs ?? [];
+  return {
+    name: 'DenyServiceExternalIPs',
+    handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
+    async validate(attributes) {
+      if (!isResource(attributes, '', 'services')) return;
+      const known = addresses(attributes.oldObject as never);
+      if (addresses(attributes.object as never).some((address) => !known.includes(address))) {
+        throw forbid(attributes, 'Use of external IPs is denied by admission control.');
+      }
+    },
+  };
+}
+
+/** Required anti-affinity works per host only. */
+export function limitPodHardAntiAffinityTopology(): AdmissionPlugin {
+  return {
+    name: 'LimitPodHardAntiAffinityTopology',
+    handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
+    async validate(attributes) {
+      if (!isResource(attributes, '', 'pods') || attributes.object === undefined) return;
+      const terms = attributes.object['spec']?.affinity?.podAntiAffinity
+        ?.requiredDuringSchedulingIgnoredDuringExecution as { topologyKey?: string }[] | undefined;
+      for (const term of terms ?? []) {
+        if (term.topologyKey !== 'kubernetes.io/hostname') {
+          throw forbid(
+            attributes,
+            `affinity.PodAntiAffinity.RequiredDuringScheduling has TopologyKey ${term.topologyKey} but only key kubernetes.io/hostname is allowed`,
+          );
+        }
+      }
+    },
+  };
+}
+
+/** A pod that asks for an extended resource tolerates the taint of that name. */
+export function extendedResourceToleration(): AdmissionPlugin {
+  return {
+    name: 'ExtendedResourceToleration',
+    handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
+    async admit(attributes) {
+      if (!isResource(attributes, '', 'pods') || attributes.object === undefined) return;
+      const spec = podSpec(attributes.object);
+      const names = new Set<string>();
+      for (const container of [...spec.containers, ...(spec.initContainers ?? [])]) {
+        for (const name of Object.keys(container.resources?.requests ?? {})) {
+          const isExtended =
+            name.includes('/') && !name.includes('kubernetes.io/') && !name.startsWith('requests.');
+          if (isExtended) names.add(name);
+        }
+      }
+      for (const key of [...names].sort()) {
+        if ((spec.tolerations ?? []).some((each) => each.key === key && each.operator === 'Exists')) continue;
+        (spec.tolerations ??= []).push({ key, operator: 'Exists' });
+      }
+    },
+  };
+}
