@@ -35,6 +35,8 @@ export interface TcpTransportOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly limits?: Partial<PeerLimits>;
+  /** Takes over connections that speak HTTP: what members ask each other beside consensus. */
+  readonly onHttp?: (socket: net.Socket) => void;
 }
 
 export interface PeerLimits {
@@ -195,6 +197,16 @@ export class TcpTransport implements PeerTransport {
       if (!handshake) socket.destroy();
     }, this.#limits.handshakeTimeoutMs);
     const onData = (data: Buffer): void => {
+      const { onHttp } = this.#options;
+      // A frame begins with its length, which is never as large as these letters read as a number.
+      if (onHttp && !handshake && /^(?:GET |POST)/.test(data.toString('latin1', 0, 4))) {
+        timer.cancel();
+        socket.off('data', onData);
+        socket.pause();
+        socket.unshift(data);
+        onHttp(socket);
+        return;
+      }
       try {
         for (const body of reader.push(data)) {
           if (handshake) {

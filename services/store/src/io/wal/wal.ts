@@ -195,6 +195,7 @@ export function openWal(disk: Disk, directory: string): WalContents {
   let crc: number | undefined;
   let offset = 0;
   let repairedBytes = 0;
+  let gap: { readonly path: string; readonly offset: number; readonly missing: number } | undefined;
   for (const [number, segment] of segments.entries()) {
     const path = `${directory}/${segment.name}`;
     const isLast = number === segments.length - 1;
@@ -223,8 +224,13 @@ export function openWal(disk: Disk, directory: string): WalContents {
               const entry = readEntry(new ByteReader(frame.payload));
               if (entry.index <= base) break;
               const position = entry.index - base - 1;
-              if (position > entries.length)
-                refuse(offset, `entry ${entry.index} follows entry ${base + entries.length}`);
+              if (position > entries.length) {
+                // Segments before this one were released; a snapshot recorded further on must cover what they held.
+                gap ??= { path, offset, missing: base + entries.length + 1 };
+                base = entry.index - 1;
+                entries = [entry];
+                break;
+              }
               entries.length = position;
               entries.push(entry);
               break;
@@ -232,6 +238,11 @@ export function openWal(disk: Disk, directory: string): WalContents {
             case recordTypes.snapshot: {
               snapshotPayload = frame.payload.slice();
               const next = decodeWalSnapshot(frame.payload);
+              if (gap && next.index < base) {
+                snapshot = next;
+                break;
+              }
+              gap = undefined;
               if (snapshot && next.index < snapshot.index) refuse(offset, 'snapshot indexes go backwards');
               const isKept = next.index === base || entries[next.index - base - 1]?.term === next.term;
               entries = isKept ? entries.slice(next.index - base) : [];
@@ -265,6 +276,12 @@ export function openWal(disk: Disk, directory: string): WalContents {
     } finally {
       file.close();
     }
+  }
+  if (gap) {
+    throw new WalError(
+      'corrupt',
+      `WAL is damaged: ${gap.path}, offset ${gap.offset}: entry ${gap.missing} is missing. ${remedy}`,
+    );
   }
   if (!metadata) throw new WalError('unreadable', `No WAL metadata in ${directory}: ${remedy}`);
   const reader = new ByteReader(metadata);
