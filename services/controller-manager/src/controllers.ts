@@ -5,6 +5,7 @@ import { createEndpointSliceController } from './controllers/endpointslice/endpo
 import { createEndpointSliceMirroringController } from './controllers/endpointslice/endpoint-slice-mirroring-controller.ts';
 import { createEndpointsController } from './controllers/endpointslice/endpoints-controller.ts';
 import { createGarbageCollector } from './controllers/garbage-collector/garbage-collector.ts';
+import { createJobController } from './controllers/job/job-controller.ts';
 import { createNamespaceController } from './controllers/namespace/namespace-controller.ts';
 import { createNodeLifecycleController } from './controllers/node/node-lifecycle-controller.ts';
 import { createTaintEvictionController } from './controllers/node/taint-eviction-controller.ts';
@@ -16,6 +17,7 @@ import {
 import { createRootCaPublisher } from './controllers/serviceaccount/root-ca-publisher.ts';
 import { createServiceAccountController } from './controllers/serviceaccount/service-account-controller.ts';
 import { createStatefulSetController } from './controllers/statefulset/statefulset-controller.ts';
+import { createTtlAfterFinishedController } from './controllers/ttl-after-finished/ttl-after-finished-controller.ts';
 
 /** All controllers, by upstream's names. */
 export const controllers: readonly ControllerDescriptor[] = [
@@ -108,5 +110,17 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'statefulset-controller',
     eventSource: 'statefulset-controller',
     create: createStatefulSetController,
+  },
+  {
+    name: 'job-controller',
+    serviceAccount: 'job-controller',
+    eventSource: 'job-controller',
+    create: createJobController,
+  },
+  {
+    name: 'ttl-after-finished-controller',
+    serviceAccount: 'ttl-after-finished-controller',
+    eventSource: 'ttl-after-finished-controller',
+    create: createTtlAfterFinishedController,
   },
 ];
