@@ -1,0 +1,262 @@
+import { readFileSync } from 'node:fs';
+import type { AuthorizationMode } from './authorization/config.ts';
+import type {
+  AuthenticationConfig,
+  RequestHeaderConfig,
+  ServiceAccountConfig,
+} from './authentication/config.ts';
+import type { FlagValue, ParsedFlags } from '@pilothouse/host';
+import { FlagError, parseFlags } from '@pilothouse/host';
+import { flagSpecs } from './flags.ts';
+
+/** Files of a certificate that is read again when they change. */
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+}
+
+export interface StoreConfig {
+  /** URLs of the store's members; none: objects live in the memory of this process. */
+  readonly endpoints: readonly string[];
+  readonly caPem?: string;
+  readonly certPem?: string;
+  readonly keyPem?: string;
+  /** Without a slash at the end: `/registry`. */
+  readonly prefix: string;
+  /** 0: the store compacts by itself. */
+  readonly compactionIntervalMs: number;
+}
+
+/** All settings of a server. Times in milliseconds unless the name says otherwise. */
+export interface ApiServerConfig {
+  readonly bindAddress: string;
+  /** 0: any free port. */
+  readonly securePort: number;
+  /** Address for clients and the kubernetes service. */
+  readonly advertiseAddress?: string;
+  readonly externalHostname?: string;
+  /** Absent: a self-signed certificate that lives as long as the process. `plain`: HTTP without TLS, for tests. */
+  readonly tls?: TlsFiles | 'plain';
+  readonly store: StoreConfig;
+  readonly authentication: AuthenticationConfig;
+  readonly authorizationModes: readonly AuthorizationMode[];
+  readonly enableAdmissionPlugins: readonly string[];
+  readonly disableAdmissionPlugins: readonly string[];
+  readonly runtimeConfig: Readonly<Record<string, string>>;
+  readonly featureGates: Readonly<Record<string, boolean>>;
+  readonly serviceClusterIpRange: string;
+  readonly serviceNodePortRange: string;
+  readonly allowPrivileged: boolean;
+  readonly requestTimeoutMs: number;
+  readonly minRequestTimeoutSeconds: number;
+  readonly maxRequestsInFlight: number;
+  readonly maxMutatingRequestsInFlight: number;
+  readonly shutdownDelayMs: number;
+  readonly auditLogPath?: string;
+  readonly eventTtlMs: number;
+  readonly kubeletClient?: { readonly certPem: string; readonly keyPem: string; readonly caPem?: string };
+  readonly proxyClient?: { readonly certPem: string; readonly keyPem: string };
+  readonly logLevel: 'debug' | 'info';
+}
+
+/** A configuration for tests and local use; `overrides` replace whole members. */
+export function defaultConfig(overrides: Partial<ApiServerConfig> = {}): ApiServerConfig {
+  return { ...configOf(parseFlags(flagSpecs, ['--authorization-mode=AlwaysAllow'])), ...overrides };
+}
+
+/** Reads the command line. Throws FlagError with a text for people; unreadable files are named with their flag. */
+export function parseConfig(argv: readonly string[]): {
+  config: ApiServerConfig;
+  warnings: readonly string[];
+} {
+  const parsed = parseFlags(flagSpecs, argv);
+  if (parsed.positional.length > 0) {
+    throw new FlagError(`Unexpected argument "${parsed.positional[0]}": the server takes flags only`);
+  }
+  return { config: configOf(parsed), warnings: parsed.warnings };
+}
+
+class Values {
+  readonly #values: Readonly<Record<string, FlagValue>>;
+  constructor(values: Readonly<Record<string, FlagValue>>) {
+    this.#values = values;
+  }
+  text(name: string): string {
+    return (this.#values[name] as string | undefined) ?? '';
+  }
+  optional(name: string): string | undefined {
+    return this.text(name) || undefined;
+  }
+  list(name: string): string[] {
+    return ((this.#values[name] as string[] | undefined) ?? []).filter((item) => item !== '');
+  }
+  number(name: string): number {
+    return (this.#values[name] as number | undefined) ?? 0;
+  }
+  boolean(name: string): boolean {
+    return this.#values[name] === true;
+  }
+  map(name: string): Record<string, string> {
+    return (this.#values[name] as Record<string, string> | undefined) ?? {};
+  }
+  file(name: string): string | undefined {
+    const path = this.optional(name);
+    return path === undefined ? undefined : readFile(name, path);
+  }
+}
+
+function readFile(flag: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new FlagError(`Cannot read "${path}" of --${flag}: ${(error as Error).message}`);
+  }
+}
+
+function pair<A extends string, B extends string>(
+  a: A,
+  first: string | undefined,
+  b: B,
+  second: string | undefined,
+): (Record<A, string> & Record<B, string>) | undefined {
+  if (first === undefined && second === undefined) return undefined;
+  if (first === undefined) throw new FlagError(`Flag --${a} is needed together with --${b}`);
+  if (second === undefined) throw new FlagError(`Flag --${b} is needed together with --${a}`);
+  return { [a]: first, [b]: second } as Record<A, string> & Record<B, string>;
+}
+
+function configOf(parsed: ParsedFlags): ApiServerConfig {
+  const values = new Values(parsed.values);
+  const tls = pair(
+    'tls-cert-file',
+    values.optional('tls-cert-file'),
+    'tls-private-key-file',
+    values.optional('tls-private-key-file'),
+  );
+  const kubelet = pair(
+    'kubelet-client-certificate',
+    values.file('kubelet-client-certificate'),
+    'kubelet-client-key',
+    values.file('kubelet-client-key'),
+  );
+  const proxy = pair(
+    'proxy-client-cert-file',
+    values.file('proxy-client-cert-file'),
+    'proxy-client-key-file',
+    values.file('proxy-client-key-file'),
+  );
+  const kubeletCa = values.file('kubelet-certificate-authority');
+  return {
+    bindAddress: values.text('bind-address'),
+    securePort: values.number('secure-port'),
+    ...given('advertiseAddress', values.optional('advertise-address')),
+    ...given('externalHostname', values.optional('external-hostname')),
+    ...(tls ? { tls: { certFile: tls['tls-cert-file'], keyFile: tls['tls-private-key-file'] } } : {}),
+    store: {
+      endpoints: values.list('etcd-servers'),
+      prefix: `/${values.text('etcd-prefix').replace(/^\/+|\/+$/g, '')}`,
+      compactionIntervalMs: values.number('etcd-compaction-interval'),
+      ...given('caPem', values.file('etcd-cafile')),
+      ...given('certPem', values.file('etcd-certfile')),
+      ...given('keyPem', values.file('etcd-keyfile')),
+    },
+    authentication: authenticationOf(values),
+    authorizationModes: authorizationModesOf(values.list('authorization-mode')),
+    enableAdmissionPlugins: values.list('enable-admission-plugins'),
+    disableAdmissionPlugins: values.list('disable-admission-plugins'),
+    runtimeConfig: values.map('runtime-config'),
+    featureGates: gatesOf(values.map('feature-gates')),
+    serviceClusterIpRange: values.text('service-cluster-ip-range') || '10.0.0.0/24',
+    serviceNodePortRange: values.text('service-node-port-range'),
+    allowPrivileged: values.boolean('allow-privileged'),
+    requestTimeoutMs: values.number('request-timeout'),
+    minRequestTimeoutSeconds: values.number('min-request-timeout'),
+    maxRequestsInFlight: values.number('max-requests-inflight'),
+    maxMutatingRequestsInFlight: values.number('max-mutating-requests-inflight'),
+    shutdownDelayMs: values.number('shutdown-delay-duration'),
+    ...given('auditLogPath', values.optional('audit-log-path')),
+    eventTtlMs: values.number('event-ttl'),
+    ...(kubelet
+      ? {
+          kubeletClient: {
+            certPem: kubelet['kubelet-client-certificate'],
+            keyPem: kubelet['kubelet-client-key'],
+            ...given('caPem', kubeletCa),
+          },
+        }
+      : {}),
+    ...(proxy
+      ? { proxyClient: { certPem: proxy['proxy-client-cert-file'], keyPem: proxy['proxy-client-key-file'] } }
+      : {}),
+    logLevel: values.number('v') >= 4 ? 'debug' : 'info',
+  };
+}
+
+function given<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {
+  return (value === undefined ? {} : { [key]: value }) as { [key in K]?: V };
+}
+
+function authorizationModesOf(modes: readonly string[]): AuthorizationMode[] {
+  const known: readonly string[] = ['Node', 'RBAC', 'AlwaysAllow', 'AlwaysDeny'];
+  for (const mode of modes) {
+    if (!known.includes(mode)) {
+      throw new FlagError(`Unsupported authorization mode "${mode}": want some of ${known.join(', ')}`);
+    }
+  }
+  return modes.length === 0 ? ['AlwaysAllow'] : (modes as AuthorizationMode[]);
+}
+
+function gatesOf(map: Readonly<Record<string, string>>): Record<string, boolean> {
+  return Object.fromEntries(
+    Object.entries(map).map(([gate, text]) => {
+      if (text !== 'true' && text !== 'false') {
+        throw new FlagError(`Invalid value "${text}" of feature gate ${gate}: want true or false`);
+      }
+      return [gate, text === 'true'];
+    }),
+  );
+}
+
+function authenticationOf(values: Values): AuthenticationConfig {
+  const issuers = values.list('service-account-issuer');
+  const signingKeyPem = values.file('service-account-signing-key-file');
+  const keyPems = values
+    .list('service-account-key-file')
+    .map((path) => readFile('service-account-key-file', path));
+  if (keyPems.length === 0 && signingKeyPem !== undefined) keyPems.push(signingKeyPem);
+  const audiences = values.list('api-audiences');
+  const maxExpirationMs = values.number('service-account-max-token-expiration');
+  const serviceAccounts: ServiceAccountConfig | undefined =
+    issuers.length === 0
+      ? undefined
+      : {
+          issuers,
+          keyPems,
+          ...given('signingKeyPem', signingKeyPem),
+          lookup: values.boolean('service-account-lookup'),
+          ...(audiences.length > 0 ? { apiAudiences: audiences } : {}),
+          extendExpiration: values.boolean('service-account-extend-token-expiration'),
+          ...(maxExpirationMs > 0 ? { maxExpirationSeconds: maxExpirationMs / 1000 } : {}),
+          ...given('jwksUri', values.optional('service-account-jwks-uri')),
+        };
+  const proxyCaPem = values.file('requestheader-client-ca-file');
+  const requestHeader: RequestHeaderConfig | undefined =
+    proxyCaPem === undefined
+      ? undefined
+      : {
+          caPem: proxyCaPem,
+          allowedNames: values.list('requestheader-allowed-names'),
+          usernameHeaders: values.list('requestheader-username-headers'),
+          groupHeaders: values.list('requestheader-group-headers'),
+          uidHeaders: values.list('requestheader-uid-headers'),
+          extraHeaderPrefixes: values.list('requestheader-extra-headers-prefix'),
+        };
+  return {
+    ...given('clientCaPem', values.file('client-ca-file')),
+    ...given('requestHeader', requestHeader),
+    ...given('tokenFile', values.file('token-auth-file')),
+    ...given('serviceAccounts', serviceAccounts),
+    bootstrapTokens: values.boolean('enable-bootstrap-token-auth'),
+    anonymous: { enabled: values.boolean('anonymous-auth') },
+  };
+}
