@@ -56,3 +56,8 @@ export {
   versionMismatch,
 } from './decode-body.ts';
 export type { DecodeBodyOptions, DecodedBody, ParsedDocument } from './decode-body.ts';
+export {
+  encodeOpenApiV2Protobuf,
+  openApiV2ProtobufAccept,
+  openApiV2ProtobufMediaType,
+} from './openapi-protobuf.ts';

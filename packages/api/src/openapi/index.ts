@@ -1,0 +1,13 @@
+export { DefinitionBuilder, jsonFields } from './definitions.ts';
+export type { OpenApiSchema, OpenApiVersion } from './definitions.ts';
+export {
+  discoveryPath,
+  groupVersionPath,
+  groupVersionTag,
+  groupVersionTitle,
+  resourcePaths,
+} from './operations.ts';
+export type { PathEntry, PathOperation, TypeName } from './operations.ts';
+export { buildOpenApiV2 } from './v2.ts';
+export { buildOpenApiV3, defaultResources, openApiV3Paths } from './v3.ts';
+export type { OpenApiOptions } from './v3.ts';
