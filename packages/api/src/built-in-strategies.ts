@@ -1,7 +1,11 @@
+import { appsStrategies } from './apps/index.ts';
+import { batchStrategies } from './batch/index.ts';
 import { podStrategy } from './core/pod/strategy.ts';
 import type { ResourceStrategy } from './strategy.ts';
 
 export const builtInStrategies: readonly ResourceStrategy[] = [
+  ...appsStrategies,
+  ...batchStrategies,
   { group: '', version: 'v1', kind: 'ConfigMap', resource: 'configmaps' },
   { group: '', version: 'v1', kind: 'Endpoints', resource: 'endpoints' },
   { group: '', version: 'v1', kind: 'Event', resource: 'events' },
@@ -60,19 +64,12 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
     resource: 'customresourcedefinitions',
   },
   { group: 'apiregistration.k8s.io', version: 'v1', kind: 'APIService', resource: 'apiservices' },
-  { group: 'apps', version: 'v1', kind: 'ControllerRevision', resource: 'controllerrevisions' },
-  { group: 'apps', version: 'v1', kind: 'DaemonSet', resource: 'daemonsets' },
-  { group: 'apps', version: 'v1', kind: 'Deployment', resource: 'deployments' },
-  { group: 'apps', version: 'v1', kind: 'ReplicaSet', resource: 'replicasets' },
-  { group: 'apps', version: 'v1', kind: 'StatefulSet', resource: 'statefulsets' },
   {
     group: 'autoscaling',
     version: 'v2',
     kind: 'HorizontalPodAutoscaler',
     resource: 'horizontalpodautoscalers',
   },
-  { group: 'batch', version: 'v1', kind: 'CronJob', resource: 'cronjobs' },
-  { group: 'batch', version: 'v1', kind: 'Job', resource: 'jobs' },
   {
     group: 'certificates.k8s.io',
     version: 'v1',

@@ -76,6 +76,8 @@ export interface ResourceStrategy extends UpdateHooks {
   gracePeriodSeconds?(object: KubeObject, requested: number | undefined): number | undefined;
   /** What a DELETE without propagationPolicy does. Default `Background`. */
   readonly defaultPropagation?: 'Background' | 'Orphan';
+  /** Told when a DELETE names no propagation policy (only Jobs have one). */
+  readonly deleteWithoutPropagationWarning?: string;
   readonly columns?: readonly TableColumn[];
   /** Cells in the order of `columns`; `nowMs` for ages. Default: name and creation time. */
   cells?(object: KubeObject, nowMs: number): unknown[];

@@ -1,0 +1,94 @@
+import type { FieldError, FieldPath, Labels } from '@pilothouse/apimachinery';
+import { fieldError, labelSelectorOf } from '@pilothouse/apimachinery';
+import { isEmptySelector, validateLabelSelector } from './meta.ts';
+import { isDns1123Label } from './names.ts';
+import { validatePodTemplateSpec } from './pod-spec.ts';
+import type { Json } from './values.ts';
+import { isSet, nonNegative, text } from './values.ts';
+
+/** A workload's selector: required, valid, not empty. `kind` is the lower-case kind of the message. */
+export function validateWorkloadSelector(
+  selector: Json | null | undefined,
+  kind: string,
+  path: FieldPath,
+): FieldError[] {
+  if (!isSet(selector)) return [fieldError.required(path)];
+  const errors = validateLabelSelector(selector, path);
+  if (isEmptySelector(selector))
+    errors.push(fieldError.invalid(path, selector, `empty selector is invalid for ${kind}`));
+  return errors;
+}
+
+/** The template must carry the labels that the selector selects. A null selector selects nothing, an empty one is not compared. */
+export function validateSelectorMatches(
+  selector: Json | null | undefined,
+  template: Json,
+  selectorPath: FieldPath,
+  templatePath: FieldPath,
+): FieldError[] {
+  let parsed;
+  try {
+    parsed = labelSelectorOf(selector);
+  } catch {
+    return [fieldError.invalid(selectorPath, selector ?? null, 'invalid label selector')];
+  }
+  const labels = template['metadata']?.labels as Labels | null | undefined;
+  if (parsed.isEmpty || parsed.matches(labels ?? {})) return [];
+  return [
+    fieldError.invalid(
+      templatePath.child('metadata', 'labels'),
+      labels ?? null,
+      '`selector` does not match template `labels`',
+    ),
+  ];
+}
+
+/** What long-running workloads ask of their template: restart always, no deadline. */
+export function validateLongRunningTemplate(template: Json, kind: string, path: FieldPath): FieldError[] {
+  const errors = validatePodTemplateSpec(template, path);
+  const spec = (template['spec'] ?? {}) as Json;
+  if (text(spec['restartPolicy']) !== 'Always')
+    errors.push(
+      fieldError.notSupported(path.child('spec', 'restartPolicy'), text(spec['restartPolicy']), ['Always']),
+    );
+  if (isSet(spec['activeDeadlineSeconds']))
+    errors.push(
+      fieldError.forbidden(
+        path.child('spec', 'activeDeadlineSeconds'),
+        `activeDeadlineSeconds in ${kind} is not Supported`,
+      ),
+    );
+  return errors;
+}
+
+export function nonNegativeFields(object: Json, path: FieldPath, ...names: string[]): FieldError[] {
+  return names.flatMap((name) => nonNegative(object[name], path.child(name)));
+}
+
+/** Replica counts of a status that may not be more than all replicas. */
+export function notMoreThanReplicas(status: Json, path: FieldPath, ...names: string[]): FieldError[] {
+  return names.flatMap((name) =>
+    (status[name] ?? 0) > (status['replicas'] ?? 0)
+      ? [fieldError.invalid(path.child(name), status[name] ?? 0, 'cannot be greater than status.replicas')]
+      : [],
+  );
+}
+
+/** A count that may only grow. */
+export function notDecremented(status: Json, old: Json, path: FieldPath, name: string): FieldError[] {
+  const before = old[name] as number | null | undefined;
+  const now = status[name] as number | null | undefined;
+  return isSet(before) && (!isSet(now) || now < before)
+    ? [fieldError.invalid(path.child(name), now ?? 0, 'cannot be decremented')]
+    : [];
+}
+
+/** Names of workloads end up in names of pods and so in hostnames. */
+export function workloadNameWarnings(name: string): string[] {
+  const found = isDns1123Label(name);
+  return found.length === 0
+    ? []
+    : [
+        `metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [${found.join(' ')}]`,
+      ];
+}
