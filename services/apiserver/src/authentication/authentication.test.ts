@@ -119,12 +119,10 @@ test('a ServiceAccount token is bound to its pod, expires, and tells both in ext
     metadata: { name: 'p', namespace: 'ns', uid: 'pod-uid' },
     spec: { serviceAccountName: 'default', nodeName: 'n1' },
   });
-  const user = { name: 'x', groups: [] };
-  const answer = await authentication.issueToken(
-    account,
-    { metadata: {}, spec: { boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'p' } } },
-    user,
-  );
+  const answer = await authentication.issueToken(account, {
+    metadata: {},
+    spec: { boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'p' } },
+  });
   assert.deepEqual(answer['spec'].audiences, [issuer]);
   assert.equal(answer['spec'].expirationSeconds, 3600);
   const token = answer['status'].token as string;
@@ -154,11 +152,10 @@ test('a ServiceAccount token is bound to its pod, expires, and tells both in ext
 
 test('a forged token and one for another audience are refused', async () => {
   const account = objects.put(resources.serviceAccounts, { metadata: { name: 'a', namespace: 'ns' } });
-  const made = await authentication.issueToken(
-    account,
-    { metadata: {}, spec: { audiences: ['vault'], expirationSeconds: 600 } },
-    { name: 'x', groups: [] },
-  );
+  const made = await authentication.issueToken(account, {
+    metadata: {},
+    spec: { audiences: ['vault'], expirationSeconds: 600 },
+  });
   const token = made['status'].token as string;
   await assert.rejects(bearer(token), unauthorized);
   const review = await authentication.reviewToken({
@@ -175,11 +172,7 @@ test('a forged token and one for another audience are refused', async () => {
 test('a lifetime under ten minutes is invalid', async () => {
   const account = objects.put(resources.serviceAccounts, { metadata: { name: 'b', namespace: 'ns' } });
   await assert.rejects(
-    authentication.issueToken(
-      account,
-      { metadata: {}, spec: { expirationSeconds: 599 } },
-      { name: 'x', groups: [] },
-    ),
+    authentication.issueToken(account, { metadata: {}, spec: { expirationSeconds: 599 } }),
     /may not specify a duration less than 10 minutes/,
   );
 });
@@ -190,14 +183,10 @@ test('the token of the standard volume outlives the time it announces', async ()
     metadata: { name: 'q', namespace: 'ns' },
     spec: { serviceAccountName: 'c' },
   });
-  const made = await authentication.issueToken(
-    account,
-    {
-      metadata: {},
-      spec: { expirationSeconds: 3607, boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'q' } },
-    },
-    { name: 'x', groups: [] },
-  );
+  const made = await authentication.issueToken(account, {
+    metadata: {},
+    spec: { expirationSeconds: 3607, boundObjectRef: { kind: 'Pod', apiVersion: 'v1', name: 'q' } },
+  });
   const payload = (made['status'].token as string).split('.')[1] as string;
   const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
   assert.equal(claims.exp - claims.iat, 365 * 24 * 3600);

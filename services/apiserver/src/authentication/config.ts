@@ -65,7 +65,7 @@ export interface Authentication {
    * serviceaccounts/token: checks `request` (a TokenRequest) for `serviceAccount` and returns the TokenRequest with its status.
    * Throws StatusError (422 bad spec, 404 bound object, 409 uid mismatch).
    */
-  issueToken(serviceAccount: KubeObject, request: KubeObject, user: UserInfo): Promise<KubeObject>;
+  issueToken(serviceAccount: KubeObject, request: KubeObject): Promise<KubeObject>;
   /** TokenReview: returns it with its status; throws StatusError 400 without a token. */
   reviewToken(review: KubeObject): Promise<KubeObject>;
   /** SelfSubjectReview of authentication.k8s.io/v1. */

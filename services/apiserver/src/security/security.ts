@@ -1,0 +1,66 @@
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import { createAdmission } from '../admission/admission.ts';
+import type { AdmissionConfig } from '../admission/config.ts';
+import type { AdmissionChain, AdmissionPlugin } from '../admission/interface.ts';
+import { createAuthentication } from '../authentication/authentication.ts';
+import type { Authentication, AuthenticationConfig } from '../authentication/config.ts';
+import { createAuthorization } from '../authorization/authorization.ts';
+import type { Authorization, AuthorizationConfig } from '../authorization/config.ts';
+import type { InternalClient } from '../registry/rest/rest-storage.ts';
+import { objectAccess } from './internal-object-access.ts';
+import type { ObjectAccess } from './object-access.ts';
+
+export interface SecurityConfig {
+  readonly authentication: AuthenticationConfig;
+  readonly authorization: AuthorizationConfig;
+  readonly admission: AdmissionConfig;
+}
+
+/** Ports of {@link createSecurity}. */
+export interface SecurityDependencies {
+  readonly client: InternalClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Admission plugins made elsewhere: policies and webhooks. */
+  readonly plugins?: readonly AdmissionPlugin[];
+}
+
+/** The security pipeline of one server. */
+export interface Security {
+  readonly authentication: Authentication;
+  readonly authorization: Authorization;
+  readonly admission: AdmissionChain;
+  readonly objects: ObjectAccess;
+  /**
+   * Follows bindings and pods and, with RBAC, completes the default policy. Resolves when requests can be authorized; the
+   * returned function ends what was started.
+   */
+  start(): Promise<() => void>;
+}
+
+/** Builds authentication, authorization and admission on the storages of this process. */
+export function createSecurity(config: SecurityConfig, dependencies: SecurityDependencies): Security {
+  const { client, clock, random, logger } = dependencies;
+  const objects = objectAccess(client, { clock, logger });
+  const authentication = createAuthentication(config.authentication, { clock, random, objects, logger });
+  const authorization = createAuthorization(config.authorization, { clock, objects, logger });
+  const admission = createAdmission(config.admission, {
+    clock,
+    random,
+    objects,
+    authorizer: authorization.authorizer,
+    logger,
+    ...(dependencies.plugins === undefined ? {} : { plugins: dependencies.plugins }),
+  });
+  return {
+    authentication,
+    authorization,
+    admission,
+    objects,
+    async start() {
+      if (config.authorization.modes.includes('RBAC')) await authorization.reconcileBootstrapPolicy();
+      return authorization.start();
+    },
+  };
+}
