@@ -25,6 +25,7 @@ export type {
   Propose,
   ReadIndexRequest,
   ReadIndexResponse,
+  Removed,
   SnapshotMessage,
   TimeoutNow,
   VoteRequest,

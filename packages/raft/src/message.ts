@@ -84,6 +84,11 @@ export interface ReadIndexResponse extends Envelope {
   readonly index: LogIndex;
 }
 
+/** Tells a member that the sender has applied its removal. For the driver; the machine itself takes no notice. */
+export interface Removed extends Envelope {
+  readonly kind: 'removed';
+}
+
 export type Message =
   | VoteRequest
   | VoteResponse
@@ -95,4 +100,5 @@ export type Message =
   | TimeoutNow
   | Propose
   | ReadIndexRequest
-  | ReadIndexResponse;
+  | ReadIndexResponse
+  | Removed;

@@ -302,6 +302,7 @@ export class RaftNode {
 
   /** Takes a message from another member. Messages may be lost, repeated, delayed and reordered, never altered. */
   step(message: Message): void {
+    if (message.kind === 'removed') return;
     if (message.term > this.#term) {
       if (message.kind === 'preVote' || message.kind === 'vote') {
         if (

@@ -13,7 +13,7 @@ import type {
 } from '../replication.ts';
 import { decodeEnvelope, encodeEnvelope } from './envelope.ts';
 import type { EnvelopeKind } from './envelope.ts';
-import { changeMembers, decodeMembershipChange, encodeMembershipChange } from './member-codec.ts';
+import { Membership, decodeMembershipChange, encodeMembershipChange } from './membership.ts';
 
 /** Where a result goes; the two ends of a promise. */
 export interface Completion {
@@ -42,7 +42,7 @@ export interface ReplicaOptions {
   readonly raft: RaftNode;
   readonly stateMachine: StateMachine;
   /** As of the raft node's applied index. */
-  readonly members: ReadonlyMap<MemberId, MemberInfo>;
+  readonly membership: Membership;
   readonly snapshotIndex: LogIndex;
   /** Random 64 bits, new at each start. */
   readonly proposer: bigint;
@@ -54,7 +54,7 @@ export interface Checkpoint {
   readonly index: LogIndex;
   readonly term: Term;
   readonly config: ConfigState;
-  readonly members: ReadonlyMap<MemberId, MemberInfo>;
+  readonly membership: Uint8Array;
 }
 
 export type ReplicaEvent =
@@ -68,6 +68,8 @@ export type ReplicaEvent =
 /** What one turn asks of the shell. The Readys keep the order and the contract of {@link Ready}; entries are applied already. */
 export interface Turn {
   readonly readys: readonly Ready[];
+  /** To be sent at once, outside of consensus. */
+  readonly notices: readonly Message[];
   readonly events: readonly ReplicaEvent[];
 }
 
@@ -103,7 +105,8 @@ export class Replica {
   readonly #machine: StateMachine;
   readonly #limits: ReplicaLimits;
   readonly #proposer: bigint;
-  #members: Map<MemberId, MemberInfo>;
+  #membership: Membership;
+  #notices: Message[] = [];
   #pending = new Map<number, Pending>();
   #unsent: Pending[] = [];
   #sequence = 0;
@@ -128,13 +131,13 @@ export class Replica {
     this.#machine = options.stateMachine;
     this.#limits = options.limits;
     this.#proposer = options.proposer;
-    this.#members = new Map(options.members);
+    this.#membership = options.membership;
     this.#snapshotIndex = options.snapshotIndex;
     this.#wasMember = isMember(this.#raft.config, this.#raft.id);
   }
 
   get members(): ReadonlyMap<MemberId, MemberInfo> {
-    return this.#members;
+    return this.#membership.members;
   }
 
   // ---- requests ----
@@ -213,6 +216,17 @@ export class Replica {
   // ---- events of the shell ----
 
   receive(message: Message): void {
+    if (message.kind === 'removed') {
+      if (this.#wasMember) this.#events.push({ kind: 'removed' });
+      this.#wasMember = false;
+      return;
+    }
+    // Who missed the entry of its own removal would campaign forever: tell it.
+    if (this.#membership.removed.has(message.from)) {
+      const { id, term } = this.#raft;
+      this.#notices.push({ kind: 'removed', from: id, to: message.from, term });
+      return;
+    }
     this.#raft.step(message);
   }
 
@@ -240,9 +254,9 @@ export class Replica {
   }
 
   /** The state machine holds the snapshot of a Ready now. */
-  snapshotInstalled(index: LogIndex, term: Term, members: ReadonlyMap<MemberId, MemberInfo>): void {
+  snapshotInstalled(index: LogIndex, term: Term, membership: Membership): void {
     assert(this.#machine.appliedIndex >= index, 'The restored state machine is at the snapshot');
-    this.#members = new Map(members);
+    this.#membership = membership;
     this.#raft.applied(index);
     this.#snapshotIndex = index;
     this.#appliedTerm = Math.max(this.#appliedTerm, term);
@@ -263,7 +277,7 @@ export class Replica {
     const index = this.#raft.appliedIndex;
     const term = this.#raft.termAt(index);
     assert(term !== undefined, 'The applied entry has a term');
-    return { index, term, config: this.#raft.config, members: new Map(this.#members) };
+    return { index, term, config: this.#raft.config, membership: this.#membership.encode() };
   }
 
   /** A snapshot as of `index` is durable; the log may be forgotten up to `compactIndex`. */
@@ -324,8 +338,10 @@ export class Replica {
       }
     }
     const events = this.#events;
+    const notices = this.#notices;
     this.#events = [];
-    return { readys, events };
+    this.#notices = [];
+    return { readys, notices, events };
   }
 
   #handle(ready: Ready): void {
@@ -394,7 +410,7 @@ export class Replica {
   }
 
   #applyMembership(entry: Entry, change: MembershipChange, isNew: boolean): void {
-    changeMembers(this.#members, change);
+    this.#membership.apply(change);
     if (isNew) this.#machine.applyMembership(entry.index, entry.term, change);
     this.#events.push({ kind: 'membershipChanged' });
   }

@@ -24,6 +24,7 @@ const kinds: readonly Message['kind'][] = [
   'propose',
   'readIndex',
   'readIndexResponse',
+  'removed',
 ];
 
 export function writeSnapshotMetadata(writer: ByteWriter, snapshot: SnapshotMetadata): void {
@@ -82,6 +83,7 @@ export function encodeMessage(message: Message): Uint8Array {
       writeSnapshotMetadata(writer, message.snapshot);
       break;
     case 'timeoutNow':
+    case 'removed':
       break;
     case 'propose':
       writer.varint(message.incarnation);
@@ -149,6 +151,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
     case 'snapshot':
       return { ...envelope, kind, snapshot: readSnapshotMetadata(reader) };
     case 'timeoutNow':
+    case 'removed':
       return { ...envelope, kind };
     case 'propose': {
       const incarnation = reader.varint();

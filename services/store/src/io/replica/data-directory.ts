@@ -3,7 +3,7 @@ import type { Disk, Logger, Random } from '@pilothouse/base';
 import { RaftNode, emptyConfig } from '@pilothouse/raft';
 import type { Entry, HardState, LogIndex, RaftLimits, SnapshotMetadata, Term } from '@pilothouse/raft';
 import { encodeEnvelope } from '../../core/replica/envelope.ts';
-import { decodeMembers, encodeMembershipChange } from '../../core/replica/member-codec.ts';
+import { Membership, encodeMembershipChange } from '../../core/replica/membership.ts';
 import type { MemberId, MemberInfo, StateMachine } from '../../core/replication.ts';
 import type { SnapshotStore } from '../snapshot/snapshot-store.ts';
 import { WalWriter, createWal, encodeBatch, openWal, walExists } from '../wal/wal.ts';
@@ -33,7 +33,7 @@ export interface RestoreOptions {
 
 export interface Restored {
   readonly raft: RaftNode;
-  readonly members: ReadonlyMap<MemberId, MemberInfo>;
+  readonly membership: Membership;
   readonly snapshotIndex: LogIndex;
   readonly position: WalPosition;
 }
@@ -97,7 +97,7 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
   });
   return {
     raft,
-    members: snapshot ? decodeMembers(snapshot.members) : new Map(),
+    membership: snapshot ? Membership.decode(snapshot.members) : new Membership(),
     snapshotIndex: base.index,
     position: contents.position,
   };

@@ -80,7 +80,7 @@ export async function createReplica(
   const replica = new Replica({
     raft: restored.raft,
     stateMachine,
-    members: restored.members,
+    membership: restored.membership,
     snapshotIndex: restored.snapshotIndex,
     proposer,
     limits: {

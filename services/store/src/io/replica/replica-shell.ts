@@ -2,7 +2,7 @@ import { deferred, errorMessage } from '@pilothouse/base';
 import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
 import type { Message, Ready, SnapshotMessage } from '@pilothouse/raft';
 import { ReplicationError } from '../../core/replication-error.ts';
-import { decodeMembers, encodeMembers } from '../../core/replica/member-codec.ts';
+import { Membership } from '../../core/replica/membership.ts';
 import type { Completion, Replica, ReplicaEvent } from '../../core/replica/replica.ts';
 import type {
   LogIndex,
@@ -169,7 +169,8 @@ export class ReplicaShell implements Replication {
   #run(): void {
     if (this.#isStopped) return;
     this.#guard(() => {
-      const { readys, events } = this.#replica.turn();
+      const { readys, notices, events } = this.#replica.turn();
+      for (const notice of notices) this.#send(notice);
       for (const ready of readys) this.#carryOut(ready);
       for (const event of events) this.#handle(event);
     });
@@ -316,7 +317,7 @@ export class ReplicaShell implements Replication {
       return;
     }
     const records = encodeBatch({
-      snapshot: { index, term, config: checkpoint.config, members: encodeMembers(checkpoint.members) },
+      snapshot: { index, term, config: checkpoint.config, members: checkpoint.membership },
       entries: [],
     });
     writer.append(records, true, () => {
@@ -344,7 +345,7 @@ export class ReplicaShell implements Replication {
     this.#sendingSnapshots.add(message.to);
     const { stateMachine, transport, logger } = this.#options;
     let isDelivered = false;
-    const { index, term, config, members } = this.#replica.checkpoint();
+    const { index, term, config, membership } = this.#replica.checkpoint();
     const image = stateMachine.snapshot();
     try {
       const header: SnapshotHeader = {
@@ -352,7 +353,7 @@ export class ReplicaShell implements Replication {
         to: message.to,
         term: message.term,
         snapshot: { index, term, config },
-        members: encodeMembers(members),
+        members: membership,
       };
       isDelivered = await transport.sendSnapshot(header, image.chunks());
       logger.info('sent snapshot', { to: message.to.toString(16), 'snapshot-index': index, isDelivered });
@@ -398,7 +399,7 @@ export class ReplicaShell implements Replication {
     this.#lastReceived = { index, term };
     this.#isInstalling = false;
     this.#received.clear();
-    this.#guard(() => this.#replica.snapshotInstalled(index, term, decodeMembers(members)));
+    this.#guard(() => this.#replica.snapshotInstalled(index, term, Membership.decode(members)));
     writer.release(index);
     this.#attempt(() => snapshots.purge(index));
     logger.info('installed snapshot', { 'snapshot-index': index });

@@ -49,32 +49,46 @@ export function decodeMembershipChange(bytes: Uint8Array): MembershipChange {
     : { kind: json.kind, id: parseId(json.id) };
 }
 
-export function encodeMembers(members: ReadonlyMap<MemberId, MemberInfo>): Uint8Array {
-  return encodeUtf8(JSON.stringify([...members.values()].map(toJson)));
-}
+/** The member list as the log has it, and who was removed: their ids never come back. */
+export class Membership {
+  readonly members: Map<MemberId, MemberInfo>;
+  readonly removed: Set<MemberId>;
 
-export function decodeMembers(bytes: Uint8Array): Map<MemberId, MemberInfo> {
-  const list = JSON.parse(decodeUtf8(bytes)) as MemberJson[];
-  return new Map(list.map((json) => [parseId(json.id), fromJson(json)]));
-}
+  constructor(members: Iterable<MemberInfo> = [], removed: Iterable<MemberId> = []) {
+    this.members = new Map([...members].map((member) => [member.id, member]));
+    this.removed = new Set(removed);
+  }
 
-/** The member list after `change`; unknown ids change nothing. */
-export function changeMembers(members: Map<MemberId, MemberInfo>, change: MembershipChange): void {
-  switch (change.kind) {
-    case 'add':
-      members.set(change.member.id, change.member);
-      return;
-    case 'remove':
-      members.delete(change.id);
-      return;
-    case 'promote': {
-      const member = members.get(change.id);
-      if (member) members.set(change.id, { ...member, isLearner: false });
-      return;
+  /** Unknown ids change nothing. */
+  apply(change: MembershipChange): void {
+    switch (change.kind) {
+      case 'add':
+        this.members.set(change.member.id, change.member);
+        this.removed.delete(change.member.id);
+        return;
+      case 'remove':
+        this.members.delete(change.id);
+        this.removed.add(change.id);
+        return;
+      case 'promote': {
+        const member = this.members.get(change.id);
+        if (member) this.members.set(change.id, { ...member, isLearner: false });
+        return;
+      }
+      case 'update': {
+        const member = this.members.get(change.member.id);
+        if (member) this.members.set(member.id, { ...member, ...change.member, isLearner: member.isLearner });
+      }
     }
-    case 'update': {
-      const member = members.get(change.member.id);
-      if (member) members.set(member.id, { ...member, ...change.member, isLearner: member.isLearner });
-    }
+  }
+
+  encode(): Uint8Array {
+    const members = [...this.members.values()].map(toJson);
+    return encodeUtf8(JSON.stringify({ members, removed: [...this.removed].map((id) => id.toString(16)) }));
+  }
+
+  static decode(bytes: Uint8Array): Membership {
+    const json = JSON.parse(decodeUtf8(bytes)) as { members: MemberJson[]; removed: string[] };
+    return new Membership(json.members.map(fromJson), json.removed.map(parseId));
   }
 }
