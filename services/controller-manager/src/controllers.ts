@@ -1,4 +1,5 @@
 import type { ControllerDescriptor } from './context.ts';
+import { createCronJobController } from './controllers/cronjob/cronjob-controller.ts';
 import { createDaemonSetController } from './controllers/daemonset/daemonset-controller.ts';
 import { createDeploymentController } from './controllers/deployment/deployment-controller.ts';
 import { createEndpointSliceController } from './controllers/endpointslice/endpoint-slice-controller.ts';
@@ -122,5 +123,11 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'ttl-after-finished-controller',
     eventSource: 'ttl-after-finished-controller',
     create: createTtlAfterFinishedController,
+  },
+  {
+    name: 'cronjob-controller',
+    serviceAccount: 'cronjob-controller',
+    eventSource: 'cronjob-controller',
+    create: createCronJobController,
   },
 ];
