@@ -252,7 +252,7 @@ export function storageConformance(name: string, open: () => Promise<StorageUnde
 
   check('a list at an exact revision shows that state', async ({ storage, compact }) => {
     const a = await storage.create('ns/a', configMap('ns', 'a'), 0);
-    await storage.create('ns/b', configMap('ns', 'b'), 0);
+    const b = await storage.create('ns/b', configMap('ns', 'b'), 0);
     const options = {
       ...listAll,
       resourceVersion: String(a.revision),

@@ -11,13 +11,11 @@ export type Finish = (success: boolean) => Promise<void> | void;
 
 /** Points where a kind does more than its strategy says, because it concerns other objects (Services reserve addresses). */
 export interface StoreHooks {
-  /** After validation, before the write. May change `object`. Throws StatusError to refuse. */
+  /** Before strategy and validation: the object may hold anything. May change `object`. Throws StatusError to refuse. */
   beginCreate?(context: RestContext, object: KubeObject): Promise<Finish>;
   beginUpdate?(context: RestContext, object: KubeObject, old: KubeObject): Promise<Finish>;
   /** The object is gone. */
   afterDelete?(context: RestContext, object: KubeObject): Promise<void> | void;
-  /** Fills the object in before defaults see it (a create or an update of it). */
-  normalize?(object: KubeObject, old: KubeObject | undefined): void;
   /** Seconds until the store removes the object by itself; 0 never. */
   ttlSeconds?(object: KubeObject): number;
   /** Whether an update that left the object in this state ends its deletion. Default: no finalizers left and no grace. */

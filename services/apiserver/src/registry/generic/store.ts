@@ -211,13 +211,23 @@ export class GenericStore implements RestStorage {
           this.#typeMeta(object);
           created = existing === undefined;
           if (existing === undefined) {
-            object = await this.#prepareCreateOnUpdate(context, object, path, options, admission);
+            object = await this.#admitCreateOnUpdate(context, object, path, options, admission);
             finish = (await this.options.hooks?.beginCreate?.(context, object)) ?? noFinish;
+            this.#beforeCreate(context, object);
+            await admission.validate('CREATE', object, undefined);
+            delete object.metadata.resourceVersion;
           } else {
-            object = await this.#prepareUpdate(context, name, object, existing, path, options, admission);
-            if (this.#deletesDuringUpdate(object, existing.object))
+            object = await this.#admitUpdate(context, name, object, existing, path, options, admission);
+            if (path.subresource === '') {
+              finish =
+                (await this.options.hooks?.beginUpdate?.(context, object, existing.object)) ?? noFinish;
+            }
+            this.#beforeUpdate(context, object, existing.object, path.hooks);
+            await admission.validate('UPDATE', object, existing.object);
+            keepManagedFieldsTime(object, existing.object);
+            if (this.#deletesDuringUpdate(object, existing.object)) {
               throw new EmptiedFinalizers(object, existing);
-            finish = (await this.options.hooks?.beginUpdate?.(context, object, existing.object)) ?? noFinish;
+            }
           }
           const ttlSeconds = this.options.hooks?.ttlSeconds?.(object) ?? 0;
           return { object, ttlSeconds };
@@ -287,38 +297,44 @@ export class GenericStore implements RestStorage {
 
   async #createOnce(context: RestContext, object: KubeObject, admission: AdmissionHooks): Promise<Stored> {
     const { hooks } = this.options;
-    this.#beforeCreate(context, object);
-    await admission.validate('CREATE', object, undefined);
-    this.#refuseResourceVersion(object);
-    const name = object.metadata.name ?? '';
-    const key = this.key({ ...context, namespace: object.metadata.namespace ?? '' }, name);
-    const storage = context.dryRun ? this.#dryRun : this.storage;
+    this.#generateName(object);
     const finish = (await hooks?.beginCreate?.(context, object)) ?? noFinish;
+    const storage = context.dryRun ? this.#dryRun : this.storage;
     let stored: Stored;
+    let name = '';
+    let key = '';
     try {
+      this.#beforeCreate(context, object);
+      await admission.validate('CREATE', object, undefined);
+      this.#refuseResourceVersion(object);
+      name = object.metadata.name ?? '';
+      key = objectKey(this.resource.namespaced, object.metadata.namespace ?? '', name);
       stored = await storage.create(key, object, hooks?.ttlSeconds?.(object) ?? 0);
     } catch (error) {
       await finish(false);
       const told = interpretStorageError(error, this.groupResource, name, 'create');
-      if (hasReason(told, 'AlreadyExists')) throw await this.#tellDeleting(told as StatusError, key);
+      if (key !== '' && hasReason(told, 'AlreadyExists'))
+        throw await this.#tellDeleting(told as StatusError, key);
       throw told;
     }
     await finish(true);
     return stored;
   }
 
-  /** Name, strategy and validation of a new object (upstream's BeforeCreate). */
+  #generateName(object: KubeObject): void {
+    const { metadata } = object;
+    if ((metadata.name ?? '') !== '' || (metadata.generateName ?? '') === '') return;
+    metadata.name = generateName(metadata.generateName as string, this.options.services.random);
+  }
+
+  /** Strategy and validation of a new object (upstream's BeforeCreate). */
   #beforeCreate(context: RestContext, object: KubeObject): void {
     const { strategy } = this;
     const meta = object.metadata;
     delete meta.deletionTimestamp;
     delete meta.deletionGracePeriodSeconds;
     delete meta.selfLink;
-    if ((meta.name ?? '') === '' && (meta.generateName ?? '') !== '') {
-      meta.name = generateName(meta.generateName as string, this.options.services.random);
-    }
     const rules = strategyContext(context, this.options.services);
-    this.options.hooks?.normalize?.(object, undefined);
     strategy.prepareForCreate?.(object, rules);
     const errors = validateObjectMeta(meta, {
       namespaced: this.resource.namespaced,
@@ -331,7 +347,7 @@ export class GenericStore implements RestStorage {
     strategy.canonicalize?.(object);
   }
 
-  async #prepareCreateOnUpdate(
+  async #admitCreateOnUpdate(
     context: RestContext,
     given: KubeObject,
     path: UpdatePath,
@@ -342,14 +358,10 @@ export class GenericStore implements RestStorage {
     ensureNamespace(object, this.resource.namespaced, context.namespace);
     fillSystemFields(object, context.now, this.options.services.random);
     object = this.#track(context, undefined, object, path.subresource, path.hooks, options);
-    object = (await admission.admit('CREATE', object, undefined)) ?? object;
-    this.#beforeCreate(context, object);
-    await admission.validate('CREATE', object, undefined);
-    delete object.metadata.resourceVersion;
-    return object;
+    return (await admission.admit('CREATE', object, undefined)) ?? object;
   }
 
-  async #prepareUpdate(
+  async #admitUpdate(
     context: RestContext,
     name: string,
     given: KubeObject,
@@ -378,9 +390,6 @@ export class GenericStore implements RestStorage {
     } else if (revision !== existing.revision) {
       throw statusErrors.conflict(this.groupResource, name, optimisticLockText);
     }
-    this.#beforeUpdate(context, object, old, path.hooks);
-    await admission.validate('UPDATE', object, old);
-    keepManagedFieldsTime(object, old);
     return object;
   }
 
@@ -392,7 +401,6 @@ export class GenericStore implements RestStorage {
     if (oldMeta.generation === undefined) delete meta.generation;
     else meta.generation = oldMeta.generation;
     delete meta.selfLink;
-    this.options.hooks?.normalize?.(object, old);
     hooks.prepareForUpdate?.(object, old, rules);
     if ((meta.uid ?? '') === '' && oldMeta.uid !== undefined) meta.uid = oldMeta.uid;
     meta.creationTimestamp = oldMeta.creationTimestamp ?? context.now;

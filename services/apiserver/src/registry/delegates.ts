@@ -1,0 +1,41 @@
+import type { KubeObject } from '@pilothouse/apimachinery';
+import type { Authorizer, RuleResolver } from '../authorization/interface.ts';
+import type { TokenIssuer } from './core/serviceaccount/token-issuer.ts';
+import type { ConnectHandler, UserInfo } from './rest/rest-storage.ts';
+
+/** Reads identities for the reviews of authentication.k8s.io. */
+export interface IdentityReviewer {
+  /** TokenReview with its status filled. Throws StatusError 400 for an empty token. */
+  reviewToken(review: KubeObject): Promise<KubeObject>;
+  /** SelfSubjectReview with its status filled. */
+  reviewSelf(review: KubeObject, user: UserInfo): KubeObject;
+}
+
+/** Where a proxied stream goes. */
+export interface NodeTarget {
+  readonly scheme: 'http' | 'https';
+  readonly host: string;
+  readonly port: number;
+  /** Path and query. */
+  readonly path: string;
+  /** Present a client certificate of the server: the target is a node, not a workload. */
+  readonly asKubelet: boolean;
+}
+
+/** Makes the connections to nodes, pods and services behind log, exec, attach, port-forward and proxy. */
+export interface NodeDialer {
+  /** Passes the exchange on to `target`, upgrades (SPDY, WebSocket) included. */
+  proxy(target: NodeTarget): ConnectHandler;
+}
+
+/**
+ * What storages use of the layers above them. Those are built on the registry, so they are put in after it was made; a request that needs
+ * one that is still missing gets 503.
+ */
+export interface RegistryDelegates {
+  tokenIssuer?: TokenIssuer;
+  identities?: IdentityReviewer;
+  authorizer?: Authorizer;
+  rules?: RuleResolver;
+  dialer?: NodeDialer;
+}

@@ -1,0 +1,63 @@
+import type { KubeObject, MessageSchema, SchemaRegistry } from '@pilothouse/apimachinery';
+import { apiVersionOf, builtInFieldManager, FieldManager } from '@pilothouse/apimachinery';
+import type { MapType } from '@pilothouse/apimachinery';
+import type { FieldTracker, FieldWrite } from './field-tracker.ts';
+
+type Make = (subresource: string, resetFields: readonly string[]) => FieldManager;
+
+/** {@link FieldTracker} on the field managers of apimachinery: one for each way to write the kind. */
+class ManagerTracker implements FieldTracker {
+  readonly #make: Make;
+  readonly #managers = new Map<string, FieldManager>();
+
+  constructor(make: Make) {
+    this.#make = make;
+  }
+
+  update(live: KubeObject | undefined, object: KubeObject, write: FieldWrite): KubeObject {
+    const entries = this.#manager(write).update(live, object, { manager: write.manager, now: write.now });
+    if (entries.length === 0) delete object.metadata.managedFields;
+    else object.metadata.managedFields = entries;
+    return object;
+  }
+
+  apply(
+    live: KubeObject | undefined,
+    patch: KubeObject,
+    write: FieldWrite & { readonly force: boolean },
+  ): KubeObject {
+    return this.#manager(write).apply(live, patch, {
+      manager: write.manager,
+      force: write.force,
+      now: write.now,
+    }).object;
+  }
+
+  #manager(write: FieldWrite): FieldManager {
+    const key = `${write.subresource}|${write.resetFields.join('|')}`;
+    let manager = this.#managers.get(key);
+    if (manager === undefined)
+      this.#managers.set(key, (manager = this.#make(write.subresource, write.resetFields)));
+    return manager;
+  }
+}
+
+/** The tracker of a built-in kind. */
+export function builtinFieldTracker(
+  schemas: SchemaRegistry,
+  kind: { readonly group: string; readonly version: string; readonly kind: string },
+): FieldTracker | undefined {
+  const message: MessageSchema | undefined = schemas.kind(kind.group, kind.version, kind.kind);
+  if (message === undefined) return undefined;
+  const apiVersion = apiVersionOf(kind.group, kind.version);
+  return new ManagerTracker((subresource, resetFields) =>
+    builtInFieldManager(schemas, message, { apiVersion, kind: kind.kind, subresource, resetFields }),
+  );
+}
+
+/** The tracker of a custom resource, whose type comes from its structural schema. */
+export function customFieldTracker(apiVersion: string, kind: string, type: MapType): FieldTracker {
+  return new ManagerTracker(
+    (subresource, resetFields) => new FieldManager({ apiVersion, kind, subresource, type, resetFields }),
+  );
+}

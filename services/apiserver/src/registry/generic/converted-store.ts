@@ -1,0 +1,201 @@
+import type { KubeObject, Status } from '@pilothouse/apimachinery';
+import type { ResourceStrategy } from '@pilothouse/api';
+import type { ObjectCodec } from '../../storage/stored-object.ts';
+import { StoredObject } from '../../storage/stored-object.ts';
+import { deepClone } from '../../storage/deep.ts';
+import { mapWatchStream } from '../../storage/watch-queue.ts';
+import type { FieldTracker } from './field-tracker.ts';
+import type {
+  AdmissionHooks,
+  CreateOptions,
+  DeleteOptions,
+  DeleteResult,
+  ListOptions,
+  ListResult,
+  ResourceDescriptor,
+  RestContext,
+  RestStorage,
+  Stored,
+  UpdatedObjectInfo,
+  UpdateOptions,
+  WatchStream,
+} from '../rest/rest-storage.ts';
+
+/** Between the stored version of a kind and another one. Each function gives a new object with its apiVersion and kind set. */
+export interface VersionConversion {
+  toStored(object: KubeObject): KubeObject;
+  fromStored(object: KubeObject): KubeObject;
+  /** Field selectors of this version in the words of the stored one. */
+  fieldSelector?(text: string): string;
+}
+
+/** A version of a resource whose objects are kept in another one (upstream's shared storage). */
+export class ConvertedStore implements RestStorage {
+  readonly resource: ResourceDescriptor;
+  readonly strategy: ResourceStrategy;
+  readonly #stored: RestStorage;
+  /** In the words of this version, for server-side apply. */
+  readonly tracker: FieldTracker | undefined;
+  readonly #codec: ObjectCodec;
+  readonly #conversion: VersionConversion;
+  readonly #views = new WeakMap<Stored, Stored>();
+
+  constructor(
+    stored: RestStorage & { readonly strategy: ResourceStrategy },
+    resource: ResourceDescriptor,
+    codec: ObjectCodec,
+    conversion: VersionConversion,
+    tracker?: FieldTracker,
+  ) {
+    this.tracker = tracker;
+    this.#stored = stored;
+    this.resource = resource;
+    this.#codec = codec;
+    this.#conversion = conversion;
+    this.strategy = stored.strategy;
+    const members = ['get', 'list', 'watch', 'create', 'update', 'delete', 'deleteCollection'] as const;
+    for (const member of members) {
+      // Which verbs a storage has shows in its members.
+      if (stored[member] === undefined) Object.defineProperty(this, member, { value: undefined });
+    }
+  }
+
+  defaults(object: KubeObject): void {
+    // Defaults are those of the stored version: there and back.
+    const stored = this.#conversion.toStored(deepClone(object));
+    this.#stored.defaults?.(stored);
+    const back = this.#conversion.fromStored(stored);
+    for (const member of Object.keys(object)) if (!(member in back)) delete object[member];
+    Object.assign(object, back);
+  }
+
+  async get(
+    context: RestContext,
+    name: string,
+    options: { readonly resourceVersion?: string },
+  ): Promise<Stored> {
+    return this.#view(await this.#stored.get!(context, name, options));
+  }
+
+  async list(context: RestContext, options: ListOptions): Promise<ListResult> {
+    const list = await this.#stored.list!(context, this.#options(options));
+    return { ...list, items: [...list.items].map((item) => this.#view(item)) };
+  }
+
+  async watch(context: RestContext, options: ListOptions): Promise<WatchStream> {
+    const stream = await this.#stored.watch!(context, this.#options(options));
+    return mapWatchStream(stream, (event) => {
+      if (event.type === 'ERROR') return event;
+      if (event.type !== 'BOOKMARK') return { type: event.type, object: this.#view(event.object) };
+      const { metadata } = event.object.object;
+      const object = { kind: this.resource.kind, apiVersion: this.#apiVersion, metadata: { ...metadata } };
+      return { type: 'BOOKMARK', object: new StoredObject(this.#codec, '', event.object.revision, object) };
+    });
+  }
+
+  async create(
+    context: RestContext,
+    name: string,
+    object: KubeObject,
+    options: CreateOptions,
+    admission: AdmissionHooks,
+  ): Promise<Stored | Status> {
+    const stored = this.#conversion.toStored(object);
+    const created = await this.#stored.create!(context, name, stored, options, this.#admission(admission));
+    return 'object' in created ? this.#view(created) : created;
+  }
+
+  async update(
+    context: RestContext,
+    name: string,
+    info: UpdatedObjectInfo,
+    options: UpdateOptions,
+    admission: AdmissionHooks,
+  ): Promise<{ readonly object: Stored; readonly created: boolean }> {
+    const converted: UpdatedObjectInfo = {
+      ...(info.preconditions === undefined ? {} : { preconditions: info.preconditions }),
+      updatedObject: async (inner, existing) => {
+        const own = existing === undefined ? undefined : deepClone(this.#conversion.fromStored(existing));
+        return this.#conversion.toStored(await info.updatedObject(inner, own));
+      },
+    };
+    const result = await this.#stored.update!(context, name, converted, options, this.#admission(admission));
+    return { object: this.#view(result.object), created: result.created };
+  }
+
+  async delete(
+    context: RestContext,
+    name: string,
+    options: DeleteOptions,
+    admission: AdmissionHooks,
+  ): Promise<DeleteResult> {
+    const result = await this.#stored.delete!(context, name, options, this.#admission(admission));
+    if (!('key' in result.object)) {
+      const { details } = result.object;
+      if (details === undefined) return result;
+      const { group: _, ...rest } = details;
+      const group = this.resource.group === '' ? {} : { group: this.resource.group };
+      return { ...result, object: { ...result.object, details: { ...rest, ...group } } };
+    }
+    return { ...result, object: this.#view(result.object) };
+  }
+
+  async deleteCollection(
+    context: RestContext,
+    options: DeleteOptions,
+    list: ListOptions,
+    admission: AdmissionHooks,
+  ): Promise<ListResult> {
+    const result = await this.#stored.deleteCollection!(
+      context,
+      options,
+      this.#options(list),
+      this.#admission(admission),
+    );
+    return { ...result, items: [...result.items].map((item) => this.#view(item)) };
+  }
+
+  get #apiVersion(): string {
+    const { group, version } = this.resource;
+    return group === '' ? version : `${group}/${version}`;
+  }
+
+  #view(stored: Stored): Stored {
+    let view = this.#views.get(stored);
+    if (view === undefined) {
+      view = new StoredObject(
+        this.#codec,
+        stored.key,
+        stored.revision,
+        this.#conversion.fromStored(stored.object),
+      );
+      this.#views.set(stored, view);
+    }
+    return view;
+  }
+
+  #options(options: ListOptions): ListOptions {
+    const convert = this.#conversion.fieldSelector;
+    if (convert === undefined || options.fieldSelector === undefined) return options;
+    return { ...options, fieldSelector: convert(options.fieldSelector) };
+  }
+
+  /** Admission sees the version of the request. */
+  #admission(admission: AdmissionHooks): AdmissionHooks {
+    const view = (object: KubeObject | undefined): KubeObject | undefined =>
+      object === undefined ? undefined : this.#conversion.fromStored(object);
+    return {
+      admit: async (operation, object, old, name) => {
+        const admitted = await admission.admit(operation, view(object), view(old), name);
+        return admitted === undefined ? undefined : this.#conversion.toStored(admitted);
+      },
+      validate: (operation, object, old, name) =>
+        admission.validate(operation, view(object), view(old), name),
+    };
+  }
+}
+
+/** Metadata of its own, so that it can be stamped: conversions may share what they do not change. */
+function unfrozen(object: KubeObject): KubeObject {
+  return { ...object, metadata: { ...object.metadata } };
+}
