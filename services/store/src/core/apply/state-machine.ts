@@ -51,9 +51,6 @@ export class StoreStateMachine implements StateMachine {
   readonly #backend: Backend;
   readonly #executor: TxnExecutor;
   readonly #monotonic: () => number;
-  /** Absent with a backend that does not outlive the process. */
-  readonly durableIndex?: () => LogIndex;
-  #durable = 0 as LogIndex;
   #appliedIndex = 0 as LogIndex;
   #appliedTerm = 0 as Term;
   #durableIndex = 0 as LogIndex;
@@ -64,6 +61,9 @@ export class StoreStateMachine implements StateMachine {
   onApplied: (index: LogIndex) => void = () => {};
   /** Called when members, alarms or the cluster version changed. */
   onClusterChange: () => void = () => {};
+
+  /** Called when a compaction left space to reclaim. */
+  onCompact: () => void = () => {};
 
   constructor(options: StateMachineOptions) {
     this.#backend = options.backend;
@@ -150,12 +150,6 @@ export class StoreStateMachine implements StateMachine {
     this.#downgradeTarget = info?.enabled ? info.ver : undefined;
   }
 
-  async flush(): Promise<void> {
-    const index = this.#appliedIndex;
-    await this.#backend.flush();
-    if (index > this.#durable) this.#durable = index;
-  }
-
   apply(entry: CommittedEntry): ApplyResult | undefined {
     if (entry.index <= this.#appliedIndex) return undefined;
     this.#setApplied(entry.index, entry.term);
@@ -210,6 +204,7 @@ export class StoreStateMachine implements StateMachine {
     if (command.range) return this.range(command.range);
     if (command.compaction) {
       this.store.compact(command.compaction.revision);
+      this.onCompact();
       return { header: { revision: this.store.currentRevision } };
     }
     if (command.leaseGrant) return this.#grant(command.leaseGrant);
@@ -371,8 +366,6 @@ export class StoreStateMachine implements StateMachine {
       else this.#backend.writeRevision(entry.main, entry.sub, entry.value);
     }
     this.#load();
-    this.#durable = this.#appliedIndex;
-    if (options.backend.isDurable) this.durableIndex = () => this.#durable;
     this.watchable.reset(previousRevision);
     if (this.lessor.isPrimary) this.lessor.promote(this.#monotonic(), 0);
     this.onClusterChange();

@@ -54,6 +54,8 @@ export class MvccStore {
   #liveBytes = 0;
   #liveKeys = 0;
   #openTxn: WriteTxn | undefined;
+  /** Operations since the start, for metrics. */
+  readonly counts = { put: 0, delete: 0, range: 0, txn: 0 };
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -127,6 +129,7 @@ export class MvccStore {
 
   range(range: KeyRange, options: RangeOptions = {}): RangeResult {
     const at = this.readableRevision(options.revision ?? 0);
+    this.counts.range++;
     const limit = options.limit ?? 0;
     const versions: KeyVersion[] = [];
     let count = 0;
@@ -166,6 +169,7 @@ export class MvccStore {
       const sub = changes.length;
       if (last === undefined || last.isTombstone) this.#liveKeys++;
       else this.#garbage.push({ at: main, index, main: last.main, sub: last.sub });
+      this.counts.put++;
       const { createMain, version } = index.put(main, sub);
       const bytes = encodeMessage(mvccpb.KeyValue, {
         key: keyAsBytes,
@@ -183,6 +187,7 @@ export class MvccStore {
       const last = index.last() as { main: number; sub: number };
       const sub = changes.length;
       this.#garbage.push({ at: main, index, main: last.main, sub: last.sub });
+      this.counts.delete++;
       index.tombstone(main, sub);
       tombstones.push({ at: main + 1, index, main, sub });
       this.#liveKeys--;
@@ -202,6 +207,7 @@ export class MvccStore {
         if (changes.length === 0) return [];
         this.#garbage.push(...tombstones);
         this.#current = main;
+        this.counts.txn++;
         return changes;
       },
     };

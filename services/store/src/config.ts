@@ -1,0 +1,516 @@
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { FlagError, parseFlags, type FlagSpecs, type FlagValue } from '@pilothouse/host';
+import type { ListenUrl } from './io/rpc/listener.ts';
+
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly trustedCaFile: string;
+  readonly clientCertAuth: boolean;
+}
+
+/** A member's configuration, checked. */
+export interface StoreConfig {
+  readonly name: string;
+  readonly dataDir: string;
+  readonly walDir: string | undefined;
+  readonly listenClientUrls: readonly ListenUrl[];
+  readonly listenClientHttpUrls: readonly ListenUrl[];
+  readonly listenPeerUrls: readonly ListenUrl[];
+  readonly listenMetricsUrls: readonly ListenUrl[];
+  readonly advertiseClientUrls: readonly string[];
+  readonly initialAdvertisePeerUrls: readonly string[];
+  /** Peer URLs by member name. */
+  readonly initialCluster: ReadonlyMap<string, readonly string[]>;
+  readonly initialClusterToken: string;
+  readonly initialClusterState: 'new' | 'existing';
+  readonly heartbeatMs: number;
+  readonly electionMs: number;
+  readonly snapshotCount: number;
+  readonly snapshotCatchUpEntries: number;
+  /** 0: no quota. */
+  readonly quotaBytes: number;
+  readonly maxTxnOps: number;
+  readonly maxRequestBytes: number;
+  readonly maxConcurrentStreams: number;
+  readonly maxLearners: number;
+  readonly strictReconfigCheck: boolean;
+  readonly backendBatchIntervalMs: number;
+  readonly backendBatchLimit: number;
+  readonly watchProgressNotifyIntervalMs: number;
+  readonly warningUnaryRequestMs: number;
+  readonly compactionBatchLimit: number;
+  readonly compactionSleepMs: number;
+  readonly autoCompactionMode: 'periodic' | 'revision';
+  /** Milliseconds (periodic) or revisions; 0 turns it off. */
+  readonly autoCompactionRetention: number;
+  readonly keepAliveIntervalMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly clientTls: TlsFiles;
+  readonly peerTls: TlsFiles;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'panic' | 'fatal';
+  readonly enableGrpcGateway: boolean;
+  readonly cors: readonly string[];
+  readonly forceNewCluster: boolean;
+}
+
+const off = (
+  type: FlagSpecs[string]['type'],
+  fallback: string | boolean | number = '',
+): FlagSpecs[string] => ({
+  type,
+  default: fallback,
+  help: 'Accepted for compatibility.',
+  ignored: true,
+});
+
+/** The flags of etcd 3.7; the ones with `ignored` are known but have no effect here. */
+export const storeFlags: FlagSpecs = {
+  name: { type: 'string', default: 'default', help: 'Name of this member, unique in the cluster' },
+  'data-dir': { type: 'string', default: '', help: 'Directory of the data (default ${name}.etcd)' },
+  'wal-dir': {
+    type: 'string',
+    default: '',
+    help: 'Directory of the write-ahead log, when not inside data-dir',
+  },
+  'listen-client-urls': {
+    type: 'string',
+    default: 'http://localhost:2379',
+    help: 'Where to listen for clients',
+  },
+  'listen-client-http-urls': {
+    type: 'string',
+    default: '',
+    help: 'Where to serve HTTP only, when apart from gRPC',
+  },
+  'listen-peer-urls': {
+    type: 'string',
+    default: 'http://localhost:2380',
+    help: 'Where to listen for other members',
+  },
+  'listen-metrics-urls': { type: 'string', default: '', help: 'More places for /metrics and /health' },
+  'advertise-client-urls': {
+    type: 'string',
+    default: 'http://localhost:2379',
+    help: 'Client URLs told to the others',
+  },
+  'initial-advertise-peer-urls': {
+    type: 'string',
+    default: 'http://localhost:2380',
+    help: 'Peer URLs told to the others',
+  },
+  'initial-cluster': { type: 'string', default: '', help: 'All first members: name=url,name=url' },
+  'initial-cluster-token': {
+    type: 'string',
+    default: 'etcd-cluster',
+    help: 'Makes the IDs of one cluster differ from another',
+  },
+  'initial-cluster-state': {
+    type: 'string',
+    default: 'new',
+    help: 'new, or existing to join a running cluster',
+  },
+  'initial-election-tick-advance': off('boolean', true),
+  'heartbeat-interval': { type: 'integer', default: 100, help: 'Milliseconds between heartbeats' },
+  'election-timeout': {
+    type: 'integer',
+    default: 1000,
+    help: 'Milliseconds without a leader before an election',
+  },
+  'snapshot-count': { type: 'integer', default: 10000, help: 'Committed entries between snapshots' },
+  'snapshot-catchup-entries': { type: 'integer', default: 5000, help: 'Entries kept for followers that lag' },
+  'max-snapshots': off('integer', 5),
+  'max-wals': off('integer', 5),
+  'quota-backend-bytes': {
+    type: 'integer',
+    default: 0,
+    help: 'Size limit of the data; 0 is 2 GiB, negative none',
+  },
+  'backend-bbolt-freelist-type': off('string', 'map'),
+  'backend-batch-interval': {
+    type: 'duration',
+    default: '100ms',
+    help: 'Longest time until a batch of writes reaches the backend',
+  },
+  'backend-batch-limit': { type: 'integer', default: 10000, help: 'Most writes in one backend batch' },
+  'max-txn-ops': { type: 'integer', default: 128, help: 'Most operations in a transaction' },
+  'max-request-bytes': { type: 'integer', default: 1572864, help: 'Largest request' },
+  'max-concurrent-streams': { type: 'integer', default: 4294967295, help: 'Most streams of one connection' },
+  'grpc-keepalive-min-time': off('duration', '5s'),
+  'grpc-keepalive-interval': {
+    type: 'duration',
+    default: '2h',
+    help: 'Time between pings of an idle client',
+  },
+  'grpc-keepalive-timeout': { type: 'duration', default: '20s', help: 'Wait for the answer to a ping' },
+  'socket-reuse-port': off('boolean', false),
+  'socket-reuse-address': off('boolean', false),
+  'discovery-endpoints': off('string'),
+  'discovery-token': off('string'),
+  'discovery-dial-timeout': off('duration', '2s'),
+  'discovery-request-timeout': off('duration', '5s'),
+  'discovery-keepalive-time': off('duration', '2s'),
+  'discovery-keepalive-timeout': off('duration', '6s'),
+  'discovery-insecure-transport': off('boolean', true),
+  'discovery-insecure-skip-tls-verify': off('boolean', false),
+  'discovery-cert': off('string'),
+  'discovery-key': off('string'),
+  'discovery-cacert': off('string'),
+  'discovery-user': off('string'),
+  'discovery-password': off('string'),
+  'discovery-srv': off('string'),
+  'discovery-srv-name': off('string'),
+  'strict-reconfig-check': {
+    type: 'boolean',
+    default: true,
+    help: 'Refuse member changes that would lose the quorum',
+  },
+  'pre-vote': off('boolean', true),
+  'auto-compaction-mode': { type: 'string', default: 'periodic', help: 'periodic or revision' },
+  'auto-compaction-retention': {
+    type: 'string',
+    default: '0',
+    help: 'History to keep: a duration or hours, or revisions; 0 is off',
+  },
+  'v2-deprecation': { type: 'string', default: 'write-only', help: 'Deprecated' },
+  'cert-file': { type: 'string', default: '', help: 'Certificate for clients' },
+  'key-file': { type: 'string', default: '', help: 'Key of the certificate for clients' },
+  'client-cert-auth': { type: 'boolean', default: false, help: 'Require client certificates' },
+  'client-crl-file': off('string'),
+  'client-cert-allowed-hostname': off('string'),
+  'client-cert-file': off('string'),
+  'client-key-file': off('string'),
+  'trusted-ca-file': { type: 'string', default: '', help: 'Authority of client certificates' },
+  'auto-tls': off('boolean', false),
+  'peer-cert-file': { type: 'string', default: '', help: 'Certificate for peers' },
+  'peer-key-file': { type: 'string', default: '', help: 'Key of the certificate for peers' },
+  'peer-client-cert-auth': { type: 'boolean', default: false, help: 'Require certificates of peers' },
+  'peer-trusted-ca-file': { type: 'string', default: '', help: 'Authority of peer certificates' },
+  'peer-client-cert-file': off('string'),
+  'peer-client-key-file': off('string'),
+  'peer-cert-allowed-cn': off('string'),
+  'peer-cert-allowed-hostname': off('string'),
+  'peer-crl-file': off('string'),
+  'peer-auto-tls': off('boolean', false),
+  'peer-skip-client-san-verification': off('boolean', false),
+  'self-signed-cert-validity': off('integer', 1),
+  'cipher-suites': off('string'),
+  'tls-min-version': off('string', 'TLS1.2'),
+  'tls-max-version': off('string'),
+  cors: { type: 'string', default: '*', help: 'Allowed origins of the JSON gateway' },
+  'host-whitelist': off('string', '*'),
+  'auth-token': off('string', 'simple'),
+  'bcrypt-cost': off('integer', 10),
+  'auth-token-ttl': off('integer', 300),
+  'enable-pprof': off('boolean', false),
+  metrics: off('string', 'basic'),
+  'enable-grpc-gateway': { type: 'boolean', default: true, help: 'Serve the JSON gateway' },
+  logger: off('string', 'zap'),
+  'log-outputs': off('string', 'default'),
+  'log-level': { type: 'string', default: 'info', help: 'debug, info, warn, error, panic or fatal' },
+  'log-format': off('string', 'json'),
+  'enable-log-rotation': off('boolean', false),
+  'log-rotation-config-json': off('string'),
+  'corrupt-check-time': off('duration', '0s'),
+  'compact-hash-check-time': off('duration', '1m'),
+  'compaction-batch-limit': {
+    type: 'integer',
+    default: 1000,
+    help: 'Revisions removed in one step of a compaction',
+  },
+  'compaction-sleep-interval': { type: 'duration', default: '10ms', help: 'Pause between the steps' },
+  'watch-progress-notify-interval': {
+    type: 'duration',
+    default: '10m',
+    help: 'Time between progress notifications',
+  },
+  'warning-apply-duration': off('duration', '100ms'),
+  'warning-unary-request-duration': {
+    type: 'duration',
+    default: '300ms',
+    help: 'Slower requests are logged',
+  },
+  'downgrade-check-time': off('duration', '5s'),
+  'bootstrap-defrag-threshold-megabytes': off('integer', 0),
+  'max-learners': { type: 'integer', default: 1, help: 'Most learners in the cluster' },
+  'memory-mlock': off('boolean', false),
+  'force-new-cluster': {
+    type: 'boolean',
+    default: false,
+    help: 'Start a cluster of this one member from its data',
+  },
+  'unsafe-no-fsync': off('boolean', false),
+  'enable-distributed-tracing': off('boolean', false),
+  'distributed-tracing-address': off('string', 'localhost:4317'),
+  'distributed-tracing-service-name': off('string', 'etcd'),
+  'distributed-tracing-instance-id': off('string'),
+  'distributed-tracing-sampling-rate': off('integer', 0),
+  'feature-gates': off('string'),
+  'config-file': {
+    type: 'string',
+    default: '',
+    help: 'YAML or JSON file of these flags; all others are then ignored',
+  },
+  version: { type: 'boolean', default: false, help: 'Print the version' },
+  help: { type: 'boolean', default: false, help: 'Print this help' },
+  h: { type: 'boolean', default: false, help: 'Print this help' },
+};
+
+export interface ParsedConfig {
+  readonly kind: 'config';
+  readonly config: StoreConfig;
+  readonly warnings: readonly string[];
+  /** The flags that were given, for the log. */
+  readonly given: Readonly<Record<string, FlagValue>>;
+}
+
+/** Reads flags, `ETCD_*` variables or the configuration file. Throws FlagError with a sentence that names the flag. */
+export function parseConfig(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): ParsedConfig | { kind: 'version' } | { kind: 'help' } {
+  const environment: Record<string, string> = {};
+  const warnings: string[] = [];
+  for (const [variable, value] of Object.entries(env)) {
+    if (!variable.startsWith('ETCD_') || value === undefined) continue;
+    const flag = variable.slice(5).toLowerCase().replaceAll('_', '-');
+    if (Object.hasOwn(storeFlags, flag)) environment[flag] = value;
+    else if (!['ETCD_UNSUPPORTED_ARCH', 'ETCD_VERIFY', 'ETCD_CONFIG_FILE'].includes(variable))
+      warnings.push(`unrecognized environment variable ${variable}`);
+  }
+  let parsed = parseFlags(storeFlags, argv, environment);
+  if (parsed.values['version'] === true) return { kind: 'version' };
+  if (parsed.values['help'] === true || parsed.values['h'] === true) return { kind: 'help' };
+  const file = text(parsed.values['config-file']);
+  if (file !== '') parsed = parseFlags(storeFlags, fileArguments(file));
+  else if (parsed.positional.length > 0)
+    throw new FlagError(`Unexpected argument "${parsed.positional[0] as string}"`);
+  const v2 = text(parsed.values['v2-deprecation']);
+  if (parsed.given.has('v2-deprecation')) {
+    if (!['write-only', 'write-only-drop-data', 'gone', 'not-yet'].includes(v2) || v2 === 'not-yet') {
+      throw new FlagError(`invalid value "${v2}" for flag -v2-deprecation: invalid value "${v2}"`);
+    }
+    warnings.push(
+      '--v2-deprecation is deprecated and scheduled for removal in v3.8. The default value is enforced, ignoring user input',
+    );
+  }
+  if (parsed.given.has('max-snapshots'))
+    warnings.push('--max-snapshots is deprecated in 3.6 and will be decommissioned in 3.8');
+  for (const name of parsed.given) {
+    // Values that ask for what happens anyway need no warning.
+    const spec = storeFlags[name];
+    if (spec?.ignored && String(parsed.values[name]) !== String(spec.default) && !quiet.has(name)) {
+      warnings.push(`flag --${name} is known but has no effect`);
+    }
+  }
+  const given: Record<string, FlagValue> = {};
+  for (const name of parsed.given) given[name] = parsed.values[name];
+  return { kind: 'config', config: toConfig(parsed.values, parsed.given), warnings, given };
+}
+
+const quiet = new Set([
+  'logger',
+  'log-outputs',
+  'log-format',
+  'max-snapshots',
+  'max-wals',
+  'feature-gates',
+  'pre-vote',
+  'metrics',
+]);
+
+const text = (value: FlagValue): string => (typeof value === 'string' ? value : '');
+const list = (value: FlagValue): string[] =>
+  text(value)
+    .split(',')
+    .filter((part) => part !== '');
+
+/** A configuration file as command-line arguments; durations in it are whole nanoseconds. */
+function fileArguments(file: string): string[] {
+  let content: unknown;
+  try {
+    content = parseYaml(fs.readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new FlagError(`Cannot read --config-file "${file}": ${(error as Error).message}`);
+  }
+  if (typeof content !== 'object' || content === null)
+    throw new FlagError(`Cannot read --config-file "${file}": want a map of flag names`);
+  const result: string[] = [];
+  const add = (key: string, value: unknown): void => {
+    if (value === null || value === undefined) return;
+    const spec = storeFlags[key];
+    if (spec === undefined) return;
+    const rendered =
+      spec.type === 'duration' && typeof value === 'number'
+        ? `${value}ns`
+        : Array.isArray(value)
+          ? value.join(',')
+          : String(value as string | number | boolean);
+    result.push(`--${key}=${rendered}`);
+  };
+  for (const [key, value] of Object.entries(content)) {
+    if (key === 'client-transport-security' || key === 'peer-transport-security') {
+      const prefix = key.startsWith('peer') ? 'peer-' : '';
+      for (const [inner, setting] of Object.entries((value ?? {}) as Record<string, unknown>))
+        add(prefix + inner, setting);
+    } else add(key, value);
+  }
+  return result;
+}
+
+function parseUrl(flag: string, value: string, allowUnix = true): ListenUrl {
+  const unix = /^(unixs?):\/\/(.+)$/.exec(value);
+  if (unix && allowUnix) {
+    return { text: value, secure: unix[1] === 'unixs', host: '', port: 0, socketPath: unix[2] as string };
+  }
+  const match = /^(https?):\/\/(\[[^\]]+\]|[^:/]*):(\d+)\/?$/.exec(value);
+  if (!match)
+    throw new FlagError(`Invalid URL "${value}" for --${flag}: want http://host:port or https://host:port`);
+  const host = (match[2] as string).replace(/^\[|\]$/g, '');
+  if (flag.startsWith('listen') && host !== '' && host !== 'localhost' && net.isIP(host) === 0) {
+    throw new FlagError(`Invalid URL "${value}" for --${flag}: expected IP in URL for binding (${value})`);
+  }
+  return { text: value, secure: match[1] === 'https', host, port: Number(match[3]), socketPath: undefined };
+}
+
+function toConfig(values: Readonly<Record<string, FlagValue>>, given: ReadonlySet<string>): StoreConfig {
+  const name = text(values['name']);
+  const urls = (flag: string): ListenUrl[] => list(values[flag]).map((value) => parseUrl(flag, value));
+  const integer = (flag: string): number => values[flag] as number;
+  const heartbeatMs = integer('heartbeat-interval');
+  const electionMs = integer('election-timeout');
+  if (heartbeatMs <= 0)
+    throw new FlagError(
+      `Invalid value "${heartbeatMs}" for --heartbeat-interval: must be >0 (set to ${heartbeatMs}ms)`,
+    );
+  if (electionMs <= 0)
+    throw new FlagError(
+      `Invalid value "${electionMs}" for --election-timeout: must be >0 (set to ${electionMs}ms)`,
+    );
+  if (5 * heartbeatMs > electionMs) {
+    throw new FlagError(
+      `--election-timeout[${electionMs}ms] should be at least as 5 times as --heartbeat-interval[${heartbeatMs}ms]`,
+    );
+  }
+  if (electionMs > 50_000)
+    throw new FlagError(
+      `--election-timeout[${electionMs}ms] is too long, and should be set less than 50000ms`,
+    );
+  const state = text(values['initial-cluster-state']);
+  if (state !== 'new' && state !== 'existing')
+    throw new FlagError(`Invalid value "${state}" for --initial-cluster-state: want new or existing`);
+  const mode = text(values['auto-compaction-mode']);
+  if (mode !== 'periodic' && mode !== 'revision')
+    throw new FlagError(`Invalid value "${mode}" for --auto-compaction-mode: want periodic or revision`);
+  const level = text(values['log-level']);
+  if (!['debug', 'info', 'warn', 'error', 'panic', 'fatal'].includes(level)) {
+    throw new FlagError(
+      `Invalid value "${level}" for --log-level: want debug, info, warn, error, panic or fatal`,
+    );
+  }
+  if (given.has('listen-client-urls') && !given.has('advertise-client-urls')) {
+    throw new FlagError('--advertise-client-urls is required when --listen-client-urls is set explicitly');
+  }
+  const advertisePeer = list(values['initial-advertise-peer-urls']);
+  const initialCluster = new Map<string, string[]>();
+  const clusterText =
+    text(values['initial-cluster']) || advertisePeer.map((url) => `${name}=${url}`).join(',');
+  for (const pair of clusterText.split(',').filter((part) => part !== '')) {
+    const equals = pair.indexOf('=');
+    if (equals <= 0) throw new FlagError(`Invalid value "${pair}" for --initial-cluster: want name=url`);
+    const member = pair.slice(0, equals).trim();
+    const url = pair.slice(equals + 1).trim();
+    parseUrl('initial-cluster', url);
+    initialCluster.set(member, [...(initialCluster.get(member) ?? []), url]);
+  }
+  const quota = integer('quota-backend-bytes');
+  const tlsFiles = (prefix: string): TlsFiles => ({
+    certFile: text(values[`${prefix}cert-file`]),
+    keyFile: text(values[`${prefix}key-file`]),
+    trustedCaFile: text(values[`${prefix}trusted-ca-file`]),
+    clientCertAuth: values[`${prefix}client-cert-auth`] === true,
+  });
+  const config: StoreConfig = {
+    name,
+    dataDir: path.resolve(text(values['data-dir']) || `${name}.etcd`),
+    walDir: text(values['wal-dir']) === '' ? undefined : path.resolve(text(values['wal-dir'])),
+    listenClientUrls: urls('listen-client-urls'),
+    listenClientHttpUrls: urls('listen-client-http-urls'),
+    listenPeerUrls: list(values['listen-peer-urls']).map((value) => parseUrl('listen-peer-urls', value)),
+    listenMetricsUrls: urls('listen-metrics-urls'),
+    advertiseClientUrls: list(values['advertise-client-urls']),
+    initialAdvertisePeerUrls: advertisePeer,
+    initialCluster,
+    initialClusterToken: text(values['initial-cluster-token']),
+    initialClusterState: state,
+    heartbeatMs,
+    electionMs,
+    snapshotCount: integer('snapshot-count'),
+    snapshotCatchUpEntries: integer('snapshot-catchup-entries'),
+    quotaBytes: quota === 0 ? 2 * 1024 ** 3 : Math.max(0, quota),
+    maxTxnOps: integer('max-txn-ops'),
+    maxRequestBytes: integer('max-request-bytes'),
+    maxConcurrentStreams: integer('max-concurrent-streams'),
+    maxLearners: integer('max-learners'),
+    strictReconfigCheck: values['strict-reconfig-check'] === true,
+    backendBatchIntervalMs: integer('backend-batch-interval') || 100,
+    backendBatchLimit: integer('backend-batch-limit') || 10_000,
+    watchProgressNotifyIntervalMs: Math.max(100, integer('watch-progress-notify-interval')),
+    warningUnaryRequestMs: integer('warning-unary-request-duration'),
+    compactionBatchLimit: Math.max(1, integer('compaction-batch-limit')),
+    compactionSleepMs: integer('compaction-sleep-interval'),
+    autoCompactionMode: mode,
+    autoCompactionRetention: retention(mode, text(values['auto-compaction-retention'])),
+    keepAliveIntervalMs: integer('grpc-keepalive-interval'),
+    keepAliveTimeoutMs: integer('grpc-keepalive-timeout'),
+    clientTls: tlsFiles(''),
+    peerTls: tlsFiles('peer-'),
+    logLevel: level as StoreConfig['logLevel'],
+    enableGrpcGateway: values['enable-grpc-gateway'] === true,
+    cors: list(values['cors']),
+    forceNewCluster: values['force-new-cluster'] === true,
+  };
+  const secureListeners = [...config.listenClientUrls, ...config.listenClientHttpUrls].some(
+    ({ secure }) => secure,
+  );
+  if (secureListeners && (config.clientTls.certFile === '' || config.clientTls.keyFile === '')) {
+    throw new FlagError(
+      'TLS key/cert (--cert-file, --key-file) must be provided for client url with HTTPS scheme',
+    );
+  }
+  if (config.listenMetricsUrls.some(({ secure }) => secure) && config.clientTls.certFile === '') {
+    throw new FlagError(
+      'client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url',
+    );
+  }
+  if (
+    config.listenPeerUrls.some(({ secure }) => secure) &&
+    (config.peerTls.certFile === '' || config.peerTls.keyFile === '')
+  ) {
+    throw new FlagError(
+      'TLS key/cert (--peer-cert-file, --peer-key-file) must be provided for peer url with HTTPS scheme',
+    );
+  }
+  return config;
+}
+
+function retention(mode: string, value: string): number {
+  if (value === '' || value === '0') return 0;
+  if (/^\d+$/.test(value)) return Number(value) * (mode === 'periodic' ? 3_600_000 : 1);
+  if (mode === 'revision')
+    throw new FlagError(
+      `Invalid value "${value}" for --auto-compaction-retention: want a number of revisions`,
+    );
+  const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  let total = 0;
+  for (const [, amount, unit] of value.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g))
+    total += Number(amount) * (units[unit as string] as number);
+  if (total === 0)
+    throw new FlagError(
+      `Invalid value "${value}" for --auto-compaction-retention: want a duration such as 30m`,
+    );
+  return total;
+}

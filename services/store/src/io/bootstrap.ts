@@ -1,0 +1,255 @@
+import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import path from 'node:path';
+import { CodedError, errorCode, errorMessage } from '@pilothouse/base';
+import type { MemberId, MemberInfo } from '../core/replication.ts';
+import type { StoreConfig, TlsFiles } from '../config.ts';
+import { clusterIdOf, memberIdOf } from './rpc/cluster-service.ts';
+
+/** The process cannot start; the message names the file, port or flag and what to do. */
+export class StartupError extends CodedError {
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('startup', message, options);
+  }
+}
+
+export interface Identity {
+  readonly memberId: MemberId;
+  readonly clusterId: bigint;
+  readonly members: readonly MemberInfo[];
+  /** Start a log with `members`; otherwise they are only where to look for the others. */
+  readonly isNewCluster: boolean;
+}
+
+interface IdentityFile {
+  readonly memberId: string;
+  readonly clusterId: string;
+  readonly isNewCluster: boolean;
+  readonly members: readonly {
+    id: string;
+    name: string;
+    peerUrls: string[];
+    clientUrls: string[];
+    isLearner: boolean;
+  }[];
+}
+
+/** Makes the data directory and proves that it can be written. */
+export function prepareDataDirectory(config: StoreConfig): string {
+  const member = path.join(config.dataDir, 'member');
+  try {
+    fs.mkdirSync(member, { recursive: true, mode: 0o700 });
+    const probe = path.join(member, '.writable');
+    const descriptor = fs.openSync(probe, 'w', 0o600);
+    fs.writeSync(descriptor, Buffer.alloc(4096));
+    fs.fsyncSync(descriptor);
+    fs.closeSync(descriptor);
+    fs.rmSync(probe);
+  } catch (error) {
+    throw new StartupError(`Cannot write to the data directory "${config.dataDir}": ${explain(error)}`, {
+      cause: error,
+    });
+  }
+  return member;
+}
+
+function explain(error: unknown): string {
+  switch (errorCode(error)) {
+    case 'EACCES':
+    case 'EPERM':
+      return 'permission denied. Give this user write access, or choose another directory with --data-dir';
+    case 'EROFS':
+      return 'the file system is read-only. Mount it writable, or choose another directory with --data-dir';
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'no space left on the device. Free some space, or choose another directory with --data-dir';
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return 'a part of the path is a file. Remove it, or choose another directory with --data-dir';
+    default:
+      return `${errorMessage(error)}. Choose a usable directory with --data-dir`;
+  }
+}
+
+/** Who this member is: as recorded in the data directory, or worked out from the flags and recorded now. */
+export async function establishIdentity(config: StoreConfig, memberDirectory: string): Promise<Identity> {
+  const file = path.join(memberDirectory, 'identity.json');
+  if (fs.existsSync(file)) return readIdentity(file);
+  const foreign = ['snap/db', 'wal/0.tmp']
+    .map((name) => path.join(memberDirectory, name))
+    .find((name) => fs.existsSync(name));
+  if (foreign !== undefined) {
+    throw new StartupError(
+      `The data directory "${config.dataDir}" was written by another program (found "${foreign}"). Choose an empty directory with --data-dir`,
+    );
+  }
+  const identity = config.initialClusterState === 'new' ? newCluster(config) : await joinCluster(config);
+  writeIdentity(file, identity);
+  return identity;
+}
+
+function readIdentity(file: string): Identity {
+  try {
+    const stored = JSON.parse(fs.readFileSync(file, 'utf8')) as IdentityFile;
+    return {
+      memberId: BigInt(`0x${stored.memberId}`) as MemberId,
+      clusterId: BigInt(`0x${stored.clusterId}`),
+      isNewCluster: stored.isNewCluster,
+      members: stored.members.map((member) => ({ ...member, id: BigInt(`0x${member.id}`) as MemberId })),
+    };
+  } catch (error) {
+    throw new StartupError(
+      `Cannot read "${file}": ${errorMessage(error)}. Restore it, or empty the data directory and add the member again`,
+    );
+  }
+}
+
+function writeIdentity(file: string, identity: Identity): void {
+  const content: IdentityFile = {
+    memberId: identity.memberId.toString(16),
+    clusterId: identity.clusterId.toString(16),
+    isNewCluster: identity.isNewCluster,
+    members: identity.members.map((member) => ({
+      id: member.id.toString(16),
+      name: member.name,
+      peerUrls: [...member.peerUrls],
+      clientUrls: [...member.clientUrls],
+      isLearner: member.isLearner,
+    })),
+  };
+  const temporary = `${file}.tmp`;
+  const descriptor = fs.openSync(temporary, 'w', 0o600);
+  fs.writeSync(descriptor, `${JSON.stringify(content, null, 2)}\n`);
+  fs.fsyncSync(descriptor);
+  fs.closeSync(descriptor);
+  fs.renameSync(temporary, file);
+}
+
+function newCluster(config: StoreConfig): Identity {
+  const own = config.initialCluster.get(config.name);
+  if (own === undefined) {
+    throw new StartupError(
+      `Couldn't find local name "${config.name}" in the initial cluster configuration. Add ${config.name}=<peer url> to --initial-cluster, or set --name`,
+    );
+  }
+  const same = (a: readonly string[], b: readonly string[]): boolean =>
+    [...a].sort().join() === [...b].sort().join();
+  if (!same(own, config.initialAdvertisePeerUrls)) {
+    throw new StartupError(
+      `--initial-cluster has ${config.name}=${own.join(',')} but --initial-advertise-peer-urls is ${config.initialAdvertisePeerUrls.join(',')}. Make both equal`,
+    );
+  }
+  const members = [...config.initialCluster].map(([, peerUrls]): MemberInfo => ({
+    id: memberIdOf(peerUrls, config.initialClusterToken),
+    name: '',
+    peerUrls,
+    clientUrls: [],
+    isLearner: false,
+  }));
+  if (new Set(members.map(({ id }) => id)).size !== members.length) {
+    throw new StartupError('Two members of --initial-cluster have the same peer URLs. Give each its own');
+  }
+  return {
+    memberId: memberIdOf(own, config.initialClusterToken),
+    clusterId: clusterIdOf(members.map(({ id }) => id)),
+    members,
+    isNewCluster: true,
+  };
+}
+
+interface PeerMembers {
+  readonly clusterId: string;
+  readonly members: readonly {
+    id: string;
+    name: string;
+    peerURLs: string[];
+    clientURLs: string[];
+    isLearner: boolean;
+  }[];
+}
+
+/** Asks the running members who belongs to the cluster; the flags must agree with them. */
+async function joinCluster(config: StoreConfig): Promise<Identity> {
+  const others = [...config.initialCluster]
+    .filter(([name]) => name !== config.name)
+    .flatMap(([, urls]) => urls);
+  const failures: string[] = [];
+  for (const url of others) {
+    let found: PeerMembers;
+    try {
+      found = JSON.parse(await peerGet(`${url}/members`, config.peerTls)) as PeerMembers;
+    } catch (error) {
+      failures.push(`${url}: ${errorMessage(error)}`);
+      continue;
+    }
+    const members = found.members.map((member): MemberInfo => ({
+      id: BigInt(`0x${member.id}`) as MemberId,
+      name: member.name,
+      peerUrls: member.peerURLs,
+      clientUrls: member.clientURLs,
+      isLearner: member.isLearner,
+    }));
+    if (members.length !== config.initialCluster.size) {
+      throw new StartupError(
+        `error validating peerURLs: member count is unequal: the cluster has ${members.length} members, --initial-cluster names ${config.initialCluster.size}. Add this member first, then list all members`,
+      );
+    }
+    const wanted = [...(config.initialCluster.get(config.name) ?? [])].sort().join();
+    const own = members.find(({ peerUrls }) => [...peerUrls].sort().join() === wanted);
+    if (own === undefined) {
+      throw new StartupError(
+        `error validating peerURLs: unmatched member while checking PeerURLs (${wanted}). Add the member with these peer URLs first`,
+      );
+    }
+    return { memberId: own.id, clusterId: BigInt(`0x${found.clusterId}`), members, isNewCluster: false };
+  }
+  throw new StartupError(
+    `cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs (${failures.join('; ')}). Check --initial-cluster and that a member is running`,
+  );
+}
+
+/** One GET of a peer's HTTP side. */
+export function peerGet(url: string, files: TlsFiles, timeoutMs = 3000): Promise<string> {
+  return peerRequest(url, files, { method: 'GET', timeoutMs });
+}
+
+export function peerRequest(
+  url: string,
+  files: TlsFiles,
+  options: { readonly method: string; readonly body?: string; readonly timeoutMs: number },
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const secure = url.startsWith('https:');
+    const request = (secure ? https : http).request(
+      url,
+      {
+        method: options.method,
+        timeout: options.timeoutMs,
+        agent: false,
+        ...(secure ? clientTls(files) : {}),
+      },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => (text += chunk));
+        response.on('end', () => {
+          if (response.statusCode === 200) resolve(text);
+          else reject(new Error(text.trim() || `HTTP status ${response.statusCode}`));
+        });
+      },
+    );
+    request.on('timeout', () => request.destroy(new Error(`no answer within ${options.timeoutMs} ms`)));
+    request.on('error', reject);
+    request.end(options.body);
+  });
+}
+
+function clientTls(files: TlsFiles): { cert?: Buffer; key?: Buffer; ca?: Buffer } {
+  return {
+    ...(files.certFile === ''
+      ? {}
+      : { cert: fs.readFileSync(files.certFile), key: fs.readFileSync(files.keyFile) }),
+    ...(files.trustedCaFile === '' ? {} : { ca: fs.readFileSync(files.trustedCaFile) }),
+  };
+}

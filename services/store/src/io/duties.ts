@@ -1,0 +1,146 @@
+import type { Clock, Logger, Timer } from '@pilothouse/base';
+import { errorMessage } from '@pilothouse/base';
+import { hexId } from '../core/index.ts';
+import type { StoreConfig } from '../config.ts';
+import { versions, type StoreService } from './rpc/store-service.ts';
+
+const leaseCheckMs = 500;
+const expiredBatch = 1000;
+
+/** What a member does by the clock: expiring leases and setting the cluster version while it leads, compacting, notifying. */
+export class Duties {
+  readonly #service: StoreService;
+  readonly #config: StoreConfig;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #timers: Timer[] = [];
+  readonly #revoking = new Set<bigint>();
+  #compaction: Timer | undefined;
+  #compactionStarted = 0;
+  #unsubscribe: (() => void) | undefined;
+  #isStopped = false;
+
+  constructor(service: StoreService, config: StoreConfig) {
+    this.#service = service;
+    this.#config = config;
+    this.#clock = service.options.clock;
+    this.#logger = service.options.logger;
+  }
+
+  start(): void {
+    const { machine, replication, options } = this.#service;
+    const lead = (): void => {
+      const leads = replication.status().role === 'leader';
+      if (leads && !machine.lessor.isPrimary) {
+        machine.lessor.promote(this.#clock.monotonic(), options.electionMs);
+        void this.#setClusterVersion();
+      } else if (!leads && machine.lessor.isPrimary) machine.lessor.demote();
+    };
+    this.#unsubscribe = replication.onLeaderChange(lead);
+    lead();
+    this.#timers.push(
+      this.#clock.setInterval(() => {
+        lead();
+        this.#expireLeases();
+      }, leaseCheckMs),
+      this.#clock.setInterval(
+        () => machine.watchable.notifyProgress(),
+        this.#config.watchProgressNotifyIntervalMs,
+      ),
+    );
+    machine.onCompact = () => this.#compact();
+    this.#compact();
+    this.#startAutoCompaction();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#unsubscribe?.();
+    this.#compaction?.cancel();
+    for (const timer of this.#timers) timer.cancel();
+  }
+
+  #expireLeases(): void {
+    const { lessor } = this.#service.machine;
+    for (const id of lessor.expired(this.#clock.monotonic(), expiredBatch)) {
+      if (this.#revoking.has(id)) continue;
+      this.#revoking.add(id);
+      this.#service
+        .propose({ leaseRevoke: { ID: id } })
+        .catch((error: unknown) => {
+          this.#logger.debug('failed to revoke an expired lease; will retry', {
+            'lease-id': hexId(id),
+            error: errorMessage(error),
+          });
+        })
+        .finally(() => this.#revoking.delete(id));
+    }
+  }
+
+  async #setClusterVersion(): Promise<void> {
+    const { machine } = this.#service;
+    while (!this.#isStopped && machine.lessor.isPrimary && machine.clusterVersion === undefined) {
+      try {
+        await this.#service.propose({ clusterVersionSet: { ver: versions.cluster } });
+        this.#logger.info('set initial cluster version', { 'cluster-version': versions.cluster });
+      } catch {
+        await new Promise<void>((resolve) => void this.#clock.setTimeout(resolve, 200));
+      }
+    }
+  }
+
+  /** Removes what the last compaction made unreadable, a batch at a time. */
+  #compact(): void {
+    const { store } = this.#service.machine;
+    if (this.#compaction !== undefined || this.#isStopped) return;
+    this.#compactionStarted = this.#clock.monotonic();
+    const step = (): void => {
+      this.#compaction = undefined;
+      if (this.#isStopped) return;
+      if (store.compactStep(this.#config.compactionBatchLimit)) {
+        this.#compaction = this.#clock.setTimeout(step, this.#config.compactionSleepMs);
+        return;
+      }
+      if (store.compactRevision > 0) {
+        this.#logger.info('finished scheduled compaction', {
+          'compact-revision': store.compactRevision,
+          took: `${(this.#clock.monotonic() - this.#compactionStarted).toFixed(3)}ms`,
+        });
+      }
+    };
+    this.#compaction = this.#clock.setTimeout(step, 0);
+  }
+
+  #startAutoCompaction(): void {
+    const { autoCompactionMode: mode, autoCompactionRetention: retention } = this.#config;
+    if (retention <= 0) return;
+    const { machine, replication } = this.#service;
+    const compact = (revision: number): void => {
+      if (replication.status().role !== 'leader' || revision <= Math.max(1, machine.store.compactRevision))
+        return;
+      this.#logger.info('starting auto compaction', { mode, revision });
+      this.#service.propose({ compaction: { revision } }).catch((error: unknown) => {
+        this.#logger.warn('failed auto compaction', { revision, error: errorMessage(error) });
+      });
+    };
+    if (mode === 'revision') {
+      this.#timers.push(
+        this.#clock.setInterval(() => compact(machine.store.currentRevision - retention), 300_000),
+      );
+      return;
+    }
+    const periodMs = Math.min(retention, 3_600_000) / 10;
+    const seen: { atMs: number; revision: number }[] = [];
+    this.#timers.push(
+      this.#clock.setInterval(() => {
+        const nowMs = this.#clock.monotonic();
+        seen.push({ atMs: nowMs, revision: machine.store.currentRevision });
+        let revision = 0;
+        while (seen.length > 0 && (seen[0] as { atMs: number }).atMs <= nowMs - retention) {
+          revision = (seen.shift() as { revision: number }).revision;
+        }
+        if (revision > 0) compact(revision);
+      }, periodMs),
+    );
+  }
+}

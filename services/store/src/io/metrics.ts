@@ -1,0 +1,145 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics } from 'prom-client';
+import type { StoreStateMachine } from '../core/index.ts';
+import type { Replication } from '../core/replication.ts';
+import { versions } from './rpc/store-service.ts';
+
+/** etcd's metric names, so that its dashboards and alerts work. */
+export class StoreMetrics {
+  readonly registry = new Registry();
+  readonly handled: Counter;
+  readonly started: Counter;
+  readonly clientReceived: Counter;
+  readonly clientSent: Counter;
+  readonly leaderChanges: Counter;
+  readonly proposalsFailed: Counter;
+  readonly proposalsPending: Gauge;
+  readonly walFsync: Histogram;
+  readonly backendCommit: Histogram;
+  readonly slowRequests: Counter;
+  readonly healthSuccess: Counter;
+  readonly healthFailure: Counter;
+
+  constructor(withProcess: boolean) {
+    const registers = [this.registry];
+    if (withProcess) collectDefaultMetrics({ register: this.registry });
+    const grpcLabels = ['grpc_type', 'grpc_service', 'grpc_method'];
+    this.started = new Counter({
+      name: 'grpc_server_started_total',
+      help: 'RPCs started on the server.',
+      labelNames: grpcLabels,
+      registers,
+    });
+    this.handled = new Counter({
+      name: 'grpc_server_handled_total',
+      help: 'RPCs completed on the server, by status.',
+      labelNames: [...grpcLabels, 'grpc_code'],
+      registers,
+    });
+    const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
+    const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers });
+    this.clientReceived = counter(
+      'etcd_network_client_grpc_received_bytes_total',
+      'Bytes received from gRPC clients.',
+    );
+    this.clientSent = counter('etcd_network_client_grpc_sent_bytes_total', 'Bytes sent to gRPC clients.');
+    this.leaderChanges = counter('etcd_server_leader_changes_seen_total', 'Leader changes seen.');
+    this.proposalsFailed = counter('etcd_server_proposals_failed_total', 'Failed proposals.');
+    this.proposalsPending = gauge('etcd_server_proposals_pending', 'Proposals waiting to commit.');
+    this.slowRequests = counter('etcd_server_slow_apply_total', 'Slow requests.');
+    this.healthSuccess = counter('etcd_server_health_success', 'Successful health checks.');
+    this.healthFailure = counter('etcd_server_health_failures', 'Failed health checks.');
+    const buckets = [
+      0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024,
+      2.048, 4.096, 8.192,
+    ];
+    this.walFsync = new Histogram({
+      name: 'etcd_disk_wal_fsync_duration_seconds',
+      help: 'Latency of WAL syncs.',
+      buckets,
+      registers,
+    });
+    this.backendCommit = new Histogram({
+      name: 'etcd_disk_backend_commit_duration_seconds',
+      help: 'Latency of backend commits.',
+      buckets,
+      registers,
+    });
+    new Gauge({
+      name: 'etcd_server_version',
+      help: 'Which version is running.',
+      labelNames: ['server_version'],
+      registers,
+    }).set({ server_version: versions.server }, 1);
+  }
+
+  /** Adds what is read from the running parts at scrape time. */
+  observe(machine: StoreStateMachine, replication: Replication, quotaBytes: number, id: string): void {
+    const registers = [this.registry];
+    const live = (name: string, help: string, read: () => number): void => {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    };
+    const flag = (value: boolean): number => (value ? 1 : 0);
+    live('etcd_server_has_leader', 'Whether a leader exists.', () =>
+      flag(replication.status().leader !== undefined),
+    );
+    live('etcd_server_is_leader', 'Whether this member leads.', () =>
+      flag(replication.status().role === 'leader'),
+    );
+    live('etcd_server_is_learner', 'Whether this member is a learner.', () =>
+      flag(replication.status().role === 'learner'),
+    );
+    live(
+      'etcd_server_proposals_committed_total',
+      'Committed proposals.',
+      () => replication.status().commitIndex,
+    );
+    live(
+      'etcd_server_proposals_applied_total',
+      'Applied proposals.',
+      () => replication.status().appliedIndex,
+    );
+    live('etcd_server_quota_backend_bytes', 'Backend quota in bytes.', () => quotaBytes);
+    live('etcd_mvcc_db_total_size_in_bytes', 'Allocated size of the data.', () =>
+      machine.backend.sizeAllocated(),
+    );
+    live(
+      'etcd_mvcc_db_total_size_in_use_in_bytes',
+      'Size of the data in use.',
+      () => machine.store.liveBytes,
+    );
+    live('etcd_debugging_mvcc_keys_total', 'Keys.', () => machine.store.liveKeys);
+    live('etcd_debugging_mvcc_current_revision', 'Current revision.', () => machine.store.currentRevision);
+    live('etcd_debugging_mvcc_compact_revision', 'Last compacted revision.', () =>
+      Math.max(0, machine.store.compactRevision),
+    );
+    live('etcd_debugging_mvcc_watcher_total', 'Watchers.', () => machine.watchable.watcherCount);
+    live('etcd_debugging_mvcc_watch_stream_total', 'Watch streams.', () => machine.watchable.streamCount);
+    live('etcd_mvcc_put_total', 'Puts seen by this member.', () => machine.store.counts.put);
+    live('etcd_mvcc_delete_total', 'Deletes seen by this member.', () => machine.store.counts.delete);
+    live('etcd_mvcc_range_total', 'Ranges seen by this member.', () => machine.store.counts.range);
+    live('etcd_mvcc_txn_total', 'Write transactions seen by this member.', () => machine.store.counts.txn);
+    new Gauge({ name: 'etcd_server_id', help: 'Server ID.', labelNames: ['server_id'], registers }).set(
+      { server_id: id },
+      1,
+    );
+    new Gauge({
+      name: 'etcd_cluster_version',
+      help: 'Which cluster version is running.',
+      labelNames: ['cluster_version'],
+      registers,
+      collect() {
+        const version = machine.clusterVersion;
+        this.reset();
+        if (version !== undefined) this.set({ cluster_version: version.split('.').slice(0, 2).join('.') }, 1);
+      },
+    });
+  }
+}

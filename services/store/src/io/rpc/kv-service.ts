@@ -1,0 +1,157 @@
+import { etcdserverpb, type MessageInput } from '@pilothouse/proto';
+import {
+  checkDelete,
+  checkPut,
+  checkRange,
+  checkTxn,
+  isReadOnlyTxn,
+  isSerializableTxn,
+} from '../../core/apply/check-request.ts';
+import { GrpcError, type GrpcServer, type ServerStreamCall } from './grpc-server.ts';
+import { grpcStatus } from '../../core/index.ts';
+import type { StoreService } from './store-service.ts';
+
+/** Registers etcdserverpb.KV. */
+export function registerKv(server: GrpcServer, service: StoreService): void {
+  const { machine, options } = service;
+  const { KVService } = etcdserverpb;
+
+  server.unary(KVService.Range, (request) => {
+    checkRange(request);
+    service.checkHealthy();
+    const read = (): MessageInput<etcdserverpb.RangeResponse> => service.withHeader(machine.range(request));
+    if (request.serializable) return read();
+    service.checkNotLearner();
+    return service.readBarrier().then(read);
+  });
+
+  server.unary(KVService.Put, async (request) => {
+    checkPut(request);
+    service.checkNotLearner();
+    service.checkHealthy();
+    await service.reserve(service.putCost(request));
+    return service.withHeader(
+      await service.propose<MessageInput<etcdserverpb.PutResponse>>({ put: request }),
+    );
+  });
+
+  server.unary(KVService.DeleteRange, async (request) => {
+    checkDelete(request);
+    service.checkNotLearner();
+    service.checkHealthy();
+    return service.withHeader(
+      await service.propose<MessageInput<etcdserverpb.DeleteRangeResponse>>({ deleteRange: request }),
+    );
+  });
+
+  server.unary(KVService.Txn, async (request) => {
+    checkTxn(request, options.maxTxnOps);
+    service.checkNotLearner();
+    service.checkHealthy();
+    if (isReadOnlyTxn(request)) {
+      if (!isSerializableTxn(request)) await service.readBarrier();
+      return service.withHeader(machine.readOnlyTxn(request));
+    }
+    const cost = txnCost(service, request);
+    if (cost > 0) await service.reserve(cost);
+    return service.withHeader(
+      await service.propose<MessageInput<etcdserverpb.TxnResponse>>({ txn: request }),
+    );
+  });
+
+  server.unary(KVService.Compact, async (request) => {
+    service.checkNotLearner();
+    service.checkHealthy();
+    const reply = await service.propose<MessageInput<etcdserverpb.CompactionResponse>>({
+      compaction: request,
+    });
+    if (request.physical) await service.compactionDone();
+    return service.withHeader(reply);
+  });
+
+  server.serverStream(KVService.RangeStream, async (request, call) => {
+    checkRange(request);
+    if (request.sortOrder !== 0 || request.sortTarget !== 0) {
+      throw new GrpcError(grpcStatus.unimplemented, 'RangeStream does not support custom sort orders');
+    }
+    if (
+      request.minModRevision ||
+      request.maxModRevision ||
+      request.minCreateRevision ||
+      request.maxCreateRevision
+    ) {
+      throw new GrpcError(grpcStatus.unimplemented, 'RangeStream does not support revision filters');
+    }
+    service.checkHealthy();
+    if (!request.serializable) {
+      service.checkNotLearner();
+      await service.readBarrier();
+    }
+    await streamRange(service, request, call);
+  });
+}
+
+/** Sends a range in chunks that grow toward the request limit. The revision is pinned; a compaction meanwhile ends the call. */
+async function streamRange(
+  service: StoreService,
+  request: etcdserverpb.RangeRequest,
+  call: ServerStreamCall<etcdserverpb.RangeStreamResponse>,
+): Promise<void> {
+  const { machine, options } = service;
+  const revision = request.revision > 0 ? request.revision : machine.store.currentRevision;
+  const header = service.header();
+  if (request.countOnly) {
+    const { count } = machine.range({ ...request, revision });
+    call.write({ rangeResponse: { header, count } });
+    return;
+  }
+  let wake = (): void => {};
+  call.onDrain(() => wake());
+  call.onClose(() => wake());
+  let { key } = request;
+  let left = request.limit > 0 ? request.limit : Infinity;
+  let keys = 10;
+  let count = 0;
+  for (;;) {
+    const limit = Math.min(keys, left);
+    const reply = machine.range({ ...request, key, revision, limit });
+    if (count === 0) count = reply.count;
+    left -= reply.kvs.length;
+    if (!reply.more || left === 0) {
+      call.write({ rangeResponse: { header, kvs: reply.kvs, more: reply.more, count } });
+      return;
+    }
+    let bytes = 0;
+    for (const kv of reply.kvs) bytes += kv.length;
+    if (bytes < options.maxRequestBytes / 2) keys *= 2;
+    else if (bytes > options.maxRequestBytes) keys = Math.max(1, keys >> 1);
+    if (!call.write({ rangeResponse: { kvs: reply.kvs } })) {
+      if (call.isCancelled) return;
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+    key = afterKey(reply.kvs.at(-1) as Uint8Array);
+  }
+}
+
+/** The first key after that of an encoded KeyValue, whose key is its first field. */
+function afterKey(kv: Uint8Array): Uint8Array {
+  let length = 0;
+  let position = 1;
+  for (let shift = 0; ; shift += 7) {
+    const byte = kv[position++] as number;
+    length |= (byte & 127) << shift;
+    if (byte < 128) break;
+  }
+  const key = new Uint8Array(length + 1);
+  key.set(kv.subarray(position, position + length));
+  return key;
+}
+
+function txnCost(service: StoreService, request: etcdserverpb.TxnRequest): number {
+  const branch = (ops: readonly etcdserverpb.RequestOp[]): number =>
+    ops.reduce((sum, { requestPut, requestTxn }) => {
+      if (requestPut) return sum + service.putCost(requestPut);
+      return requestTxn ? sum + txnCost(service, requestTxn) : sum;
+    }, 0);
+  return Math.max(branch(request.success), branch(request.failure));
+}

@@ -1,0 +1,95 @@
+import { etcdserverpb, type MessageInput } from '@pilothouse/proto';
+import { StoreError } from '../../core/index.ts';
+import { limits } from '../../core/limits.ts';
+import type { GrpcServer } from './grpc-server.ts';
+import type { StoreService } from './store-service.ts';
+
+/** Registers etcdserverpb.Lease. */
+export function registerLease(server: GrpcServer, service: StoreService): void {
+  const { machine, options } = service;
+  const { LeaseService } = etcdserverpb;
+  const nowMs = (): number => options.clock.monotonic();
+
+  server.unary(LeaseService.LeaseGrant, async (request) => {
+    service.checkNotLearner();
+    service.checkHealthy();
+    if (request.TTL > limits.leaseTtlSecondsMax) throw new StoreError('leaseTtlTooLarge');
+    await service.reserve(limits.leaseOverheadBytes);
+    let id = request.ID;
+    while (id === 0n) {
+      const candidate = service.randomId();
+      if (!machine.lessor.exists(candidate)) id = candidate;
+    }
+    const reply = await service.propose<MessageInput<etcdserverpb.LeaseGrantResponse>>({
+      leaseGrant: { ID: id, TTL: request.TTL },
+    });
+    return service.withHeader(reply);
+  });
+
+  server.unary(LeaseService.LeaseRevoke, async (request) => {
+    service.checkNotLearner();
+    return service.withHeader(
+      await service.propose<MessageInput<etcdserverpb.LeaseRevokeResponse>>({
+        leaseRevoke: { ID: request.ID },
+      }),
+    );
+  });
+
+  server.bidi(LeaseService.LeaseKeepAlive, (call) => {
+    let chain = Promise.resolve();
+    let isHalfClosed = false;
+    call.onHalfClose(() => {
+      isHalfClosed = true;
+      void chain.then(() => {
+        if (isHalfClosed) call.end();
+      });
+    });
+    call.onMessage(({ ID }) => {
+      chain = chain
+        .then(async () => {
+          const ttl = await renew(service, ID);
+          call.write({ header: service.header(), ID, TTL: ttl });
+        })
+        .catch((error: unknown) => call.end(error));
+    });
+  });
+
+  server.unary(LeaseService.LeaseTimeToLive, async (request) => {
+    service.checkNotLearner();
+    await service.readBarrier();
+    const lease = machine.lessor.get(request.ID);
+    if (lease === undefined) return { header: service.header(), ID: request.ID, TTL: -1 };
+    return {
+      header: service.header(),
+      ID: request.ID,
+      TTL: machine.lessor.remainingSeconds(request.ID, nowMs()) ?? -1,
+      grantedTTL: lease.ttlSeconds,
+      keys: request.keys ? (machine.leaseKeys(request.ID) ?? []) : [],
+    };
+  });
+
+  server.unary(LeaseService.LeaseLeases, async () => {
+    service.checkNotLearner();
+    await service.readBarrier();
+    return { header: service.header(), leases: machine.lessor.ids().map((ID) => ({ ID })) };
+  });
+}
+
+/**
+ * Starts a lease's TTL anew and gives it in seconds, 0 for a lease that is gone. The leader counts the time and answers by
+ * itself; other members send the renewal through the log, which reaches it in order with all revocations.
+ */
+export async function renew(service: StoreService, id: bigint): Promise<number> {
+  const { machine, options } = service;
+  if (service.isLeader && machine.lessor.isPrimary) {
+    // A deposed leader that has not noticed must not promise anything.
+    await service.readBarrier();
+    return machine.lessor.renew(id, options.clock.monotonic()) ?? 0;
+  }
+  if (!machine.lessor.exists(id)) {
+    await service.readBarrier();
+    if (!machine.lessor.exists(id)) return 0;
+  }
+  await service.propose({ leaseCheckpoint: { checkpoints: [{ ID: id }] } });
+  return machine.lessor.get(id)?.ttlSeconds ?? 0;
+}

@@ -1,0 +1,167 @@
+import http from 'node:http';
+import http2 from 'node:http2';
+import net from 'node:net';
+import tls from 'node:tls';
+import fs from 'node:fs';
+import type { Logger } from '@pilothouse/base';
+import { errorMessage } from '@pilothouse/base';
+
+export interface ListenUrl {
+  readonly text: string;
+  readonly secure: boolean;
+  readonly host: string;
+  readonly port: number;
+  readonly socketPath: string | undefined;
+}
+
+/** What is served on a port: gRPC and plain HTTP, told apart by the first bytes. */
+export interface PortHandlers {
+  onStream(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders): void;
+  onRequest(request: http.IncomingMessage, response: http.ServerResponse): void;
+}
+
+export interface ListenerOptions {
+  readonly url: ListenUrl;
+  readonly tls: (tls.SecureContextOptions & tls.TlsOptions) | undefined;
+  readonly logger: Logger;
+  readonly maxConcurrentStreams: number;
+  /** Shown when a TLS handshake fails: `client` or `peer`. */
+  readonly what: string;
+  readonly handlers: PortHandlers;
+  /** Server keepalive: ping after this much time, close when unanswered. */
+  readonly keepAlive?: { readonly intervalMs: number; readonly timeoutMs: number };
+  /** Limits how many connections may be open; further ones are closed at once. */
+  readonly connectionsMax?: number;
+}
+
+export interface Listener {
+  readonly url: ListenUrl;
+  /** The port that was taken, also when 0 was asked for. */
+  readonly port: number;
+  /** Stops accepting, ends idle sessions, and cuts what is left after `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+const preface = Buffer.from('PRI * HTTP/2.0');
+
+/** Opens a port that speaks HTTP/1.1 and HTTP/2, in clear or with TLS. Rejects with the system's error. */
+export async function listen(options: ListenerOptions): Promise<Listener> {
+  const { url, handlers, logger } = options;
+  const settings: http2.Settings = {
+    maxConcurrentStreams: Math.min(options.maxConcurrentStreams, 2 ** 32 - 1),
+    initialWindowSize: 1 << 20,
+    maxHeaderListSize: 1 << 20,
+  };
+  const sessions = new Set<http2.ServerHttp2Session>();
+  const sockets = new Set<net.Socket>();
+  const h1 = http.createServer((request, response) => handlers.onRequest(request, response));
+  const h2 = http2.createServer({ settings, maxSessionMemory: 4096, maxSessionInvalidFrames: 10_000 });
+  h2.on('stream', (stream, headers) => handlers.onStream(stream, headers));
+  h2.on('session', (session) => {
+    sessions.add(session);
+    session.setLocalWindowSize(4 << 20);
+    session.on('error', () => {});
+    const timer =
+      options.keepAlive === undefined
+        ? undefined
+        : startKeepAlive(session, options.keepAlive.intervalMs, options.keepAlive.timeoutMs);
+    session.on('close', () => {
+      sessions.delete(session);
+      clearInterval(timer);
+    });
+  });
+  h2.on('sessionError', () => {});
+  h2.on('error', () => {});
+
+  const accept = (socket: net.Socket): void => {
+    socket.on('error', () => {});
+    if (options.connectionsMax !== undefined && sockets.size >= options.connectionsMax) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.setNoDelay(true);
+    if (socket instanceof tls.TLSSocket && socket.alpnProtocol === 'h2') {
+      h2.emit('connection', socket);
+      return;
+    }
+    if (socket instanceof tls.TLSSocket && socket.alpnProtocol === 'http/1.1') {
+      h1.emit('connection', socket);
+      return;
+    }
+    const sniff = (): void => {
+      const head = socket.read() as Buffer | null;
+      if (head === null) return;
+      const length = Math.min(head.length, preface.length);
+      if (length < preface.length && preface.subarray(0, length).equals(head)) {
+        socket.unshift(head);
+        socket.once('readable', sniff);
+        return;
+      }
+      socket.unshift(head);
+      (head.subarray(0, length).equals(preface) ? h2 : h1).emit('connection', socket);
+    };
+    socket.once('readable', sniff);
+  };
+
+  let server: net.Server;
+  if (url.secure) {
+    const secure = tls.createServer({ ...options.tls, ALPNProtocols: ['h2', 'http/1.1'] });
+    secure.on('secureConnection', accept);
+    secure.on('tlsClientError', (error, socket) => {
+      logger.warn(`rejected connection on ${options.what} endpoint`, {
+        'remote-addr': `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`,
+        error: errorMessage(error),
+      });
+      socket.destroy();
+    });
+    server = secure;
+  } else server = net.createServer(accept);
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    const ready = (): void => {
+      server.off('error', reject);
+      server.on('error', (error) =>
+        logger.warn('Listener failed', { url: url.text, error: errorMessage(error) }),
+      );
+      resolve();
+    };
+    if (url.socketPath === undefined) server.listen({ host: url.host, port: url.port, backlog: 1024 }, ready);
+    else {
+      fs.rmSync(url.socketPath, { force: true });
+      server.listen(url.socketPath, ready);
+    }
+  });
+  const address = server.address();
+  return {
+    url,
+    port: typeof address === 'object' && address !== null ? address.port : 0,
+    async close(graceMs) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      h1.closeIdleConnections();
+      for (const session of sessions) session.close();
+      const timer = setTimeout(() => {
+        for (const session of sessions) session.destroy();
+        for (const socket of sockets) socket.destroy();
+      }, graceMs);
+      await closed;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function startKeepAlive(
+  session: http2.ServerHttp2Session,
+  intervalMs: number,
+  timeoutMs: number,
+): NodeJS.Timeout {
+  const timer = setInterval(() => {
+    if (session.destroyed) return;
+    const timeout = setTimeout(() => session.destroy(), timeoutMs);
+    session.ping(() => clearTimeout(timeout));
+  }, intervalMs);
+  timer.unref();
+  return timer;
+}

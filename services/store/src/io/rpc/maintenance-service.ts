@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto';
+import { etcdserverpb, healthpb, type MessageInput } from '@pilothouse/proto';
+import { grpcStatus, hexId, StoreError } from '../../core/index.ts';
+import type { MemberId } from '../../core/replication.ts';
+import { GrpcError, type GrpcServer } from './grpc-server.ts';
+import { versions, type StoreService } from './store-service.ts';
+
+export interface MaintenanceOptions {
+  /** The state as one file that restore tools read. */
+  readonly backup: () => AsyncIterable<Uint8Array>;
+}
+
+const blobBytes = 32 * 1024;
+
+/** Registers etcdserverpb.Maintenance and grpc.health.v1.Health. */
+export function registerMaintenance(
+  server: GrpcServer,
+  service: StoreService,
+  maintenance: MaintenanceOptions,
+): void {
+  const { machine, options } = service;
+  const { MaintenanceService, AlarmType } = etcdserverpb;
+
+  server.unary(MaintenanceService.Status, () => {
+    const status = service.replication.status();
+    const errors: string[] = status.leader === undefined ? ['etcdserver: no leader'] : [];
+    for (const { memberId, type } of machine.alarms) {
+      const name = Object.entries(AlarmType).find(([, value]) => value === type)?.[0] ?? String(type);
+      errors.push(`memberID:${BigInt.asUintN(64, memberId)} alarm:${name} `);
+    }
+    const target = machine.downgradeTarget;
+    return {
+      header: service.header(),
+      version: versions.server,
+      dbSize: Math.max(machine.backend.sizeAllocated(), machine.store.liveBytes),
+      dbSizeInUse: machine.store.liveBytes,
+      leader: status.leader ?? 0n,
+      raftIndex: status.commitIndex,
+      raftTerm: status.term,
+      raftAppliedIndex: status.appliedIndex,
+      errors,
+      isLearner: status.role === 'learner',
+      storageVersion: versions.storage,
+      dbSizeQuota: options.quotaBytes,
+      downgradeInfo: { enabled: target !== undefined, targetVersion: target ?? '' },
+    };
+  });
+
+  server.unary(MaintenanceService.Alarm, async (request) => {
+    service.checkNotLearner();
+    return service.withHeader(
+      await service.propose<MessageInput<etcdserverpb.AlarmResponse>>({ alarm: request }),
+    );
+  });
+
+  server.unary(MaintenanceService.Defragment, async () => {
+    options.logger.info('starting defragment');
+    await machine.backend.defragment();
+    options.logger.info('finished defragment');
+    return { header: service.header() };
+  });
+
+  server.unary(MaintenanceService.Hash, () => {
+    const { hash } = machine.store.hash(0);
+    return { header: service.header(), hash };
+  });
+
+  server.unary(MaintenanceService.HashKV, async (request) => {
+    service.checkNotLearner();
+    if (request.revision === 0) await service.readBarrier();
+    const { hash, compactRevision, hashRevision } = machine.store.hash(request.revision);
+    return { header: service.header(), hash, compactRevision, hashRevision };
+  });
+
+  server.serverStream(MaintenanceService.Snapshot, async (_request, call) => {
+    const chunks: Uint8Array[] = [];
+    let total = 0;
+    for await (const chunk of maintenance.backup()) {
+      chunks.push(chunk);
+      total += chunk.length;
+    }
+    const digest = createHash('sha256');
+    let wake = (): void => {};
+    call.onDrain(() => wake());
+    call.onClose(() => wake());
+    let remaining = total;
+    for (const chunk of chunks) {
+      for (let offset = 0; offset < chunk.length; offset += blobBytes) {
+        const blob = chunk.subarray(offset, Math.min(chunk.length, offset + blobBytes));
+        digest.update(blob);
+        remaining -= blob.length;
+        if (
+          !call.write({
+            header: service.header(),
+            remainingBytes: remaining,
+            blob,
+            version: versions.storage,
+          })
+        ) {
+          if (call.isCancelled) return;
+          await new Promise<void>((resolve) => (wake = resolve));
+        }
+      }
+    }
+    call.write({
+      header: service.header(),
+      remainingBytes: 0,
+      blob: digest.digest(),
+      version: versions.storage,
+    });
+  });
+
+  server.unary(MaintenanceService.MoveLeader, async (request) => {
+    service.checkNotLearner();
+    if (!service.isLeader) throw new StoreError('notLeader');
+    const target = machine.members.get(request.targetID as MemberId);
+    if (target === undefined || target.isLearner) throw new StoreError('badLeaderTransferee');
+    await service.consensus(service.replication.transferLeadership(target.id));
+    options.logger.info('leadership moved', { to: hexId(target.id) });
+    return { header: service.header() };
+  });
+
+  server.unary(MaintenanceService.Downgrade, async (request) => {
+    service.checkNotLearner();
+    const { DowngradeRequest_DowngradeAction: Action } = etcdserverpb;
+    const version = (machine.clusterVersion ?? versions.cluster).split('.').slice(0, 2).join('.');
+    if (request.action === Action.CANCEL) {
+      await service.propose({ downgradeInfoSet: { enabled: false } });
+      return { header: service.header(), version };
+    }
+    const target = /^v?(\d+)\.(\d+)(?:\.(\d+))?$/.exec(request.version);
+    if (target === null) throw new StoreError('wrongDowngradeVersionFormat');
+    await service.readBarrier();
+    if (machine.clusterVersion === undefined) throw new StoreError('clusterVersionUnavailable');
+    const [major, minor] = machine.clusterVersion.split('.').map(Number) as [number, number];
+    if (Number(target[1]) !== major || Number(target[2]) !== minor - 1)
+      throw new StoreError('invalidDowngradeTargetVersion');
+    if (machine.downgradeTarget !== undefined) throw new StoreError('downgradeInProcess');
+    if (request.action === Action.ENABLE) {
+      await service.propose({ downgradeInfoSet: { enabled: true, ver: `${target[1]}.${target[2]}.0` } });
+    }
+    return { header: service.header(), version };
+  });
+
+  server.unary(healthpb.HealthService.Check, (request) => {
+    if (request.service !== '') throw new GrpcError(grpcStatus.notFound, 'unknown service');
+    return { status: healthpb.HealthCheckResponse_ServingStatus.SERVING };
+  });
+  server.serverStream(healthpb.HealthService.Watch, async (request, call) => {
+    const { SERVING, SERVICE_UNKNOWN } = healthpb.HealthCheckResponse_ServingStatus;
+    call.write({ status: request.service === '' ? SERVING : SERVICE_UNKNOWN });
+    await new Promise<void>((resolve) => call.onClose(resolve));
+  });
+}

@@ -1,0 +1,173 @@
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import { encodeMessage, etcdserverpb, type MessageInput } from '@pilothouse/proto';
+import {
+  grpcStatus,
+  StoreError,
+  type ApplyResult,
+  type Command,
+  type StoreErrorCode,
+  type StoreStateMachine,
+} from '../../core/index.ts';
+import type { MemberId, Replication } from '../../core/replication.ts';
+import { ReplicationError } from '../../core/replication-error.ts';
+import { limits } from '../../core/limits.ts';
+import { GrpcError, type Call } from './grpc-server.ts';
+
+/** Versions that clients and tools compare. */
+export const versions = { server: '3.7.1', cluster: '3.7.0', storage: '3.7.0' } as const;
+
+export interface StoreServiceOptions {
+  readonly machine: StoreStateMachine;
+  readonly replication: Replication;
+  readonly clusterId: bigint;
+  readonly memberId: MemberId;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly electionMs: number;
+  readonly maxRequestBytes: number;
+  readonly maxTxnOps: number;
+  /** 0: no quota. */
+  readonly quotaBytes: number;
+  readonly initialClusterToken: string;
+  readonly strictReconfigCheck: boolean;
+  readonly maxLearners: number;
+  /** Counts for metrics. */
+  readonly onProposal?: (outcome: 'pending' | 'done' | 'failed') => void;
+}
+
+/** What all services share: proposing, reading linearizably, headers, alarms. */
+export class StoreService {
+  readonly machine: StoreStateMachine;
+  readonly replication: Replication;
+  readonly options: StoreServiceOptions;
+
+  constructor(options: StoreServiceOptions) {
+    this.options = options;
+    this.machine = options.machine;
+    this.replication = options.replication;
+  }
+
+  get hasLeader(): boolean {
+    return this.replication.status().leader !== undefined;
+  }
+
+  get isLeader(): boolean {
+    return this.replication.status().role === 'leader';
+  }
+
+  header(revision?: number): { clusterId: bigint; memberId: bigint; revision: number; raftTerm: number } {
+    return {
+      clusterId: this.options.clusterId,
+      memberId: this.options.memberId,
+      revision: revision ?? this.machine.store.currentRevision,
+      raftTerm: this.replication.status().term,
+    };
+  }
+
+  /** Completes the header of a response that came from the state machine. */
+  withHeader<T extends object>(response: T): T {
+    const revision = (response as { header?: { revision?: number } }).header?.revision;
+    return { ...response, header: this.header(revision) };
+  }
+
+  /** Puts a command through the log and returns the state machine's response. Throws StoreError. */
+  async propose<T>(command: MessageInput<Command>): Promise<T> {
+    const payload = encodeMessage(etcdserverpb.InternalRaftRequest, command);
+    if (payload.length > this.options.maxRequestBytes) throw new StoreError('requestTooLarge');
+    this.options.onProposal?.('pending');
+    let result: ApplyResult;
+    try {
+      result = (await this.replication.propose(payload)) as ApplyResult;
+      this.options.onProposal?.('done');
+    } catch (error) {
+      this.options.onProposal?.('failed');
+      throw translate(error);
+    }
+    if ('error' in result) throw result.error;
+    return result.response as T;
+  }
+
+  /** Resolves once everything committed before the call is applied here. Throws StoreError. */
+  async readBarrier(): Promise<void> {
+    try {
+      await this.replication.readBarrier();
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  /** Runs something of the replication interface with its errors translated. */
+  async consensus<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+
+  /** What every request but status and alarms must pass. */
+  checkHealthy(): void {
+    if (this.machine.hasAlarm(etcdserverpb.AlarmType.CORRUPT)) throw new StoreError('corrupt');
+  }
+
+  checkNotLearner(): void {
+    if (this.replication.status().role === 'learner') throw new StoreError('notSupportedForLearner');
+  }
+
+  /** Refuses what would not fit into the quota, and tells the whole cluster the first time. */
+  async reserve(bytes: number): Promise<void> {
+    const { quotaBytes, memberId, logger } = this.options;
+    const { NOSPACE } = etcdserverpb.AlarmType;
+    if (this.machine.hasAlarm(NOSPACE)) throw new StoreError('noSpace');
+    if (quotaBytes <= 0 || this.machine.store.liveBytes + bytes < quotaBytes) return;
+    logger.warn('backend quota exceeded; raising the NOSPACE alarm', { 'quota-size-bytes': quotaBytes });
+    await this.propose({ alarm: { action: 1, memberID: memberId, alarm: NOSPACE } }).catch(() => {});
+    throw new StoreError('noSpace');
+  }
+
+  putCost(request: { readonly key: Uint8Array; readonly value: Uint8Array }): number {
+    return limits.putOverheadBytes + request.key.length + request.value.length;
+  }
+
+  /** A positive random 63-bit number. */
+  randomId(): bigint {
+    for (;;) {
+      const bytes = this.options.random.bytes(8);
+      const value = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0) & 0x7fffffffffffffffn;
+      if (value !== 0n) return value;
+    }
+  }
+
+  /** Resolves when the running compaction has removed everything; the shell does the steps. */
+  async compactionDone(): Promise<void> {
+    while (this.machine.store.hasCompactionWork) {
+      await new Promise<void>((resolve) => void this.options.clock.setTimeout(resolve, 5));
+    }
+    await this.machine.flush();
+  }
+
+  /** Who calls: undefined while authentication is off. */
+  user(_call: Call): string | undefined {
+    return undefined;
+  }
+}
+
+const codes: Readonly<Record<string, StoreErrorCode>> = {
+  noLeader: 'noLeader',
+  leaderChanged: 'leaderChanged',
+  stopped: 'stopped',
+  timeout: 'timeout',
+  timeoutLeaderFailure: 'timeoutLeaderFailure',
+  notLeader: 'notLeader',
+  badLeaderTransferee: 'badLeaderTransferee',
+  tooManyRequests: 'tooManyRequests',
+  invalidMembershipChange: 'unhealthy',
+};
+
+/** Consensus errors in etcd's words. */
+export function translate(error: unknown): unknown {
+  if (!(error instanceof ReplicationError)) return error;
+  const code = codes[error.code];
+  return code === undefined ? new GrpcError(grpcStatus.unknown, error.message) : new StoreError(code);
+}

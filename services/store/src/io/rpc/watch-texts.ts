@@ -1,0 +1,2 @@
+/** Reason with which a watch with a negative start revision is refused. */
+export const compactedCancelReason = 'etcdserver: mvcc: required revision has been compacted';

@@ -1,0 +1,94 @@
+import fs from 'node:fs';
+import { errorMessage } from '@pilothouse/base';
+import { FlagError, flagUsage, nodeClock } from '@pilothouse/host';
+import { parseConfig, storeFlags, type ParsedConfig } from './config.ts';
+import { createStoreLogger, type StoreLogger } from './io/log.ts';
+import { versions } from './io/rpc/store-service.ts';
+import { startStore } from './server.ts';
+
+/**
+ * Runs one member with etcd's flags until SIGTERM or SIGINT. Resolves when it has stopped; on failure it logs why and sets
+ * the exit code.
+ */
+export async function runStore(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<void> {
+  let parsed: ParsedConfig;
+  try {
+    const result = parseConfig(argv, env);
+    if (result.kind === 'version') {
+      const go = `node${process.version}`;
+      process.stdout.write(
+        `etcd Version: ${versions.server}\nGit SHA: pilothouse\nGo Version: ${go}\nGo OS/Arch: ${process.platform}/${process.arch}\n`,
+      );
+      return;
+    }
+    if (result.kind === 'help') {
+      process.stdout.write(`Usage:\n\n  etcd [flags]\n\n${flagUsage(storeFlags)}\n`);
+      return;
+    }
+    parsed = result;
+  } catch (error) {
+    if (!(error instanceof FlagError)) throw error;
+    const logger = stderrLogger('info');
+    if (/TLS key\/cert|invalid value/.test(error.message)) logger.fatal(error.message);
+    process.stderr.write(`${error.message}\nRun with --help to see all flags.\n`);
+    process.exitCode = 1;
+    return;
+  }
+  const { config } = parsed;
+  const logger = stderrLogger(config.logLevel);
+  for (const warning of parsed.warnings) logger.warn(warning);
+  logger.info('starting an etcd server', {
+    'etcd-version': versions.server,
+    'node-version': process.version,
+    name: config.name,
+    'data-dir': config.dataDir,
+    'initial-cluster-state': config.initialClusterState,
+    'heartbeat-interval': `${config.heartbeatMs}ms`,
+    'election-timeout': `${config.electionMs}ms`,
+    'snapshot-count': config.snapshotCount,
+    'snapshot-catchup-entries': config.snapshotCatchUpEntries,
+    'v2-deprecation': 'write-only',
+    flags: parsed.given,
+  });
+  const fail = (error: unknown): void => {
+    logger.fatal(
+      errorMessage(error),
+      error instanceof Error && error.cause !== undefined ? { cause: errorMessage(error.cause) } : {},
+    );
+    process.exit(1);
+  };
+  try {
+    const server = await startStore(config, { logger, onFatal: fail, processMetrics: true });
+    await new Promise<void>((resolve) => {
+      const stop = (signal: NodeJS.Signals): void => {
+        process.off('SIGTERM', stop);
+        process.off('SIGINT', stop);
+        logger.info('received signal; shutting down...', { signal });
+        server.close().then(resolve, fail);
+      };
+      process.on('SIGTERM', stop);
+      process.on('SIGINT', stop);
+    });
+    logger.info('closed etcd server', { name: config.name });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function stderrLogger(level: Parameters<typeof createStoreLogger>[0]['level']): StoreLogger {
+  return createStoreLogger({
+    level,
+    now: () => nodeClock.now(),
+    // Synchronous, so that the last line before an exit is complete.
+    write: (line) => {
+      try {
+        fs.writeSync(2, line);
+      } catch {
+        // A closed terminal must not stop the server.
+      }
+    },
+  });
+}

@@ -1,0 +1,558 @@
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import { errorCode, errorMessage } from '@pilothouse/base';
+import { nodeClock, nodeRandom } from '@pilothouse/host';
+import type { MethodInfo } from '@pilothouse/proto';
+import type { StoreConfig, TlsFiles } from './config.ts';
+import { grpcStatus, hexId, memberMessage, StoreError, StoreStateMachine } from './core/index.ts';
+import type { MemberId, ReplicaStatus } from './core/replication.ts';
+import { LmdbBackend } from './io/backend/lmdb-backend.ts';
+import { establishIdentity, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
+import { Duties } from './io/duties.ts';
+import { StoreMetrics } from './io/metrics.ts';
+import { TcpTransport } from './io/peer/tcp-transport.ts';
+import { createReplica } from './io/replica/index.ts';
+import { registerCluster } from './io/rpc/cluster-service.ts';
+import { GrpcServer } from './io/rpc/grpc-server.ts';
+import { routeHttp, type HttpReply } from './io/rpc/http-routes.ts';
+import { registerKv } from './io/rpc/kv-service.ts';
+import { registerLease } from './io/rpc/lease-service.ts';
+import { listen, type Listener, type ListenUrl, type PortHandlers } from './io/rpc/listener.ts';
+import { registerMaintenance } from './io/rpc/maintenance-service.ts';
+import { StoreService, versions } from './io/rpc/store-service.ts';
+import { registerWatch } from './io/rpc/watch-service.ts';
+
+export interface StorePorts {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly logger: Logger;
+  /** The process must end: storage failed, or this member was removed from the cluster. */
+  readonly onFatal?: (error: Error) => void;
+  /** Adds process_* and nodejs_* metrics; for a process of its own. */
+  readonly processMetrics?: boolean;
+}
+
+export interface StoreStatus extends ReplicaStatus {
+  readonly clusterId: bigint;
+  readonly name: string;
+  readonly revision: number;
+}
+
+/** A running member. */
+export interface StoreServer {
+  /** With the port that was taken where 0 was asked for. */
+  readonly clientUrls: readonly string[];
+  /** Resolves once there is a leader and the member is known to the others. */
+  readonly ready: Promise<void>;
+  status(): StoreStatus;
+  /** Hands leadership over when it has it, then stops. */
+  close(): Promise<void>;
+}
+
+const grpcCodeNames = [
+  'OK',
+  'Canceled',
+  'Unknown',
+  'InvalidArgument',
+  'DeadlineExceeded',
+  'NotFound',
+  'AlreadyExists',
+  'PermissionDenied',
+  'ResourceExhausted',
+  'FailedPrecondition',
+  'Aborted',
+  'OutOfRange',
+  'Unimplemented',
+  'Internal',
+  'Unavailable',
+  'DataLoss',
+  'Unauthenticated',
+];
+
+/** Starts one member and resolves when its ports are open and its log is read. Rejects with StartupError and the like. */
+export async function startStore(config: StoreConfig, ports: StorePorts): Promise<StoreServer> {
+  const clock = ports.clock ?? nodeClock;
+  const random = ports.random ?? nodeRandom;
+  const { logger } = ports;
+  const onFatal =
+    ports.onFatal ??
+    ((error: Error): void =>
+      void setImmediate(() => {
+        throw error;
+      }));
+  const memberDirectory = prepareDataDirectory(config);
+  const identity = await establishIdentity(config, memberDirectory);
+  const metrics = new StoreMetrics(ports.processMetrics ?? false);
+
+  let service: StoreService | undefined;
+  const grpc = createGrpc(config, clock, logger, metrics, () => service);
+  const handlers = portHandlers(
+    grpc,
+    metrics,
+    () => service,
+    () => service !== undefined,
+  );
+  const httpOnly: PortHandlers = { ...handlers };
+  const listeners: Listener[] = [];
+  const openPort = async (flag: string, url: ListenUrl, portHandler: PortHandlers): Promise<Listener> => {
+    try {
+      const listener = await listen({
+        url,
+        tls: url.secure ? serverTls(config.clientTls, flag) : undefined,
+        logger,
+        maxConcurrentStreams: config.maxConcurrentStreams,
+        what: 'client',
+        handlers: portHandler,
+        keepAlive: { intervalMs: config.keepAliveIntervalMs, timeoutMs: config.keepAliveTimeoutMs },
+      });
+      listeners.push(listener);
+      return listener;
+    } catch (error) {
+      throw portError(flag, url, error);
+    }
+  };
+
+  let backend: LmdbBackend | undefined;
+  try {
+    const clients: Listener[] = [];
+    for (const url of config.listenClientUrls)
+      clients.push(await openPort('listen-client-urls', url, handlers));
+    for (const url of config.listenClientHttpUrls) await openPort('listen-client-http-urls', url, httpOnly);
+    for (const url of config.listenMetricsUrls) await openPort('listen-metrics-urls', url, httpOnly);
+
+    backend = openBackend(config, memberDirectory, clock, metrics);
+    const machine = new StoreStateMachine({
+      backend,
+      monotonic: () => clock.monotonic(),
+      leaseTtlSecondsMin: Math.ceil((3 * config.electionMs) / 2 / 1000),
+    });
+    if (identity.isNewCluster && machine.appliedIndex === 0 && machine.members.list().length === 0) {
+      // Known from the start, so that the first member list is complete.
+      for (const member of identity.members) machine.members.apply({ kind: 'add', member });
+    }
+    machine.watchable.onDirty = () => void setImmediate(() => machine.watchable.deliver());
+
+    const peerHttp = http.createServer((request, response) => {
+      servePeer(request, identity.clusterId, service).then(
+        (answer) => send(response, answer),
+        (error: unknown) =>
+          send(response, { status: 500, contentType: 'text/plain', body: errorMessage(error) }),
+      );
+    });
+    const peerTls =
+      config.peerTls.certFile === '' ? undefined : serverTls(config.peerTls, 'listen-peer-urls');
+    const transport = new TcpTransport({
+      memberId: identity.memberId,
+      clusterId: identity.clusterId,
+      listen: config.listenPeerUrls.map((url) => ({ host: url.host, port: url.port })),
+      ...(peerTls === undefined
+        ? {}
+        : {
+            tls: {
+              cert: peerTls.cert,
+              key: peerTls.key,
+              clientCertAuth: config.peerTls.clientCertAuth,
+              ...(peerTls.ca === undefined ? {} : { ca: peerTls.ca }),
+            },
+          }),
+      clock,
+      random,
+      logger,
+      onHttp: (socket) => void peerHttp.emit('connection', socket),
+    });
+    let replica: Awaited<ReturnType<typeof createReplica>>;
+    try {
+      replica = await createReplica({
+        memberId: identity.memberId,
+        clusterId: identity.clusterId,
+        initialMembers: identity.members,
+        isNewCluster: identity.isNewCluster,
+        dataDirectory: memberDirectory,
+        ...(config.walDir === undefined ? {} : { walDirectory: config.walDir }),
+        stateMachine: machine,
+        transport,
+        heartbeatMs: config.heartbeatMs,
+        electionMs: config.electionMs,
+        snapshotCount: config.snapshotCount,
+        snapshotCatchUpEntries: config.snapshotCatchUpEntries,
+        logger,
+        clock,
+        random,
+        onFatal,
+        onRemoved: () =>
+          onFatal(
+            new StartupError(
+              'This member was removed from the cluster. Empty its data directory before it is added again',
+            ),
+          ),
+        onSync: (seconds) => metrics.walFsync.observe(seconds),
+      });
+    } catch (error) {
+      const [url] = config.listenPeerUrls;
+      throw url !== undefined && ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL'].includes(errorCode(error) ?? '')
+        ? portError('listen-peer-urls', url, error)
+        : error;
+    }
+
+    const started = new StoreService({
+      machine,
+      replication: replica,
+      clusterId: identity.clusterId,
+      memberId: identity.memberId,
+      clock,
+      random,
+      logger,
+      electionMs: config.electionMs,
+      maxRequestBytes: config.maxRequestBytes,
+      maxTxnOps: config.maxTxnOps,
+      quotaBytes: config.quotaBytes,
+      initialClusterToken: config.initialClusterToken,
+      strictReconfigCheck: config.strictReconfigCheck,
+      maxLearners: config.maxLearners,
+      onProposal: (outcome) => {
+        if (outcome === 'pending') metrics.proposalsPending.inc();
+        else metrics.proposalsPending.dec();
+        if (outcome === 'failed') metrics.proposalsFailed.inc();
+      },
+    });
+    metrics.observe(machine, replica, config.quotaBytes, hexId(identity.memberId));
+    registerKv(grpc, started);
+    const watches = registerWatch(grpc, started);
+    registerLease(grpc, started);
+    registerCluster(grpc, started);
+    registerMaintenance(grpc, started, { backup: () => machine.snapshot().chunks() });
+    service = started;
+
+    // Clients that asked for a leader lose their streams when there has been none for three election timeouts.
+    let leaderless: { cancel(): void } | undefined;
+    const stopListening = replica.onLeaderChange((leader) => {
+      if (leader !== undefined) {
+        metrics.leaderChanges.inc();
+        leaderless?.cancel();
+        leaderless = undefined;
+      } else leaderless ??= clock.setTimeout(() => watches.cutLeaderless(), 3 * config.electionMs);
+    });
+    const duties = new Duties(started, config);
+    duties.start();
+
+    let isClosing = false;
+    const clientUrls = clients.map(({ url, port }) =>
+      url.socketPath === undefined && url.port === 0 ? url.text.replace(/:0\/?$/, `:${port}`) : url.text,
+    );
+    const ready = publish(started, config, () => isClosing).then(() => {
+      if (isClosing) return;
+      logger.info('ready to serve client requests');
+      for (const { url } of listeners) {
+        logger.info(
+          url.secure
+            ? 'serving client traffic securely'
+            : 'serving client traffic insecurely; this is strongly discouraged!',
+          { traffic: 'grpc+http', address: url.text },
+        );
+      }
+    });
+    return {
+      clientUrls,
+      ready,
+      status: () => ({
+        ...replica.status(),
+        clusterId: identity.clusterId,
+        name: config.name,
+        revision: machine.store.currentRevision,
+      }),
+      async close() {
+        if (isClosing) return;
+        isClosing = true;
+        await handOver(started, logger);
+        stopListening();
+        leaderless?.cancel();
+        duties.stop();
+        watches.cutAll(new StoreError('stopped'));
+        await Promise.all(listeners.map((listener) => listener.close(300)));
+        peerHttp.close();
+        await replica.stop();
+        await backend?.close();
+      },
+    };
+  } catch (error) {
+    await Promise.all(listeners.map((listener) => listener.close(0)));
+    await backend?.close();
+    throw error;
+  }
+}
+
+function createGrpc(
+  config: StoreConfig,
+  clock: Clock,
+  logger: Logger,
+  metrics: StoreMetrics,
+  service: () => StoreService | undefined,
+): GrpcServer {
+  const labels = new Map<string, { grpc_type: string; grpc_service: string; grpc_method: string }>();
+  const labelsOf = (
+    info: MethodInfo<unknown, unknown>,
+  ): { grpc_type: string; grpc_service: string; grpc_method: string } => {
+    let found = labels.get(info.path);
+    if (found === undefined) {
+      const type = info.requestStream
+        ? info.responseStream
+          ? 'bidi_stream'
+          : 'client_stream'
+        : info.responseStream
+          ? 'server_stream'
+          : 'unary';
+      found = { grpc_type: type, grpc_service: info.service, grpc_method: info.method };
+      labels.set(info.path, found);
+    }
+    return found;
+  };
+  return new GrpcServer({
+    clock,
+    logger,
+    receiveBytesMax: config.maxRequestBytes + 512 * 1024,
+    intercept: (info, headers) => {
+      metrics.started.inc(labelsOf(info));
+      if (headers['hasleader'] === 'true' && service()?.hasLeader !== true) throw new StoreError('noLeader');
+    },
+    onHandled: (info, status, durationMs) => {
+      metrics.handled.inc({ ...labelsOf(info), grpc_code: grpcCodeNames[status] ?? 'Unknown' });
+      if (!info.responseStream && durationMs > config.warningUnaryRequestMs) {
+        logger.warn('request stats', {
+          'response type': `${info.path}`,
+          'time spent': `${durationMs.toFixed(3)}ms`,
+          code: grpcCodeNames[status],
+        });
+      }
+    },
+    onReceivedBytes: (bytes) => metrics.clientReceived.inc(bytes),
+    onSentBytes: (bytes) => metrics.clientSent.inc(bytes),
+  });
+}
+
+function portHandlers(
+  grpc: GrpcServer,
+  metrics: StoreMetrics,
+  service: () => StoreService | undefined,
+  isUp: () => boolean,
+): PortHandlers {
+  const answer = async (method: string, target: string): Promise<HttpReply> =>
+    (await routeHttp(method, target, service(), metrics)) ?? {
+      status: 404,
+      contentType: 'text/plain; charset=utf-8',
+      body: '404 page not found\n',
+    };
+  return {
+    onStream(stream, headers) {
+      if (String(headers['content-type'] ?? '').startsWith('application/grpc')) {
+        if (isUp()) grpc.handle(stream, headers);
+        else {
+          stream.on('error', () => {});
+          stream.respond(
+            {
+              ':status': 200,
+              'content-type': 'application/grpc',
+              'grpc-status': String(grpcStatus.unavailable),
+              'grpc-message': 'etcdserver: server is not started',
+            },
+            { endStream: true },
+          );
+        }
+        return;
+      }
+      stream.on('error', () => {});
+      stream.resume();
+      void answer(headers[':method'] ?? 'GET', headers[':path'] ?? '/').then((reply) => {
+        if (stream.destroyed) return;
+        stream.respond({ ':status': reply.status, 'content-type': reply.contentType, ...reply.headers });
+        stream.end(reply.body);
+      });
+    },
+    onRequest(request, response) {
+      request.resume();
+      answer(request.method ?? 'GET', request.url ?? '/').then(
+        (reply) => send(response, reply),
+        (error: unknown) =>
+          send(response, { status: 500, contentType: 'text/plain', body: errorMessage(error) }),
+      );
+    },
+  };
+}
+
+function send(response: http.ServerResponse, reply: HttpReply): void {
+  response.writeHead(reply.status, { 'content-type': reply.contentType, ...reply.headers });
+  response.end(reply.body);
+}
+
+/** What members ask each other over HTTP on the peer port. */
+function servePeer(
+  request: http.IncomingMessage,
+  clusterId: bigint,
+  service: StoreService | undefined,
+): Promise<HttpReply> {
+  const json = (value: unknown): HttpReply => ({
+    status: 200,
+    contentType: 'application/json',
+    body: JSON.stringify(value),
+  });
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+  request.resume();
+  if (service === undefined)
+    return Promise.resolve({ status: 503, contentType: 'text/plain', body: 'not started\n' });
+  if (pathname === '/version') {
+    return Promise.resolve(
+      json({
+        etcdserver: versions.server,
+        etcdcluster: service.machine.clusterVersion ?? 'not_decided',
+        storage: versions.storage,
+      }),
+    );
+  }
+  if (pathname === '/members') {
+    const members = service.machine.members
+      .list()
+      .map((member) => ({ ...memberMessage(member), ID: undefined, id: member.id.toString(16) }));
+    return Promise.resolve(json({ clusterId: clusterId.toString(16), members }));
+  }
+  return Promise.resolve({ status: 404, contentType: 'text/plain', body: '404 page not found\n' });
+}
+
+/** Tells the cluster this member's name and client URLs; tries until it is known. */
+async function publish(service: StoreService, config: StoreConfig, isClosing: () => boolean): Promise<void> {
+  const { clock, memberId, logger } = service.options;
+  while (!isClosing()) {
+    const known = service.machine.members.get(memberId);
+    const isKnown =
+      known?.name === config.name && known.clientUrls.join() === config.advertiseClientUrls.join();
+    try {
+      if (isKnown || service.replication.status().role === 'learner') await service.readBarrier();
+      else {
+        await service.propose({
+          clusterMemberAttrSet: {
+            memberID: memberId,
+            memberAttributes: { name: config.name, clientUrls: config.advertiseClientUrls },
+          },
+        });
+      }
+      logger.info('published local member to cluster through raft', {
+        'local-member-id': hexId(memberId),
+        name: config.name,
+      });
+      return;
+    } catch (error) {
+      logger.debug('failed to publish the local member; will retry', { error: errorMessage(error) });
+      await new Promise<void>((resolve) => void clock.setTimeout(resolve, 100));
+    }
+  }
+}
+
+/** A leader that stops makes the most advanced voter lead first, so that clients wait less. */
+async function handOver(service: StoreService, logger: Logger): Promise<void> {
+  const status = service.replication.status();
+  if (status.role !== 'leader') return;
+  let target: MemberId | undefined;
+  let best = -1;
+  for (const [id, match] of status.progress) {
+    if (id === status.id || service.machine.members.get(id)?.isLearner !== false || match <= best) continue;
+    target = id;
+    best = match;
+  }
+  if (target === undefined) return;
+  logger.info('leadership transfer starting', {
+    'local-member-id': hexId(status.id),
+    'transferee-member-id': hexId(target),
+  });
+  const transferred = service.replication.transferLeadership(target).then(
+    () => true,
+    () => false,
+  );
+  const timeout = new Promise<boolean>(
+    (resolve) => void service.options.clock.setTimeout(() => resolve(false), 1000),
+  );
+  logger.info(
+    (await Promise.race([transferred, timeout]))
+      ? 'leadership transfer finished'
+      : 'leadership transfer did not finish in time',
+  );
+}
+
+function openBackend(
+  config: StoreConfig,
+  memberDirectory: string,
+  clock: Clock,
+  metrics: StoreMetrics,
+): LmdbBackend {
+  const directory = path.join(memberDirectory, 'state');
+  try {
+    return new LmdbBackend({
+      directory,
+      clock,
+      batchIntervalMs: config.backendBatchIntervalMs,
+      batchLimit: config.backendBatchLimit,
+      onCommit: (durationMs) => metrics.backendCommit.observe(durationMs / 1000),
+    });
+  } catch (error) {
+    throw new StartupError(
+      `Cannot open the state in "${directory}": ${errorMessage(error)}. Check that no other process uses it`,
+      { cause: error },
+    );
+  }
+}
+
+function serverTls(
+  files: TlsFiles,
+  flag: string,
+): {
+  cert: Buffer;
+  key: Buffer;
+  ca?: Buffer;
+  requestCert: boolean;
+  rejectUnauthorized: boolean;
+  minVersion: 'TLSv1.2';
+} {
+  const read = (file: string, what: string): Buffer => {
+    try {
+      return fs.readFileSync(file);
+    } catch (error) {
+      throw new StartupError(`Cannot read ${what} "${file}" for --${flag}: ${errorMessage(error)}`, {
+        cause: error,
+      });
+    }
+  };
+  const wantsClientCert = files.clientCertAuth || files.trustedCaFile !== '';
+  return {
+    cert: read(files.certFile, 'the certificate'),
+    key: read(files.keyFile, 'the key'),
+    ...(files.trustedCaFile === '' ? {} : { ca: read(files.trustedCaFile, 'the authority') }),
+    requestCert: wantsClientCert,
+    rejectUnauthorized: wantsClientCert,
+    minVersion: 'TLSv1.2',
+  };
+}
+
+function portError(flag: string, url: ListenUrl, error: unknown): Error {
+  switch (errorCode(error)) {
+    case 'EADDRINUSE':
+      return new StartupError(
+        `listen tcp ${url.text.replace(/^\w+:\/\//, '')}: bind: address already in use. Stop the other process, or choose another port with --${flag}`,
+        { cause: error },
+      );
+    case 'EACCES':
+      return new StartupError(
+        `Cannot listen on ${url.text}: permission denied. Choose a port above 1023 with --${flag}`,
+        { cause: error },
+      );
+    case 'EADDRNOTAVAIL':
+      return new StartupError(
+        `Cannot listen on ${url.text}: this machine does not have that address. Choose another with --${flag}`,
+        { cause: error },
+      );
+    default:
+      return error instanceof StartupError
+        ? error
+        : new StartupError(`Cannot listen on ${url.text} (--${flag}): ${errorMessage(error)}`, {
+            cause: error,
+          });
+  }
+}
