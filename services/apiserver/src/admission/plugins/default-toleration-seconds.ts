@@ -1,5 +1,5 @@
 import type { AdmissionPlugin } from '../interface.ts';
-import { podSpec } from '../pod-shape.ts';
+import { podSpec } from '@pilothouse/api/quota';
 import { isResource } from '../refusal.ts';
 
 const taints: readonly string[] = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];

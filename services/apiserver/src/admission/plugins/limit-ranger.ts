@@ -4,10 +4,10 @@ import { resources } from '../../security/object-access.ts';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
 import { LiveLookup } from '../live-lookup.ts';
-import type { Amounts } from '../pod-resources.ts';
-import { amountsOf, podAmounts } from '../pod-resources.ts';
-import type { Container } from '../pod-shape.ts';
-import { podSpec } from '../pod-shape.ts';
+import type { Amounts } from '@pilothouse/api/quota';
+import { amountsOf, podAmounts } from '@pilothouse/api/quota';
+import type { Container } from '@pilothouse/api/quota';
+import { podSpec } from '@pilothouse/api/quota';
 import { forbid, joinFindings } from '../refusal.ts';
 
 type ResourceList = Readonly<Record<string, string>>;

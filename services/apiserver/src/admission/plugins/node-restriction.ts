@@ -6,7 +6,7 @@ import { referencedObjects } from '../../authorization/node/pod-references.ts';
 import { resources } from '../../security/object-access.ts';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
-import { mirrorAnnotation } from '../pod-shape.ts';
+import { mirrorAnnotation } from '@pilothouse/api/quota';
 import { forbid } from '../refusal.ts';
 
 /** Labels in Kubernetes' own domains that a node agent may set on its node. */

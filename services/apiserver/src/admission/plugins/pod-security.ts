@@ -8,7 +8,7 @@ import type { Finding, PodView } from '../pod-security/finding.ts';
 import type { LevelVersion } from '../pod-security/namespace-policy.ts';
 import { compareLevels, levelText, namespacePolicy } from '../pod-security/namespace-policy.ts';
 import { evaluatePod } from '../pod-security/restricted.ts';
-import { podSpec } from '../pod-shape.ts';
+import { podSpec } from '@pilothouse/api/quota';
 import { forbid } from '../refusal.ts';
 import { findNamespace } from './namespace-lifecycle.ts';
 

@@ -3,7 +3,7 @@ import { hasReason } from '@pilothouse/apimachinery';
 import { resources } from '../../security/object-access.ts';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
-import { podSpec } from '../pod-shape.ts';
+import { podSpec } from '@pilothouse/api/quota';
 import { forbid, isResource } from '../refusal.ts';
 
 const defaultPolicy = 'PreemptLowerPriority';

@@ -5,9 +5,9 @@ import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
 import { LiveLookup } from '../live-lookup.ts';
 import { forbid } from '../refusal.ts';
-import type { QuotaRequest } from '../quota/evaluate.ts';
-import { evaluateQuotas, usageDelta } from '../quota/evaluate.ts';
-import { usageOf } from '../quota/usage.ts';
+import type { QuotaRequest } from '@pilothouse/api/quota';
+import { evaluateQuotas, usageDelta } from '@pilothouse/api/quota';
+import { usageOf } from '@pilothouse/api/quota';
 
 const attemptsMax = 4;
 const rememberedMax = 10_000;

@@ -3,8 +3,8 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import { resources } from '../../security/object-access.ts';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
-import type { PodSpec, Toleration } from '../pod-shape.ts';
-import { podSpec } from '../pod-shape.ts';
+import type { PodSpec, Toleration } from '@pilothouse/api/quota';
+import { podSpec } from '@pilothouse/api/quota';
 import { forbid, isResource } from '../refusal.ts';
 
 /** Overhead, node selector and tolerations of a pod's RuntimeClass. */

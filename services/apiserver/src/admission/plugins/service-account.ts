@@ -5,8 +5,8 @@ import { errorMessage } from '@pilothouse/base';
 import { resources } from '../../security/object-access.ts';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
-import type { Container, PodSpec, Volume } from '../pod-shape.ts';
-import { allContainers, isMirrorPod, podSpec } from '../pod-shape.ts';
+import type { Container, PodSpec, Volume } from '@pilothouse/api/quota';
+import { allContainers, isMirrorPod, podSpec } from '@pilothouse/api/quota';
 import { forbid, isResource } from '../refusal.ts';
 
 const volumePrefix = 'kube-api-access-';

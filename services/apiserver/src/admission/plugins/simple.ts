@@ -2,7 +2,7 @@ import { hasReason } from '@pilothouse/apimachinery';
 import { resources } from '../../security/object-access.ts';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionPlugin } from '../interface.ts';
-import { allContainers, podSpec } from '../pod-shape.ts';
+import { allContainers, podSpec } from '@pilothouse/api/quota';
 import { forbid, isResource } from '../refusal.ts';
 import { findNamespace } from './namespace-lifecycle.ts';
 

@@ -1,7 +1,7 @@
 import { goQuote } from '@pilothouse/apimachinery';
 import type { KubeObject } from '@pilothouse/apimachinery';
-import type { Container, PodSpec } from '../pod-shape.ts';
-import { allContainers } from '../pod-shape.ts';
+import type { Container, PodSpec } from '@pilothouse/api/quota';
+import { allContainers } from '@pilothouse/api/quota';
 
 /** What a check holds against a pod: `reason (detail)`. */
 export interface Finding {

@@ -1,5 +1,5 @@
 import { goQuote } from '@pilothouse/apimachinery';
-import { allContainers } from '../pod-shape.ts';
+import { allContainers } from '@pilothouse/api/quota';
 import { baselineChecks, isWindows } from './baseline.ts';
 import type { Check, Finding, PodView } from './finding.ts';
 import { containersWhere, containerText, plural, quoted } from './finding.ts';

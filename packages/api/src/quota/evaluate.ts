@@ -1,7 +1,7 @@
 import type { KubeObject, Quantity } from '@pilothouse/apimachinery';
 import { parseQuantity } from '@pilothouse/apimachinery';
-import type { Amounts } from '../pod-resources.ts';
-import { amountsOf } from '../pod-resources.ts';
+import type { Amounts } from './pod-resources.ts';
+import { amountsOf } from './pod-resources.ts';
 import { missingRequests } from './constraints.ts';
 import { scopesMatch } from './scopes.ts';
 

@@ -1,6 +1,6 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
-import type { Container } from '../pod-shape.ts';
-import { podSpec } from '../pod-shape.ts';
+import type { Container } from './pod-shape.ts';
+import { podSpec } from './pod-shape.ts';
 
 /** Quota resources that every container must then state. */
 const required: readonly string[] = [

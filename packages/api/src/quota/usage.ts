@@ -1,8 +1,8 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { parseQuantity, Quantity } from '@pilothouse/apimachinery';
-import type { Amounts } from '../pod-resources.ts';
-import { amountsOf, podAmounts } from '../pod-resources.ts';
-import { podSpec } from '../pod-shape.ts';
+import type { Amounts } from './pod-resources.ts';
+import { amountsOf, podAmounts } from './pod-resources.ts';
+import { podSpec } from './pod-shape.ts';
 
 const one = Quantity.fromUnits(1);
 

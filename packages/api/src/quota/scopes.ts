@@ -1,6 +1,6 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { parseQuantity } from '@pilothouse/apimachinery';
-import { podSpec } from '../pod-shape.ts';
+import { podSpec } from './pod-shape.ts';
 
 interface ScopeRequirement {
   readonly scopeName: string;
