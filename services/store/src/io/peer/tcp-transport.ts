@@ -205,6 +205,7 @@ export class TcpTransport implements PeerTransport {
         socket.pause();
         socket.unshift(data);
         onHttp(socket);
+        socket.resume();
         return;
       }
       try {
