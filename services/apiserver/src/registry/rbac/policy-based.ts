@@ -29,16 +29,23 @@ export function policyBased(storage: RestStorage, check: EscalationCheck): RestS
       ...(context.namespace === '' ? {} : { namespace: context.namespace }),
     },
   });
-  // The methods keep `storage` as their receiver, and everything else is inherited from it.
-  const wrapped = Object.create(storage) as RestStorage;
+  // Storages keep private state, so a method must not be called on an object that only inherits it.
+  const wrapped = new Proxy(storage, {
+    get(target, property) {
+      if (property in overrides) return overrides[property as keyof typeof overrides];
+      const value: unknown = Reflect.get(target, property, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  const overrides: Pick<RestStorage, 'create' | 'update'> = {};
   if (create !== undefined) {
-    wrapped.create = async (context, name, object, options, admission) => {
+    overrides.create = async (context, name, object, options, admission) => {
       await check(complete(context, object, name), undefined, context.user);
       return create.call(storage, context, name, object, options, admission);
     };
   }
   if (update !== undefined) {
-    wrapped.update = (context, name, info, options, admission) =>
+    overrides.update = (context, name, info, options, admission) =>
       update.call(
         storage,
         context,
