@@ -48,8 +48,10 @@ export interface ApiServerOptions {
   readonly logger: Logger;
   /** Absent: plain HTTP/1.1. */
   readonly tls?: TlsMaterial;
-  /** `host:port` for clients; default: where the server listens. */
+  /** `host:port` for clients; default: the advertised address with the port that is listened on. */
   readonly externalAddress?: string;
+  /** Default: the address that is listened on. */
+  readonly advertiseAddress?: string;
   readonly requestTimeoutMs?: number;
   readonly minRequestTimeoutMs?: number;
   readonly maxReadOnlyInFlight?: number;
@@ -96,7 +98,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const paths = new PathTable();
   const health = new HealthChecks(logger);
   const serverAddress = (): string =>
-    options.externalAddress ?? (address ? `${address.host}:${address.port}` : '');
+    options.externalAddress ?? (address ? `${options.advertiseAddress ?? address.host}:${address.port}` : '');
   registerDiscovery(paths, { manager: discovery, codec, serverAddress });
   registerHealthChecks(health, { ...options.health, isStopping: () => stopping });
   health.register(paths);

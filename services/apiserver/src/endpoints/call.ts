@@ -14,7 +14,7 @@ import { requestContext } from '../request/request-context.ts';
 import type { ServerMetrics } from '../metrics/server-metrics.ts';
 import type { ObjectCodec } from './codec.ts';
 import type { Negotiated } from './negotiation.ts';
-import { allowsMetaTransforms, negotiate } from './negotiation.ts';
+import { negotiate } from './negotiation.ts';
 import type { WriteOptions } from './options.ts';
 
 /** What handlers use of the server. */
@@ -59,7 +59,7 @@ export function responseKindOf(resource: ResourceDescriptor): GroupVersionKind {
 
 /** Media type and view of the answer. Throws 406. */
 export function negotiateOutput(call: Call): Negotiated {
-  return negotiate(call.exchange.header('accept'), { allows: allowsMetaTransforms });
+  return negotiate(call.exchange.header('accept'));
 }
 
 export function contextOf(call: Call, options?: WriteOptions): RequestContext {

@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { StatusError } from '@pilothouse/apimachinery';
-import { allowsMetaTransforms, checkAcceptable, contentTypeOf, negotiate } from './negotiation.ts';
-
-const rules = { allows: allowsMetaTransforms };
+import { checkAcceptable, contentTypeOf, negotiate } from './negotiation.ts';
 
 test('negotiate takes the first clause of the best quality that can be served', () => {
-  assert.equal(negotiate('', rules).mediaType, 'application/json');
-  assert.equal(negotiate('*/*', rules).mediaType, 'application/json');
-  assert.equal(negotiate('text/html,application/json;q=0.9', rules).mediaType, 'application/json');
-  assert.equal(negotiate('application/json;q=0.1, application/yaml', rules).mediaType, 'application/yaml');
+  assert.equal(negotiate('').mediaType, 'application/json');
+  assert.equal(negotiate('*/*').mediaType, 'application/json');
+  assert.equal(negotiate('text/html,application/json;q=0.9').mediaType, 'application/json');
+  assert.equal(negotiate('application/json;q=0.1, application/yaml').mediaType, 'application/yaml');
   const table = negotiate(
     'application/json;as=Table;v=v2;g=meta.k8s.io,application/json;as=Table;v=v1;g=meta.k8s.io',
-    rules,
   );
   assert.deepEqual(table.transform, { group: 'meta.k8s.io', version: 'v1', kind: 'Table' });
 });
@@ -24,7 +21,7 @@ test('negotiate refuses views that are not served', () => {
     'application/json;as=Table',
   ]) {
     assert.throws(
-      () => negotiate(accept, rules),
+      () => negotiate(accept),
       (error) => {
         assert.ok(error instanceof StatusError);
         assert.equal(error.httpCode, 406);

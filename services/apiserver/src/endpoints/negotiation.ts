@@ -1,13 +1,26 @@
-import { StatusError, statusErrors } from '@pilothouse/apimachinery';
+import type { GroupVersionKind } from '@pilothouse/apimachinery';
+import {
+  allowsResourceConvert,
+  jsonMediaType,
+  negotiateInput,
+  negotiateOutput,
+  notAcceptable,
+  notAcceptableRoute,
+  objectMediaTypes as objectTypes,
+  parseAccept,
+  protobufMediaType,
+  wantsPretty,
+  watchMediaTypes,
+  yamlMediaType,
+} from '@pilothouse/serializer';
 
 /** Media types of objects, in the order of preference. */
 export type ObjectMediaType = 'application/json' | 'application/yaml' | 'application/vnd.kubernetes.protobuf';
 
-export const jsonType = 'application/json';
-export const yamlType = 'application/yaml';
-export const protobufType = 'application/vnd.kubernetes.protobuf';
-export const objectMediaTypes: readonly ObjectMediaType[] = [jsonType, yamlType, protobufType];
-const watchMediaTypes = [`${jsonType};stream=watch`, `${protobufType};stream=watch`];
+export const jsonType = jsonMediaType;
+export const yamlType = yamlMediaType;
+export const protobufType = protobufMediaType;
+export const objectMediaTypes = objectTypes as readonly ObjectMediaType[];
 
 /** A view that the client asks for with `as=`. */
 export interface Transform {
@@ -22,33 +35,8 @@ export interface Negotiated {
   readonly transform?: Transform;
 }
 
-interface AcceptClause {
-  readonly type: string;
-  readonly subtype: string;
-  readonly q: number;
-  readonly parameters: readonly (readonly [string, string])[];
-}
-
-/** Clauses of an Accept header, best quality first, as written within one quality. */
-export function parseAccept(accept: string): AcceptClause[] {
-  const clauses: AcceptClause[] = [];
-  for (const part of accept.split(',')) {
-    const [range = '', ...rest] = part.split(';');
-    const [type = '', subtype = ''] = range.trim().toLowerCase().split('/');
-    let q = 1;
-    const parameters: [string, string][] = [];
-    for (const parameter of rest) {
-      const equals = parameter.indexOf('=');
-      const key = (equals < 0 ? parameter : parameter.slice(0, equals)).trim().toLowerCase();
-      const value = equals < 0 ? '' : parameter.slice(equals + 1).trim();
-      if (key === 'q') q = Number(value) || 0;
-      else if (key !== '') parameters.push([key, value]);
-    }
-    if (type === '' && subtype === '') continue;
-    clauses.push({ type, subtype: type === '*' && subtype === '' ? '*' : subtype, q, parameters });
-  }
-  return clauses.sort((a, b) => b.q - a.q);
-}
+const isLiteral = (media: string): boolean =>
+  media === '*/*' || (objectTypes as readonly string[]).includes(media);
 
 /**
  * The router's check, before a handler runs: some media type of the header must be served literally (or be `*\/*`).
@@ -56,73 +44,35 @@ export function parseAccept(accept: string): AcceptClause[] {
  */
 export function checkAcceptable(accept: string, collection: boolean): void {
   if (accept.trim() === '') return;
-  for (const part of accept.split(',')) {
-    const media = (part.split(';')[0] ?? '').trim();
-    if (media === '*/*' || (objectMediaTypes as readonly string[]).includes(media)) return;
-  }
-  const available = collection ? [...objectMediaTypes, ...watchMediaTypes] : objectMediaTypes;
-  throw new StatusError(
-    406,
-    'NotAcceptable',
-    `406: Not Acceptable\n\nAvailable representations: ${available.join(', ')}`,
-    {},
-  );
+  if (accept.split(',').some((part) => isLiteral((part.split(';')[0] ?? '').trim()))) return;
+  throw notAcceptableRoute(collection ? [...objectTypes, ...watchMediaTypes] : objectTypes);
 }
 
 export interface NegotiationRules {
   readonly mediaTypes?: readonly ObjectMediaType[];
-  /** Tells whether a view may be asked for; default: none. */
-  allows?(transform: { group: string; version: string; kind: string }): boolean;
-}
-
-function notAcceptable(mediaTypes: readonly string[]): StatusError {
-  return statusErrors.notAcceptable(`only the following media types are accepted: ${mediaTypes.join(', ')}`);
+  /** Tells whether a view may be asked for; default: those that every resource has. */
+  allows?(mediaType: string, view: GroupVersionKind): boolean;
 }
 
 /** The answer's media type and view. Throws 406. */
 export function negotiate(accept: string, rules: NegotiationRules = {}): Negotiated {
-  const mediaTypes = rules.mediaTypes ?? objectMediaTypes;
-  if (accept.trim() === '') return { mediaType: mediaTypes[0] as ObjectMediaType, pretty: false };
-  if (accept === jsonType && mediaTypes.includes(jsonType)) return { mediaType: jsonType, pretty: false };
-  for (const clause of parseAccept(accept)) {
-    for (const mediaType of mediaTypes) {
-      const [type, subtype] = mediaType.split('/');
-      if (clause.type !== '*' && clause.type !== type) continue;
-      if (clause.subtype !== '*' && clause.subtype !== subtype) continue;
-      const options = clauseOptions(clause, rules);
-      if (options) return { mediaType, ...options };
-    }
-  }
-  throw notAcceptable(mediaTypes);
-}
-
-function clauseOptions(
-  clause: AcceptClause,
-  rules: NegotiationRules,
-): { pretty: boolean; transform?: Transform } | undefined {
-  let target: { group: string; version: string; kind: string } | undefined;
-  let pretty = false;
-  for (const [key, value] of clause.parameters) {
-    if (key === 'as') target = { group: '', version: '', ...target, kind: value };
-    else if (key === 'g') target = { version: '', kind: '', ...target, group: value };
-    else if (key === 'v') target = { group: '', kind: '', ...target, version: value };
-    else if (key === 'stream' && value !== 'watch') return undefined;
-    else if (key === 'pretty') pretty = value === '1';
-  }
-  if (!target) return { pretty };
-  if (!rules.allows?.(target)) return undefined;
-  return { pretty, transform: target as unknown as Transform };
-}
-
-/** The views of meta.k8s.io that every resource has. */
-export function allowsMetaTransforms(target: { group: string; version: string; kind: string }): boolean {
-  return (
-    target.group === 'meta.k8s.io' &&
-    (target.version === 'v1' || target.version === 'v1beta1') &&
-    (target.kind === 'Table' ||
-      target.kind === 'PartialObjectMetadata' ||
-      target.kind === 'PartialObjectMetadataList')
+  const offered = rules.mediaTypes ?? objectMediaTypes;
+  if (accept === jsonType && offered.includes(jsonType)) return { mediaType: jsonType, pretty: false };
+  // What the router lets through or never saw (discovery) is refused here in the negotiation's own words.
+  const clauses = parseAccept(accept);
+  const isServed = clauses.some(({ type, subtype }) =>
+    offered.some((mediaType) => `${type}/${subtype}` === mediaType || (type === '*' && subtype === '*')),
   );
+  if (accept.trim() !== '' && !isServed) throw notAcceptable(offered);
+  const { mediaType, pretty, convert } = negotiateOutput(accept, {
+    offered,
+    allowsConvert: rules.allows ?? allowsResourceConvert,
+  });
+  return {
+    mediaType: mediaType as ObjectMediaType,
+    pretty,
+    ...(convert ? { transform: convert as unknown as Transform } : {}),
+  };
 }
 
 /** The media type of an error's Status: what the client accepts, else JSON; never throws. */
@@ -143,22 +93,11 @@ export function negotiateError(accept: string): ObjectMediaType {
 }
 
 /** The media type of a body; JSON when the header is absent. Throws 415. */
-export function contentTypeOf(
-  header: string,
-  mediaTypes: readonly ObjectMediaType[] = objectMediaTypes,
-): ObjectMediaType {
-  const media = (header.split(';')[0] ?? '').trim().toLowerCase();
-  if (media === '') return jsonType;
-  const found = mediaTypes.find((mediaType) => mediaType === media);
-  if (found) return found;
-  throw statusErrors.unsupportedMediaType(
-    `the body of the request was in an unknown format - accepted media types include: ${mediaTypes.join(', ')}`,
-  );
+export function contentTypeOf(header: string): ObjectMediaType {
+  return negotiateInput(header) as ObjectMediaType;
 }
 
 /** Whether JSON is indented: `?pretty=`, else the Accept clause, else a person's user agent. */
 export function isPretty(query: URLSearchParams, userAgent: string, negotiated: boolean): boolean {
-  const asked = query.get('pretty');
-  if (asked !== null && asked !== '') return ['1', 't', 'T', 'true', 'TRUE', 'True'].includes(asked);
-  return negotiated || /^(curl|Wget|Mozilla\/5\.0)/.test(userAgent);
+  return wantsPretty(query.get('pretty') ?? undefined, negotiated ? 'curl' : userAgent);
 }

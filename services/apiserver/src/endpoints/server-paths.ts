@@ -4,7 +4,7 @@ import type { Exchange } from '../request/exchange.ts';
 import { buildVersion } from '../version.ts';
 import type { ObjectCodec } from './codec.ts';
 import { methodNotAllowed } from './dispatch.ts';
-import { parseAccept } from './negotiation.ts';
+import { parseAccept } from '@pilothouse/serializer';
 import type { PathTable } from './path-table.ts';
 import { respondObject, respondText } from './respond.ts';
 

@@ -22,7 +22,7 @@ export interface DiscoveryOptions {
 export function registerDiscovery(paths: PathTable, options: DiscoveryOptions): void {
   const { manager, codec } = options;
   const plain = (exchange: Exchange, object: object): Promise<void> => {
-    const output = negotiate(exchange.header('accept'));
+    const output = negotiate(exchange.header('accept'), { allows: () => false });
     return respondObject(exchange, codec, 200, object, output);
   };
   const onlyGet = (exchange: Exchange): void => {
@@ -33,7 +33,7 @@ export function registerDiscovery(paths: PathTable, options: DiscoveryOptions): 
     async (exchange: Exchange): Promise<void> => {
       onlyGet(exchange);
       const output = negotiate(exchange.header('accept'), {
-        allows: (target) =>
+        allows: (_mediaType, target) =>
           target.group === 'apidiscovery.k8s.io' &&
           target.version === 'v2' &&
           target.kind === 'APIGroupDiscoveryList',

@@ -7,7 +7,7 @@ import type { WatchEvent, WatchStream } from '../../registry/rest/rest-storage.t
 import type { Call } from '../call.ts';
 import { contextOf } from '../call.ts';
 import type { Negotiated } from '../negotiation.ts';
-import { allowsMetaTransforms, jsonType, negotiate, protobufType } from '../negotiation.ts';
+import { jsonType, negotiate, protobufType } from '../negotiation.ts';
 import { listOptionsOf } from '../options.ts';
 import { startResponse } from '../respond.ts';
 import { withName } from './list.ts';
@@ -53,7 +53,7 @@ export async function handleWatch(call: Call): Promise<void> {
 function negotiateWatch(call: Call): Negotiated {
   const streaming = [jsonType, protobufType] as const;
   try {
-    return negotiate(call.exchange.header('accept'), { mediaTypes: streaming, allows: allowsMetaTransforms });
+    return negotiate(call.exchange.header('accept'), { mediaTypes: streaming });
   } catch {
     throw statusErrors.notAcceptable(
       `only the following media types are accepted: ${streaming.map((type) => `${type};stream=watch`).join(', ')}`,

@@ -1,0 +1,242 @@
+import { isIP } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import { errorMessage, sleep } from '@pilothouse/base';
+import { createEtcdClient } from '@pilothouse/etcd-client';
+import { createLogger, FlagError, nodeClock, nodeRandom } from '@pilothouse/host';
+import { featureGates } from '@pilothouse/api';
+import type { ApiServerConfig } from './config.ts';
+import { registerOpenIdPaths } from './endpoints/openid-paths.ts';
+import { policyBased, policyBasedResources } from './registry/rbac/policy-based.ts';
+import type { ApiRegistry } from './registry/registry.ts';
+import { createRegistry } from './registry/registry.ts';
+import { createSecurity } from './security/security.ts';
+import type { ApiServer } from './server.ts';
+import { createApiServer } from './server.ts';
+import { servedBy } from './served-resources.ts';
+import { Compactor } from './storage/etcd/compactor.ts';
+import { EtcdKeyValueStore } from './storage/etcd/etcd-key-value-store.ts';
+import type { KeyValueStore } from './storage/key-value-store.ts';
+import { MemoryKeyValueStore } from './storage/memory/memory-key-value-store.ts';
+import { readTlsFiles, selfSignedTls, TlsFileWatcher } from './tls-files.ts';
+
+/** The world around a server; what is absent is the real one. */
+export interface ApiServerPorts {
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly logger?: Logger;
+  /** Instead of the store of the configuration: for one process or a test. The caller closes it. */
+  readonly store?: KeyValueStore;
+}
+
+/** A server that answers. */
+export interface RunningApiServer {
+  readonly address: { readonly host: string; readonly port: number };
+  readonly url: string;
+  readonly server: ApiServer;
+  readonly registry: ApiRegistry;
+  /** Graceful; idempotent. */
+  close(): Promise<void>;
+}
+
+const storeAttemptMs = 1000;
+
+/** Puts store, registry, security and HTTP edge together and listens. Resolves when the server is ready. */
+export async function startApiServer(
+  config: ApiServerConfig,
+  ports: ApiServerPorts = {},
+): Promise<RunningApiServer> {
+  const clock = ports.clock ?? nodeClock;
+  const random = ports.random ?? nodeRandom;
+  const logger = ports.logger ?? createLogger({ level: config.logLevel, component: 'apiserver' });
+  const closers: (() => void | Promise<void>)[] = [];
+  const { store, compact } = openStore(config, ports, { clock, random, logger, closers });
+  await waitForStore(store, clock, logger);
+
+  const enabled = (gate: string): boolean =>
+    config.featureGates[gate] ?? featureGates[gate]?.default ?? false;
+  for (const gate of Object.keys(config.featureGates)) {
+    if (!(gate in featureGates)) throw new FlagError(`Unknown feature gate "${gate}"`);
+  }
+  const registry = createRegistry({
+    store,
+    clock,
+    random,
+    logger,
+    isServed: servedBy(config.runtimeConfig, enabled),
+    featureGates: config.featureGates,
+    serviceCidrs: config.serviceClusterIpRange.split(','),
+    nodePorts: portRange(config.serviceNodePortRange),
+    etcdRoot: config.store.prefix === '/' ? '/' : `${config.store.prefix}/`,
+    eventTtlSeconds: Math.round(config.eventTtlMs / 1000),
+  });
+  closers.push(() => registry.close());
+  const security = createSecurity(
+    {
+      authentication: config.authentication,
+      authorization: { modes: config.authorizationModes },
+      admission: { enable: config.enableAdmissionPlugins, disable: config.disableAdmissionPlugins },
+    },
+    { client: registry.client, clock, random, logger },
+  );
+  const { authentication, authorization } = security;
+  Object.assign(registry.delegates, {
+    tokenIssuer: {
+      issueToken: (account, request) => authentication.issueToken(account, request),
+    },
+    identities: authentication,
+    authorizer: authorization.authorizer,
+    rules: authorization.ruleResolver,
+  } satisfies typeof registry.delegates);
+
+  const advertised = config.advertiseAddress ?? defaultAddress(config.bindAddress);
+  const tls =
+    config.tls === 'plain'
+      ? undefined
+      : config.tls
+        ? await readTlsFiles(config.tls)
+        : await selfSignedTls(clock, [
+            ...new Set([
+              'localhost',
+              '127.0.0.1',
+              advertised,
+              'kubernetes',
+              'kubernetes.default',
+              'kubernetes.default.svc',
+            ]),
+          ]);
+  let started = false;
+  const server = await createApiServer({
+    registry,
+    authenticator: authentication.authenticator,
+    authorizer: authorization.authorizer,
+    admission: security.admission,
+    clock,
+    random,
+    logger,
+    ...(tls ? { tls } : {}),
+    ...(config.externalHostname
+      ? { externalAddress: `${config.externalHostname}:${config.securePort}` }
+      : {}),
+    advertiseAddress: advertised,
+    requestTimeoutMs: config.requestTimeoutMs,
+    minRequestTimeoutMs: config.minRequestTimeoutSeconds * 1000,
+    maxReadOnlyInFlight: config.maxRequestsInFlight,
+    maxMutatingInFlight: config.maxMutatingRequestsInFlight,
+    shutdownDelayMs: config.shutdownDelayMs,
+    ...(config.auditLogPath === undefined ? {} : { auditLogPath: config.auditLogPath }),
+    health: {
+      storage: async () => {
+        await store.get('/registry/health');
+      },
+      cachesSynced: () => registry.synced,
+      hookDone: () => started,
+    },
+    registerPaths: (paths) => registerOpenIdPaths(paths, authentication),
+  });
+  for (const resource of config.authorizationModes.includes('RBAC') ? policyBasedResources : []) {
+    const storage = registry.storage('rbac.authorization.k8s.io', 'v1', resource);
+    if (storage) {
+      server.resources.add(
+        policyBased(storage, (object, old, user) => authorization.checkEscalation(object, old, user)),
+      );
+    }
+  }
+  if (config.tls && config.tls !== 'plain') {
+    const watcher = new TlsFileWatcher(config.tls, {
+      clock,
+      logger,
+      onChange: (next) => server.setTls(next),
+    });
+    closers.push(() => watcher.close());
+  }
+  const address = await server.listen(config.bindAddress, config.securePort);
+  await registry.start();
+  closers.push(await security.start());
+  started = true;
+  compact?.start();
+  logger.info('Serving', { host: address.host, port: address.port, tls: tls !== undefined });
+
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    compact?.stop();
+    await server.close();
+    for (const closer of closers.reverse()) await closer();
+  };
+  return {
+    address,
+    url: `${tls ? 'https' : 'http'}://${advertised}:${address.port}`,
+    server,
+    registry,
+    close: () => (closing ??= close()),
+  };
+}
+
+function openStore(
+  config: ApiServerConfig,
+  ports: ApiServerPorts,
+  options: { clock: Clock; random: Random; logger: Logger; closers: (() => void | Promise<void>)[] },
+): { store: KeyValueStore; compact?: Compactor } {
+  const { clock, random, logger } = options;
+  if (ports.store) return { store: ports.store };
+  const { endpoints, caPem, certPem, keyPem, compactionIntervalMs } = config.store;
+  if (endpoints.length === 0) {
+    logger.warn('No --etcd-servers: objects live in memory and end with this process');
+    return { store: new MemoryKeyValueStore({ now: () => clock.now() }) };
+  }
+  const client = createEtcdClient({
+    endpoints,
+    clock,
+    random,
+    logger,
+    ...(caPem === undefined && certPem === undefined
+      ? {}
+      : {
+          tls: {
+            ...(caPem === undefined ? {} : { ca: caPem }),
+            ...(certPem === undefined ? {} : { cert: certPem }),
+            ...(keyPem === undefined ? {} : { key: keyPem }),
+          },
+        }),
+  });
+  options.closers.push(() => client.close());
+  return {
+    store: new EtcdKeyValueStore({ client, clock }),
+    compact: new Compactor(client, clock, logger, compactionIntervalMs),
+  };
+}
+
+/** The store may come up after the server. */
+async function waitForStore(store: KeyValueStore, clock: Clock, logger: Logger): Promise<void> {
+  for (;;) {
+    try {
+      await store.get('/registry/health');
+      return;
+    } catch (error) {
+      logger.warn('Waiting for the store', { error: errorMessage(error) });
+      await sleep(clock, storeAttemptMs);
+    }
+  }
+}
+
+/** `30000-32767` or `30000+2768`. Throws FlagError. */
+function portRange(text: string): { base: number; size: number } {
+  const match = /^(\d+)([-+])(\d+)$/.exec(text);
+  const base = Number(match?.[1]);
+  const size = match?.[2] === '+' ? Number(match[3]) : Number(match?.[3]) - base + 1;
+  if (!match || size < 1 || base + size - 1 > 65_535) {
+    throw new FlagError(`Invalid --service-node-port-range "${text}": want first-last or first+count`);
+  }
+  return { base, size };
+}
+
+/** Where clients reach a server that listens everywhere: the first address of this host that is not loopback. */
+function defaultAddress(bindAddress: string): string {
+  if (isIP(bindAddress) !== 0 && bindAddress !== '0.0.0.0' && bindAddress !== '::') return bindAddress;
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const address of addresses ?? []) {
+      if (!address.internal && address.family === 'IPv4') return address.address;
+    }
+  }
+  return '127.0.0.1';
+}
