@@ -1,7 +1,10 @@
 import type { ControllerDescriptor } from './context.ts';
+import { createClusterRoleAggregationController } from './controllers/clusterrole/cluster-role-aggregation-controller.ts';
 import { createCronJobController } from './controllers/cronjob/cronjob-controller.ts';
+import { createCsrSigningController } from './controllers/csr/signing-controller.ts';
 import { createDaemonSetController } from './controllers/daemonset/daemonset-controller.ts';
 import { createDeploymentController } from './controllers/deployment/deployment-controller.ts';
+import { createDisruptionController } from './controllers/disruption/disruption-controller.ts';
 import { createEndpointSliceController } from './controllers/endpointslice/endpoint-slice-controller.ts';
 import { createEndpointSliceMirroringController } from './controllers/endpointslice/endpoint-slice-mirroring-controller.ts';
 import { createEndpointsController } from './controllers/endpointslice/endpoints-controller.ts';
@@ -15,6 +18,7 @@ import {
   createReplicaSetController,
   createReplicationController,
 } from './controllers/replicaset/replicaset-controller.ts';
+import { createResourceQuotaController } from './controllers/resourcequota/resource-quota-controller.ts';
 import { createRootCaPublisher } from './controllers/serviceaccount/root-ca-publisher.ts';
 import { createServiceAccountController } from './controllers/serviceaccount/service-account-controller.ts';
 import { createStatefulSetController } from './controllers/statefulset/statefulset-controller.ts';
@@ -129,5 +133,29 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'cronjob-controller',
     eventSource: 'cronjob-controller',
     create: createCronJobController,
+  },
+  {
+    name: 'resourcequota-controller',
+    serviceAccount: 'resourcequota-controller',
+    eventSource: 'resourcequota-controller',
+    create: createResourceQuotaController,
+  },
+  {
+    name: 'disruption-controller',
+    serviceAccount: 'disruption-controller',
+    eventSource: 'controllermanager',
+    create: createDisruptionController,
+  },
+  {
+    name: 'clusterrole-aggregation-controller',
+    serviceAccount: 'clusterrole-aggregation-controller',
+    eventSource: 'clusterrole-aggregation-controller',
+    create: createClusterRoleAggregationController,
+  },
+  {
+    name: 'certificatesigningrequest-signing-controller',
+    serviceAccount: 'certificate-controller',
+    eventSource: 'certificatesigningrequest-signing-controller',
+    create: createCsrSigningController,
   },
 ];

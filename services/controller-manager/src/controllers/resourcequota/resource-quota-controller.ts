@@ -11,9 +11,18 @@ import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory, ControlLoop } from '../../context.ts';
 
 /** Resources whose own fields are counted, not only their number. */
-const weighed: readonly ResourceRef[] = [resources.pods, resources.services, resources.persistentVolumeClaims];
+const weighed: readonly ResourceRef[] = [
+  resources.pods,
+  resources.services,
+  resources.persistentVolumeClaims,
+];
 /** Kinds with a plain name of their own in quotas. */
-const counted: readonly ResourceRef[] = [resources.configMaps, resources.secrets, resources.replicationControllers, resources.resourceQuotas];
+const counted: readonly ResourceRef[] = [
+  resources.configMaps,
+  resources.secrets,
+  resources.replicationControllers,
+  resources.resourceQuotas,
+];
 
 /**
  * Counts what each quota's namespace holds and writes it to the quota's status. Admission adds to the status as objects are created;
@@ -29,7 +38,9 @@ class ResourceQuotaController implements ControlLoop {
   constructor(context: ControllerContext) {
     this.#context = context;
     this.#quotas = context.informers.informer(resources.resourceQuotas);
-    this.#loop = new Controller({ name: context.name, clock: context.clock, logger: context.logger }, (key) => this.#sync(key));
+    this.#loop = new Controller({ name: context.name, clock: context.clock, logger: context.logger }, (key) =>
+      this.#sync(key),
+    );
     const enqueue = (quota: KubeObject): void => this.#loop.queue.add(objectKey(quota));
     this.#quotas.addHandler({ onAdd: enqueue, onUpdate: enqueue });
     for (const ref of [...weighed, ...counted]) this.#watch(ref);
@@ -51,15 +62,23 @@ class ResourceQuotaController implements ControlLoop {
     const key = `${ref.group}/${ref.resource}`;
     let informer = this.#watched.get(key);
     if (informer) return informer;
-    informer = this.#context.informers.informer(ref, weighed.includes(ref) || ref === resources.resourceQuotas ? {} : { metadataOnly: true });
+    informer = this.#context.informers.informer(
+      ref,
+      weighed.includes(ref) || ref === resources.resourceQuotas ? {} : { metadataOnly: true },
+    );
     this.#watched.set(key, informer);
     const changed = (object: KubeObject): void => {
-      for (const quota of this.#quotas.lister.list(object.metadata.namespace)) this.#loop.queue.addAfter(objectKey(quota), 20);
+      for (const quota of this.#quotas.lister.list(object.metadata.namespace))
+        this.#loop.queue.addAfter(objectKey(quota), 20);
     };
     informer.addHandler({
       onAdd: changed,
       onUpdate: (object, old) => {
-        if (weighed.includes(ref) && usageText(ref, object, this.#context.clock.now()) !== usageText(ref, old, this.#context.clock.now())) changed(object);
+        if (
+          weighed.includes(ref) &&
+          usageText(ref, object, this.#context.clock.now()) !== usageText(ref, old, this.#context.clock.now())
+        )
+          changed(object);
       },
       onDelete: changed,
     });
@@ -76,7 +95,8 @@ class ResourceQuotaController implements ControlLoop {
       informer.start();
       await informer.waitForSync();
       for (const object of informer.lister.list(quota.metadata.namespace)) {
-        if (scopesMatch(quota, ref.resource, object)) addAmounts(total, usageOf(ref, object, this.#context.clock.now()));
+        if (scopesMatch(quota, ref.resource, object))
+          addAmounts(total, usageOf(ref, object, this.#context.clock.now()));
       }
     }
     const used: Record<string, string> = {};
@@ -87,7 +107,11 @@ class ResourceQuotaController implements ControlLoop {
     const status = { hard, used };
     const old = (quota['status'] ?? {}) as { hard?: unknown; used?: Record<string, string> };
     if (canonical(old.hard ?? {}) === canonical(hard) && sameAmounts(old.used ?? {}, used)) return;
-    await this.#context.client.update(resources.resourceQuotas, { ...quota, status }, { subresource: 'status' });
+    await this.#context.client.update(
+      resources.resourceQuotas,
+      { ...quota, status },
+      { subresource: 'status' },
+    );
   }
 
   /** The resources whose objects a quota of these names needs to see. */
@@ -97,11 +121,18 @@ class ResourceQuotaController implements ControlLoop {
     for (const name of names) {
       if (name.startsWith('count/')) {
         const [resource = '', ...group] = name.slice('count/'.length).split('.');
-        const known = [...weighed, ...counted].find((each) => each.resource === resource && each.group === group.join('.'));
+        const known = [...weighed, ...counted].find(
+          (each) => each.resource === resource && each.group === group.join('.'),
+        );
         if (known) add(known);
         else {
           const { resources: found } = await discoverResources(this.#context.client);
-          const match = found.find((each) => each.ref.resource === resource && each.ref.group === group.join('.') && each.verbs.includes('watch'));
+          const match = found.find(
+            (each) =>
+              each.ref.resource === resource &&
+              each.ref.group === group.join('.') &&
+              each.verbs.includes('watch'),
+          );
           if (match) add(match.ref);
         }
         continue;
@@ -109,21 +140,36 @@ class ResourceQuotaController implements ControlLoop {
       const plain = counted.find((each) => each.resource === name);
       if (plain) add(plain);
       else if (name.startsWith('services')) add(resources.services);
-      else if (name === 'persistentvolumeclaims' || name === 'requests.storage' || name.includes('.storageclass.storage.k8s.io/')) add(resources.persistentVolumeClaims);
+      else if (
+        name === 'persistentvolumeclaims' ||
+        name === 'requests.storage' ||
+        name.includes('.storageclass.storage.k8s.io/')
+      )
+        add(resources.persistentVolumeClaims);
       else add(resources.pods);
     }
     return [...refs.values()];
   }
 }
 
-
-function sameAmounts(left: Readonly<Record<string, string>>, right: Readonly<Record<string, string>>): boolean {
+function sameAmounts(
+  left: Readonly<Record<string, string>>,
+  right: Readonly<Record<string, string>>,
+): boolean {
   const names = Object.keys(right);
-  return names.length === Object.keys(left).length && names.every((name) => left[name] !== undefined && parseQuantity(left[name]).compare(parseQuantity(right[name] as string)) === 0);
+  return (
+    names.length === Object.keys(left).length &&
+    names.every(
+      (name) =>
+        left[name] !== undefined &&
+        parseQuantity(left[name]).compare(parseQuantity(right[name] as string)) === 0,
+    )
+  );
 }
 
 function usageText(ref: ResourceRef, object: KubeObject, nowMs: number): string {
   return [...usageOf(ref, object, nowMs)].map(([name, amount]) => `${name}=${amount.toString()}`).join();
 }
 
-export const createResourceQuotaController: ControllerFactory = (context) => new ResourceQuotaController(context);
+export const createResourceQuotaController: ControllerFactory = (context) =>
+  new ResourceQuotaController(context);
