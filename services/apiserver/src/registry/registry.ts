@@ -32,6 +32,7 @@ import { GenericStore } from './generic/store.ts';
 import type { StoreHooks } from './generic/store-options.ts';
 import { SubresourceStore } from './generic/subresource-store.ts';
 import { DirectClient } from './internal-client.ts';
+import { policyBased } from './rbac/policy-based.ts';
 import type { CacheView, InternalClient, Registry, RestStorage } from './rest/rest-storage.ts';
 import type { OpenedStorage } from './storage-factory.ts';
 import { StorageFactory } from './storage-factory.ts';
@@ -305,7 +306,13 @@ class BuiltinRegistry implements ApiRegistry {
 
   #add(storage: RestStorage): void {
     const { group, version, resource, subresource } = storage.resource;
-    this.#storages.set(storageKey(group, version, resource, subresource), storage);
+    const checked =
+      group === 'rbac.authorization.k8s.io'
+        ? policyBased(storage, async (object, old, user) =>
+            this.delegates.checkEscalation?.(object, old, user),
+          )
+        : storage;
+    this.#storages.set(storageKey(group, version, resource, subresource), checked);
   }
 }
 
