@@ -7,12 +7,14 @@ const zeroSeconds = -62135596800;
 
 const pad = (value: number, width = 2): string => String(value).padStart(width, '0');
 
+/** Years 0 to 9999, which RFC 3339 can say. */
+const secondsMin = -62167219200;
+const secondsMax = 253402300799;
+
 function formatSeconds(seconds: number): string {
-  const date = new Date(seconds * 1000);
-  return (
-    `${pad(date.getUTCFullYear(), 4)}-${pad(date.getUTCMonth() + 1)}-${pad(date.getUTCDate())}` +
-    `T${pad(date.getUTCHours())}:${pad(date.getUTCMinutes())}:${pad(date.getUTCSeconds())}`
-  );
+  if (seconds < secondsMin || seconds > secondsMax)
+    throw new DecodeError('Value', `Cannot write time ${String(seconds)} s: year outside of range [0,9999]`);
+  return new Date(seconds * 1000).toISOString().slice(0, 19);
 }
 
 /** Text of a Time; undefined for Go's zero time. */

@@ -8,6 +8,19 @@ import type { Converter, ConverterCompiler, Findings } from './convert.ts';
 import { report, typeMismatch } from './convert.ts';
 import { jsonKind } from './go-type.ts';
 
+/** The same few amounts come again and again; forgotten all at once when there are too many. */
+const quantityCacheMax = 4096;
+const quantityCache = new Map<string, string>();
+
+function cachedQuantity(text: string): string {
+  const known = quantityCache.get(text);
+  if (known !== undefined) return known;
+  const canonical = canonicalQuantity(text);
+  if (quantityCache.size >= quantityCacheMax) quantityCache.clear();
+  if (text.length <= 32) quantityCache.set(text, canonical);
+  return canonical;
+}
+
 /** Runs a canonicaliser that throws with Go's message; the message becomes the finding. */
 function attempt<T>(findings: Findings, body: () => T): T | undefined {
   try {
@@ -18,10 +31,10 @@ function attempt<T>(findings: Findings, body: () => T): T | undefined {
 }
 
 function textConverter(canonicalize: (text: string) => string | undefined): Converter {
-  return (value, place, _path, findings) =>
+  return (value, place, name, _index, findings) =>
     typeof value === 'string'
       ? attempt(findings, () => canonicalize(value))
-      : report(findings, typeMismatch(jsonKind(value), 'string', place));
+      : report(findings, typeMismatch(jsonKind(value), 'string', place, name));
 }
 
 /** Converter of a type whose JSON is made by hand; the value is not null. */
@@ -32,16 +45,17 @@ export function convertSpecial(
 ): Converter {
   switch (special) {
     case 'Quantity':
-      return (value, _place, _path, findings) =>
+      return (value, _place, _name, _index, findings) =>
         attempt(findings, () =>
-          canonicalQuantity(typeof value === 'string' ? value.trim() : JSON.stringify(value)),
+          cachedQuantity(typeof value === 'string' ? value.trim() : JSON.stringify(value)),
         );
     case 'IntOrString':
-      return (value, place, _path, findings) => {
+      return (value, place, name, _index, findings) => {
         if (typeof value === 'string') return value;
-        if (typeof value !== 'number') return report(findings, typeMismatch(jsonKind(value), 'int32', place));
+        if (typeof value !== 'number')
+          return report(findings, typeMismatch(jsonKind(value), 'int32', place, name));
         if (Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 31) return value;
-        return report(findings, typeMismatch(`number ${String(value)}`, 'int32', place));
+        return report(findings, typeMismatch(`number ${String(value)}`, 'int32', place, name));
       };
     case 'Time':
       return textConverter((text) => (text === '' ? undefined : canonicalizeTime(text)));
@@ -68,10 +82,10 @@ function schemaAlternative(special: SpecialKind, message: string, compiler: Conv
   const props = `${message.slice(0, message.lastIndexOf('.'))}.JSONSchemaProps`;
   const schema = compiler.value({ kind: 'message', message: props });
   if (special === 'JSONSchemaPropsOrBool')
-    return (value, place, path, findings) => {
+    return (value, place, name, index, findings) => {
       if (typeof value === 'boolean') return value;
       return isJsonObject(value)
-        ? schema(value, place, path, findings)
+        ? schema(value, place, name, index, findings)
         : report(findings, 'boolean or JSON schema expected');
     };
   const list = compiler.value({
@@ -81,8 +95,8 @@ function schemaAlternative(special: SpecialKind, message: string, compiler: Conv
         ? { kind: 'message', message: props }
         : { kind: 'scalar', scalar: 'string' },
   });
-  return (value, place, path, findings) => {
-    if (Array.isArray(value)) return list(value, place, path, findings);
-    return isJsonObject(value) ? schema(value, place, path, findings) : undefined;
+  return (value, place, name, index, findings) => {
+    if (Array.isArray(value)) return list(value, place, name, index, findings);
+    return isJsonObject(value) ? schema(value, place, name, index, findings) : undefined;
   };
 }

@@ -6,10 +6,28 @@ import { zeroFiller } from '../zero-value.ts';
 import { convertSpecial } from './convert-special.ts';
 import { goType, jsonKind } from './go-type.ts';
 
-/** Where a value stands, as Go's error context does: struct name and member names, no indexes or map keys. */
+/** An object being converted: its struct name and how it was reached. One for each object, paths are made only when needed. */
 export interface Place {
   readonly struct: string;
-  readonly path: string;
+  readonly parent: Place | undefined;
+  /** Member of the parent that leads here. */
+  readonly name: string;
+  /** `[0]` or `.key` when that member is a list or map. */
+  readonly index: string;
+}
+
+/** Member names from the top, without indexes and map keys: how Go's errors say it. */
+function errorPath(place: Place, name: string): string {
+  let path = name;
+  for (let at: Place | undefined = place; at?.parent; at = at.parent) path = `${at.name}.${path}`;
+  return path;
+}
+
+/** Path with indexes and map keys: how strict decoding says it. */
+function strictPath(place: Place, name: string): string {
+  let path = name;
+  for (let at: Place | undefined = place; at?.parent; at = at.parent) path = `${at.name}${at.index}.${path}`;
+  return path;
 }
 
 /** What a conversion has found besides the value. */
@@ -20,7 +38,14 @@ export interface Findings {
   readonly unknown: string[] | undefined;
 }
 
-export type Converter = (value: unknown, place: Place, path: string, findings: Findings) => unknown;
+/** Converts the value of member `name` of the object at `place`; `index` is there inside lists and maps. */
+export type Converter = (
+  value: unknown,
+  place: Place,
+  name: string,
+  index: string,
+  findings: Findings,
+) => unknown;
 
 interface Member {
   readonly name: string;
@@ -39,11 +64,9 @@ export function report(findings: Findings, message: string): undefined {
   return undefined;
 }
 
-/** `number 1.5` when the number itself is the problem. */
-export function typeMismatch(what: string, type: string, place: Place): string {
-  return place.struct === ''
-    ? `json: cannot unmarshal ${what} into Go value of type ${type}`
-    : `json: cannot unmarshal ${what} into Go struct field ${place.struct}.${place.path} of type ${type}`;
+/** `what` is the JSON kind, or `number 1.5` when the number itself is the problem. */
+export function typeMismatch(what: string, type: string, place: Place, name: string): string {
+  return `json: cannot unmarshal ${what} into Go struct field ${place.struct}.${errorPath(place, name)} of type ${type}`;
 }
 
 const isEmpty = (value: unknown): boolean =>
@@ -73,7 +96,7 @@ export class ConverterCompiler {
   }
 
   convert(value: JsonObject, schema: MessageSchema, findings: Findings): JsonObject {
-    return this.#object(this.#compiled(schema.name, schema), value, { struct: '', path: '' }, '', findings);
+    return this.#object(this.#compiled(schema.name, schema), value, undefined, '', '', findings);
   }
 
   #compiled(name: string, given?: MessageSchema): CompiledMessage {
@@ -109,22 +132,22 @@ export class ConverterCompiler {
   #object(
     compiled: CompiledMessage,
     value: JsonObject,
-    place: Place,
-    path: string,
+    parent: Place | undefined,
+    name: string,
+    index: string,
     findings: Findings,
   ): JsonObject {
     const target: JsonObject = {};
-    const prefix = place.path === '' ? '' : `${place.path}.`;
+    const place: Place = { struct: compiled.struct, parent, name, index };
     for (const key of Object.keys(value)) {
       const member = compiled.members.get(key);
       if (member === undefined) {
-        findings.unknown?.push(path === '' ? key : `${path}.${key}`);
+        findings.unknown?.push(strictPath(place, key));
         continue;
       }
       const raw: unknown = value[key];
       if (raw === null || raw === undefined) continue;
-      const inside: Place = { struct: compiled.struct, path: prefix + key };
-      const converted = member.convert(raw, inside, path === '' ? key : `${path}.${key}`, findings);
+      const converted = member.convert(raw, place, key, '', findings);
       if (!member.drop(converted)) target[member.name] = converted;
     }
     compiled.fill(target);
@@ -139,13 +162,13 @@ export class ConverterCompiler {
       case 'special':
         return convertSpecial(type.special, type.message, this);
       case 'message': {
-        const name = type.message;
+        const message = type.message;
         let compiled: CompiledMessage | undefined;
-        return (value, place, path, findings) => {
+        return (value, place, name, index, findings) => {
           if (!isJsonObject(value))
-            return report(findings, typeMismatch(jsonKind(value), goType(type), place));
-          compiled ??= this.#compiled(name);
-          return this.#object(compiled, value, place, path, findings);
+            return report(findings, typeMismatch(jsonKind(value), goType(type), place, name));
+          compiled ??= this.#compiled(message);
+          return this.#object(compiled, value, place, name, index, findings);
         };
       }
       case 'list':
@@ -158,13 +181,14 @@ export class ConverterCompiler {
   #list(type: Extract<TypeRef, { kind: 'list' }>): Converter {
     const element = this.value(type.element);
     const zero = this.#zero(type.element);
-    return (value, place, path, findings) => {
-      if (!Array.isArray(value)) return report(findings, typeMismatch(jsonKind(value), goType(type), place));
-      return (value as unknown[]).map((item, index) => {
+    return (value, place, name, _index, findings) => {
+      if (!Array.isArray(value))
+        return report(findings, typeMismatch(jsonKind(value), goType(type), place, name));
+      return (value as unknown[]).map((item, at) => {
         const converted =
           item === null || item === undefined
             ? undefined
-            : element(item, place, findings.unknown ? `${path}[${String(index)}]` : '', findings);
+            : element(item, place, name, findings.unknown ? `[${String(at)}]` : '', findings);
         return converted === undefined ? zero() : converted;
       });
     };
@@ -173,15 +197,16 @@ export class ConverterCompiler {
   #map(type: Extract<TypeRef, { kind: 'map' }>): Converter {
     const element = this.value(type.value);
     const zero = this.#zero(type.value);
-    return (value, place, path, findings) => {
-      if (!isJsonObject(value)) return report(findings, typeMismatch(jsonKind(value), goType(type), place));
+    return (value, place, name, _index, findings) => {
+      if (!isJsonObject(value))
+        return report(findings, typeMismatch(jsonKind(value), goType(type), place, name));
       const target: JsonObject = {};
       for (const key of Object.keys(value)) {
         const item: unknown = value[key];
         const converted =
           item === null || item === undefined
             ? undefined
-            : element(item, place, findings.unknown ? `${path}.${key}` : '', findings);
+            : element(item, place, name, findings.unknown ? `.${key}` : '', findings);
         setMember(target, key, converted === undefined ? zero() : converted);
       }
       return target;
@@ -231,27 +256,34 @@ const base64 = /^[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*$/;
 function scalarConverter(scalar: Extract<TypeRef, { kind: 'scalar' }>['scalar']): Converter {
   switch (scalar) {
     case 'string':
-      return (value, place, _path, findings) =>
-        typeof value === 'string' ? value : report(findings, typeMismatch(jsonKind(value), 'string', place));
+      return (value, place, name, _index, findings) =>
+        typeof value === 'string'
+          ? value
+          : report(findings, typeMismatch(jsonKind(value), 'string', place, name));
     case 'bool':
-      return (value, place, _path, findings) =>
-        typeof value === 'boolean' ? value : report(findings, typeMismatch(jsonKind(value), 'bool', place));
+      return (value, place, name, _index, findings) =>
+        typeof value === 'boolean'
+          ? value
+          : report(findings, typeMismatch(jsonKind(value), 'bool', place, name));
     case 'int32':
     case 'int64': {
       const limit = scalar === 'int32' ? 2 ** 31 : 2 ** 63;
-      return (value, place, _path, findings) => {
-        if (typeof value !== 'number') return report(findings, typeMismatch(jsonKind(value), scalar, place));
+      return (value, place, name, _index, findings) => {
+        if (typeof value !== 'number')
+          return report(findings, typeMismatch(jsonKind(value), scalar, place, name));
         if (Number.isInteger(value) && value >= -limit && value < limit) return value === 0 ? 0 : value;
-        return report(findings, typeMismatch(`number ${String(value)}`, scalar, place));
+        return report(findings, typeMismatch(`number ${String(value)}`, scalar, place, name));
       };
     }
     case 'double':
-      return (value, place, _path, findings) =>
-        typeof value === 'number' ? value : report(findings, typeMismatch(jsonKind(value), 'float64', place));
+      return (value, place, name, _index, findings) =>
+        typeof value === 'number'
+          ? value
+          : report(findings, typeMismatch(jsonKind(value), 'float64', place, name));
     case 'bytes':
-      return (value, place, _path, findings) => {
+      return (value, place, name, _index, findings) => {
         if (typeof value !== 'string')
-          return report(findings, typeMismatch(jsonKind(value), '[]uint8', place));
+          return report(findings, typeMismatch(jsonKind(value), '[]uint8', place, name));
         const text = /[\r\n]/.test(value) ? value.replaceAll(/[\r\n]/g, '') : value;
         if (text.length % 4 === 0 && base64.test(text)) return text;
         return report(findings, `illegal base64 data at input byte ${String(illegalBase64At(value))}`);

@@ -79,7 +79,7 @@ export function decodeParsed(
   const object = compilerFor(registry).convert(value, schema, findings) as KubeObject;
   if (findings.error) throw findings.error;
   if (!options.strict) return { object, strictErrors: [] };
-  if (options.text !== undefined && hasDuplicateKeys(options.text))
+  if (options.text !== undefined && hasDuplicateKeys(options.text, value))
     return { object, strictErrors: strictFindings(options.text, schema, registry) };
   const strictErrors = (findings.unknown ?? []).map((path) => `unknown field ${JSON.stringify(path)}`);
   return { object, strictErrors };

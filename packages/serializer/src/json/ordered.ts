@@ -82,47 +82,33 @@ function keyText(text: string, start: number, end: number): string {
   return raw.includes('\\') ? (JSON.parse(text.slice(start, end)) as string) : raw;
 }
 
-/**
- * Whether any object of the text has a key twice: one pass without building values. The text must be one that JSON.parse accepted.
- */
-export function hasDuplicateKeys(text: string): boolean {
-  const open: (Set<string> | undefined)[] = [];
-  let current: Set<string> | undefined;
-  let expectKey = false;
-  for (let at = 0; at < text.length; at++) {
-    switch (text.charCodeAt(at)) {
-      case 0x7b: // {
-        open.push(current);
-        current = new Set();
-        expectKey = true;
-        break;
-      case 0x5b: // [
-        open.push(current);
-        current = undefined;
-        expectKey = false;
-        break;
-      case 0x7d: // }
-      case 0x5d: // ]
-        current = open.pop();
-        expectKey = false;
-        break;
-      case 0x2c: // ,
-        expectKey = current !== undefined;
-        break;
-      case 0x22: {
-        const end = stringEnd(text, at);
-        if (expectKey && current) {
-          const key = keyText(text, at, end);
-          if (current.has(key)) return true;
-          current.add(key);
-          expectKey = false;
-        }
-        at = end - 1;
-        break;
-      }
-    }
+/** Number of members that a JSON text spells out: strings that a colon follows. */
+function memberTexts(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at)) {
+    at = stringEnd(text, at);
+    let code = text.charCodeAt(at);
+    while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) code = text.charCodeAt(++at);
+    if (code === 0x3a) count++;
   }
-  return false;
+  return count;
+}
+
+function members(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  let count = 0;
+  if (Array.isArray(value)) for (const item of value as unknown[]) count += members(item);
+  else {
+    const items = Object.values(value);
+    count = items.length;
+    for (const item of items) count += members(item);
+  }
+  return count;
+}
+
+/** Whether any object of the text has a key twice: then the parsed value has fewer members than the text. */
+export function hasDuplicateKeys(text: string, parsed: unknown = JSON.parse(text)): boolean {
+  return memberTexts(text) !== members(parsed);
 }
 
 /** Texts `duplicate field "a.b"` for a document without a schema, in document order. */
