@@ -1,0 +1,58 @@
+import http from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+
+export interface HealthServerOptions {
+  readonly address: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** PEM texts; without them the server speaks plain HTTP. */
+  readonly cert?: string;
+  readonly key?: string;
+  readonly isReady: () => boolean;
+  readonly metrics: () => string;
+}
+
+/** /healthz, /livez, /readyz and /metrics. */
+export function startHealthServer(
+  options: HealthServerOptions,
+): Promise<{ port: number; close(): Promise<void> }> {
+  const handler: http.RequestListener = (request, response) => {
+    const [path] = (request.url ?? '/').split('?');
+    const plain = (status: number, text: string): void => {
+      response
+        .writeHead(status, {
+          'content-type': 'text/plain; charset=utf-8',
+          'x-content-type-options': 'nosniff',
+        })
+        .end(text);
+    };
+    if (path === '/healthz' || path === '/livez') plain(200, 'ok');
+    else if (path === '/readyz') {
+      if (options.isReady()) plain(200, 'ok');
+      else plain(500, '[+]ping ok\n[-]informer-sync failed: reason withheld\nreadyz check failed\n');
+    } else if (path === '/metrics') {
+      response
+        .writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
+        .end(options.metrics());
+    } else plain(404, '404 page not found\n');
+  };
+  const { cert, key } = options;
+  const server =
+    cert !== undefined && key !== undefined
+      ? https.createServer({ cert, key }, handler)
+      : http.createServer(handler);
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.address, () =>
+      resolve({
+        port: (server.address() as AddressInfo).port,
+        close: () =>
+          new Promise((done) => {
+            server.closeAllConnections();
+            server.close(() => done());
+          }),
+      }),
+    );
+  });
+}

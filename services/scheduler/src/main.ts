@@ -1,0 +1,135 @@
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import { uuid } from '@pilothouse/base';
+import { createHttp2Transport, loadKubeconfig } from '@pilothouse/client';
+import type { FlagSpecs } from '@pilothouse/host';
+import { createLogger, FlagError, nodeClock, nodeRandom, parseFlags } from '@pilothouse/host';
+import { startScheduler } from './scheduler.ts';
+
+const ignored = (type: FlagSpecs[string]['type']): FlagSpecs[string] => ({
+  type,
+  help: 'Known upstream',
+  ignored: true,
+});
+
+const specs: FlagSpecs = {
+  kubeconfig: { type: 'string', default: '', help: 'How to reach the API' },
+  master: { type: 'string', default: '', help: 'Address of the API, instead of the one in the kubeconfig' },
+  'bind-address': { type: 'string', default: '0.0.0.0', help: 'Address of the health and metrics server' },
+  'secure-port': { type: 'integer', default: 10259, help: 'Port of the health and metrics server; 0: none' },
+  'tls-cert-file': { type: 'string', default: '', help: 'Certificate of the health and metrics server' },
+  'tls-private-key-file': { type: 'string', default: '', help: 'Its key' },
+  'leader-elect': { type: 'boolean', default: true, help: 'Schedule only while holding the lease' },
+  'leader-elect-lease-duration': {
+    type: 'duration',
+    default: '15s',
+    help: 'How long a lease lives without renewal',
+  },
+  'leader-elect-renew-deadline': {
+    type: 'duration',
+    default: '10s',
+    help: 'How long the holder tries to renew before it steps down',
+  },
+  'leader-elect-retry-period': { type: 'duration', default: '2s', help: 'Between attempts' },
+  'leader-elect-resource-lock': { type: 'string', default: 'leases', help: 'Kind of the lock; leases only' },
+  'leader-elect-resource-name': { type: 'string', default: 'kube-scheduler', help: 'Name of the lease' },
+  'leader-elect-resource-namespace': {
+    type: 'string',
+    default: 'kube-system',
+    help: 'Namespace of the lease',
+  },
+  v: { type: 'integer', default: 0, help: 'Log verbosity; 4 and more shows debug lines' },
+  config: ignored('string'),
+  'write-config-to': ignored('string'),
+  'cert-dir': ignored('string'),
+  'authentication-kubeconfig': ignored('string'),
+  'authentication-skip-lookup': ignored('boolean'),
+  'authentication-tolerate-lookup-failure': ignored('boolean'),
+  'authentication-token-webhook-cache-ttl': ignored('duration'),
+  'authorization-kubeconfig': ignored('string'),
+  'authorization-always-allow-paths': ignored('strings'),
+  'authorization-webhook-cache-authorized-ttl': ignored('duration'),
+  'authorization-webhook-cache-unauthorized-ttl': ignored('duration'),
+  'client-ca-file': ignored('string'),
+  'requestheader-client-ca-file': ignored('string'),
+  'requestheader-allowed-names': ignored('strings'),
+  'requestheader-extra-headers-prefix': ignored('strings'),
+  'requestheader-group-headers': ignored('strings'),
+  'requestheader-uid-headers': ignored('strings'),
+  'requestheader-username-headers': ignored('strings'),
+  'contention-profiling': ignored('boolean'),
+  profiling: ignored('boolean'),
+  'kube-api-burst': ignored('integer'),
+  'kube-api-qps': ignored('float'),
+  'kube-api-content-type': ignored('string'),
+  'pod-max-in-unschedulable-pods-duration': ignored('duration'),
+  'disable-http2-serving': ignored('boolean'),
+  'http2-max-streams-per-connection': ignored('integer'),
+  'permit-address-sharing': ignored('boolean'),
+  'permit-port-sharing': ignored('boolean'),
+  'tls-cipher-suites': ignored('strings'),
+  'tls-min-version': ignored('string'),
+  'tls-sni-cert-key': ignored('string'),
+  'feature-gates': ignored('string'),
+  'emulated-version': ignored('strings'),
+  'logging-format': { type: 'string', default: 'json', help: 'json', ignored: true },
+};
+
+/** `pilothouse scheduler`: runs until SIGTERM or SIGINT. */
+export async function runScheduler(argv: readonly string[]): Promise<void> {
+  const { values, warnings } = parseFlags(specs, argv);
+  const text = (name: string): string => values[name] as string;
+  const number = (name: string): number => values[name] as number;
+  if (text('kubeconfig') === '')
+    throw new FlagError('Cannot start the scheduler without --kubeconfig: want a file');
+  if (text('leader-elect-resource-lock') !== 'leases') {
+    throw new FlagError(
+      `Invalid value "${text('leader-elect-resource-lock')}" for --leader-elect-resource-lock: want leases`,
+    );
+  }
+  const logger = createLogger({ component: 'scheduler', level: number('v') >= 4 ? 'debug' : 'info' });
+  for (const warning of warnings) logger.warn(warning);
+  const access = loadKubeconfig(text('kubeconfig'));
+  const pem = (name: string): string | undefined =>
+    text(name) === '' ? undefined : readFileSync(text(name), 'utf8');
+  const cert = pem('tls-cert-file');
+  const key = pem('tls-private-key-file');
+  const transport = createHttp2Transport(
+    text('master') === '' ? access : { ...access, server: text('master') },
+    nodeClock,
+  );
+  const scheduler = await startScheduler({
+    transport,
+    clock: nodeClock,
+    random: nodeRandom,
+    logger,
+    ...(values['leader-elect'] === true
+      ? {
+          leaderElection: {
+            identity: `${os.hostname()}_${uuid(nodeRandom)}`,
+            namespace: text('leader-elect-resource-namespace'),
+            name: text('leader-elect-resource-name'),
+            leaseDurationMs: number('leader-elect-lease-duration'),
+            renewDeadlineMs: number('leader-elect-renew-deadline'),
+            retryPeriodMs: number('leader-elect-retry-period'),
+          },
+        }
+      : {}),
+    ...(number('secure-port') === 0
+      ? {}
+      : {
+          server: {
+            address: text('bind-address'),
+            port: number('secure-port'),
+            ...(cert === undefined || key === undefined ? {} : { cert, key }),
+          },
+        }),
+  });
+  logger.info('Scheduler started', { port: scheduler.port });
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  await scheduler.close();
+  transport.close();
+}

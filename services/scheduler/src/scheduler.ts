@@ -1,0 +1,475 @@
+import type { KubeObject } from '@pilothouse/apimachinery';
+import { deepEqual, hasReason } from '@pilothouse/apimachinery';
+import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
+import { errorMessage } from '@pilothouse/base';
+import type { Transport } from '@pilothouse/client';
+import { EventRecorder, InformerFactory, LeaderElector, RestClient } from '@pilothouse/client';
+import { SchedulerCache } from './core/cache.ts';
+import { defaultPlugins } from './core/default-profile.ts';
+import type { ClusterEvent, ClusterView } from './core/framework.ts';
+import { Nominator } from './core/nominator.ts';
+import type { PodInfo } from './core/pod-info.ts';
+import { podInfoOf } from './core/pod-info.ts';
+import type { Placement } from './core/scheduling-algorithm.ts';
+import { SchedulingAlgorithm } from './core/scheduling-algorithm.ts';
+import type { QueuedPod } from './core/scheduling-queue.ts';
+import { SchedulingQueue } from './core/scheduling-queue.ts';
+import type { ClusterInformers } from './io/cluster-informers.ts';
+import { clusterInformers, clusterView } from './io/cluster-informers.ts';
+import { startHealthServer } from './io/health-server.ts';
+import { Metrics } from './io/metrics.ts';
+import { PodWriter, schedulingRelevant } from './io/pod-writer.ts';
+import { schedulerLimits } from './limits.ts';
+
+export interface SchedulerOptions {
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Pods with this spec.schedulerName are placed. Default `default-scheduler`. */
+  readonly schedulerName?: string;
+  /** Absent: schedules without election. Times in milliseconds. */
+  readonly leaderElection?: {
+    readonly identity: string;
+    readonly namespace?: string;
+    readonly name?: string;
+    readonly leaseDurationMs?: number;
+    readonly renewDeadlineMs?: number;
+    readonly retryPeriodMs?: number;
+  };
+  /** Health and metrics server; absent: none. PEM texts for TLS. */
+  readonly server?: {
+    readonly address: string;
+    readonly port: number;
+    readonly cert?: string;
+    readonly key?: string;
+  };
+  /** 0 or absent: adapts to the number of nodes. */
+  readonly percentageOfNodesToScore?: number;
+}
+
+export interface Scheduler {
+  /** Of the health server, when there is one. */
+  readonly port: number | undefined;
+  readonly isLeader: boolean;
+  readonly hasSynced: boolean;
+  metrics(): string;
+  close(): Promise<void>;
+}
+
+/** Starts a scheduler: watches the cluster, and places pods while it leads. Resolves once it listens. */
+export async function startScheduler(options: SchedulerOptions): Promise<Scheduler> {
+  const service = new SchedulerService(options);
+  await service.start();
+  return service;
+}
+
+const attemptBuckets = [
+  0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384,
+];
+
+class SchedulerService implements Scheduler {
+  readonly #options: SchedulerOptions;
+  readonly #name: string;
+  readonly #factory: InformerFactory;
+  readonly #informers: ClusterInformers;
+  readonly #cluster: ClusterView;
+  readonly #cache = new SchedulerCache();
+  readonly #nominator = new Nominator();
+  readonly #queue = new SchedulingQueue(defaultPlugins);
+  readonly #algorithm: SchedulingAlgorithm;
+  readonly #writer: PodWriter;
+  readonly #elector: LeaderElector | undefined;
+  readonly #metrics = new Metrics();
+  readonly #countAttempt;
+  readonly #observeAttempt;
+  readonly #observeAlgorithm;
+  readonly #observeAttempts;
+  readonly #countPreemption;
+  readonly #observeVictims;
+  #server: { port: number; close(): Promise<void> } | undefined;
+  #active = false;
+  #synced = false;
+  #closed = false;
+  #bindings = 0;
+  #wake: (() => void) | undefined;
+  #loop: Promise<void> = Promise.resolve();
+
+  constructor(options: SchedulerOptions) {
+    this.#options = options;
+    this.#name = options.schedulerName ?? 'default-scheduler';
+    const { clock, random, logger } = options;
+    const client = new RestClient(options.transport, {
+      clock,
+      userAgent: 'kube-scheduler/v1.36.3 (pilothouse)',
+    });
+    this.#factory = new InformerFactory({ client, clock, random, logger });
+    this.#informers = clusterInformers(this.#factory);
+    this.#cluster = clusterView(this.#informers);
+    this.#algorithm = new SchedulingAlgorithm({
+      cache: this.#cache,
+      nominator: this.#nominator,
+      cluster: this.#cluster,
+      plugins: defaultPlugins,
+      random,
+      ...(options.percentageOfNodesToScore === undefined
+        ? {}
+        : { percentageOfNodesToScore: options.percentageOfNodesToScore }),
+    });
+    const recorder = new EventRecorder(client, { clock, logger, component: this.#name });
+    this.#writer = new PodWriter({ client, clock, logger, recorder, schedulerName: this.#name });
+    const election = options.leaderElection;
+    if (election !== undefined) {
+      const { namespace = 'kube-system', name = 'kube-scheduler', ...rest } = election;
+      this.#elector = new LeaderElector({
+        client,
+        clock,
+        random,
+        logger,
+        namespace,
+        name,
+        ...rest,
+        onStartedLeading: () => this.#setActive(true),
+        onStoppedLeading: () => this.#setActive(false),
+      });
+    }
+    this.#countAttempt = this.#metrics.counter(
+      'scheduler_schedule_attempts_total',
+      'Number of attempts to schedule pods, by the result.',
+    );
+    this.#observeAttempt = this.#metrics.histogram(
+      'scheduler_scheduling_attempt_duration_seconds',
+      'Scheduling attempt latency in seconds (scheduling algorithm + binding)',
+      attemptBuckets,
+    );
+    this.#observeAlgorithm = this.#metrics.histogram(
+      'scheduler_scheduling_algorithm_duration_seconds',
+      'Scheduling algorithm latency in seconds',
+      attemptBuckets,
+    );
+    this.#observeAttempts = this.#metrics.histogram(
+      'scheduler_pod_scheduling_attempts',
+      'Number of attempts to successfully schedule a pod.',
+      [1, 2, 4, 8, 16],
+    );
+    this.#countPreemption = this.#metrics.counter(
+      'scheduler_preemption_attempts_total',
+      'Total preemption attempts in the cluster till now',
+    );
+    this.#observeVictims = this.#metrics.histogram(
+      'scheduler_preemption_victims',
+      'Number of selected preemption victims',
+      [1, 2, 4, 8, 16, 32, 64],
+    );
+    this.#metrics.gauge('scheduler_pending_pods', 'Number of pending pods, by the queue type.', () => {
+      const { active, backoff, unschedulable, gated } = this.#queue.counts;
+      return [
+        [{ queue: 'active' }, active],
+        [{ queue: 'backoff' }, backoff],
+        [{ queue: 'gated' }, gated],
+        [{ queue: 'unschedulable' }, unschedulable],
+      ];
+    });
+    this.#metrics.gauge(
+      'scheduler_cache_size',
+      'Number of nodes, pods, and assumed (bound) pods in the scheduler cache.',
+      () => [
+        [{ type: 'nodes' }, this.#cache.nodes().length],
+        [{ type: 'pods' }, this.#cache.podCount],
+        [{ type: 'assumed_pods' }, this.#cache.assumedCount],
+      ],
+    );
+    this.#metrics.gauge(
+      'leader_election_master_status',
+      'Gauge of if the reporting system is master of the relevant lease',
+      () =>
+        election === undefined ? [] : [[{ name: election.name ?? 'kube-scheduler' }, this.isLeader ? 1 : 0]],
+    );
+    this.#addHandlers();
+  }
+
+  get port(): number | undefined {
+    return this.#server?.port;
+  }
+  get isLeader(): boolean {
+    return this.#active;
+  }
+  get hasSynced(): boolean {
+    return this.#synced;
+  }
+  metrics(): string {
+    return this.#metrics.render();
+  }
+
+  async start(): Promise<void> {
+    const { server } = this.#options;
+    if (server !== undefined) {
+      this.#server = await startHealthServer({
+        ...server,
+        isReady: () => this.#synced,
+        metrics: () => this.metrics(),
+      });
+    }
+    this.#loop = this.#run().catch((error: unknown) =>
+      this.#options.logger.error('The scheduling loop ended', { error: errorMessage(error) }),
+    );
+    if (this.#elector === undefined) this.#setActive(true);
+    else this.#elector.start();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wakeUp();
+    await this.#elector?.stop();
+    await this.#factory.stop();
+    await this.#loop;
+    await this.#server?.close();
+  }
+
+  #setActive(active: boolean): void {
+    this.#active = active;
+    this.#wakeUp();
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  // ---- what happens in the cluster ----
+
+  #addHandlers(): void {
+    const { pods, nodes } = this.#informers;
+    pods.addHandler({
+      onAdd: (pod) => this.#onPod(pod, undefined),
+      onUpdate: (pod, old) => this.#onPod(pod, old),
+      onDelete: (pod) => this.#onPodGone(pod),
+    });
+    nodes.addHandler({
+      onAdd: (node) => {
+        this.#cache.setNode(node);
+        this.#emit('Node', 'add', node);
+      },
+      onUpdate: (node, old) => {
+        this.#cache.setNode(node);
+        if (schedulingRelevant(node) !== schedulingRelevant(old)) this.#emit('Node', 'update', node, old);
+      },
+      onDelete: (node) => {
+        this.#cache.removeNode(node.metadata.name ?? '');
+        this.#emit('Node', 'delete', undefined, node);
+      },
+    });
+    const others: [ClusterEvent['resource'], keyof ClusterInformers][] = [
+      ['Namespace', 'namespaces'],
+      ['Service', 'services'],
+      ['PersistentVolume', 'volumes'],
+      ['PersistentVolumeClaim', 'claims'],
+      ['StorageClass', 'storageClasses'],
+    ];
+    for (const [resource, informer] of others) {
+      this.#informers[informer].addHandler({
+        onAdd: (object) => this.#emit(resource, 'add', object),
+        onUpdate: (object, old) => this.#emit(resource, 'update', object, old),
+        onDelete: (object) => this.#emit(resource, 'delete', undefined, object),
+      });
+    }
+  }
+
+  #emit(
+    resource: ClusterEvent['resource'],
+    action: ClusterEvent['action'],
+    object: KubeObject | undefined,
+    old?: KubeObject,
+  ): void {
+    this.#queue.moveOnEvent({ resource, action, object, old }, this.#options.clock.monotonic());
+    this.#wakeUp();
+  }
+
+  #onPod(pod: KubeObject, old: KubeObject | undefined): void {
+    const info = podInfoOf(pod);
+    if (isAssigned(pod)) {
+      const known = old !== undefined && isAssigned(old);
+      this.#cache.setPod(pod);
+      this.#queue.remove(info.uid);
+      this.#nominator.remove(info.uid);
+      if (!known) this.#emit('AssignedPod', 'add', pod);
+      else if (podChangeMatters(pod, old)) this.#emit('AssignedPod', 'update', pod, old);
+      return;
+    }
+    if (pod['spec']?.schedulerName !== this.#name) return;
+    const nominated = (pod['status']?.nominatedNodeName as string | undefined) ?? '';
+    if (nominated !== '' && !this.#cache.isAssumed(info.uid)) this.#nominator.add(info, nominated);
+    if (info.terminating) {
+      this.#queue.remove(info.uid);
+      return;
+    }
+    // An assumed pod is being bound; what its update says will come again when it is assigned or forgotten.
+    if (this.#cache.isAssumed(info.uid)) return;
+    this.#queue.update(info, this.#options.clock.monotonic());
+    if (old !== undefined && podChangeMatters(pod, old)) this.#emit('UnscheduledPod', 'update', pod, old);
+    this.#wakeUp();
+  }
+
+  #onPodGone(pod: KubeObject): void {
+    const { uid } = podInfoOf(pod);
+    const nominated = this.#nominator.nodeOf(uid) !== '';
+    this.#queue.remove(uid);
+    this.#nominator.remove(uid);
+    const counted = this.#cache.has(uid);
+    this.#cache.removePod(uid);
+    if (counted || nominated) this.#emit('AssignedPod', 'delete', undefined, pod);
+  }
+
+  // ---- the loop ----
+
+  async #run(): Promise<void> {
+    await this.#factory.startAndSync();
+    this.#synced = true;
+    let sliceStart = this.#options.clock.monotonic();
+    while (!this.#closed) {
+      const now = this.#options.clock.monotonic();
+      const nextMs = this.#queue.tick(now);
+      const blocked = !this.#active || this.#bindings >= schedulerLimits.bindingsInFlightMax;
+      const queued = blocked ? undefined : this.#queue.pop();
+      if (queued === undefined) {
+        await this.#pause(Math.min(nextMs ?? schedulerLimits.queueTickMs, schedulerLimits.queueTickMs));
+        sliceStart = this.#options.clock.monotonic();
+        continue;
+      }
+      this.#attempt(queued);
+      if (this.#options.clock.monotonic() - sliceStart >= schedulerLimits.sliceMs) {
+        await new Promise((resolve) => setImmediate(resolve));
+        sliceStart = this.#options.clock.monotonic();
+      }
+    }
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer: Timer = this.#options.clock.setTimeout(() => this.#wakeUp(), delayMs);
+      this.#wake = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+
+  #attempt(queued: QueuedPod): void {
+    const { clock, logger } = this.#options;
+    const { pod } = queued;
+    if (pod.terminating || this.#cache.has(pod.uid)) return;
+    const started = clock.monotonic();
+    let placement: Placement;
+    try {
+      placement = this.#algorithm.schedule(pod);
+    } catch (error) {
+      logger.error('Scheduling failed', { pod: pod.key, error: errorMessage(error) });
+      this.#countAttempt({ profile: this.#name, result: 'error' });
+      this.#queue.requeue(queued, new Set(), clock.monotonic());
+      void this.#writer.reportFailure(pod, 'SchedulerError', errorMessage(error), undefined);
+      return;
+    }
+    this.#observeAlgorithm((clock.monotonic() - started) / 1000);
+    if (placement.kind === 'placed') this.#bindInBackground(queued, placement, started);
+    else this.#notPlaced(queued, placement, started);
+  }
+
+  #notPlaced(queued: QueuedPod, placement: Placement & { kind: 'unschedulable' }, started: number): void {
+    const { clock, logger } = this.#options;
+    const { pod } = queued;
+    this.#countAttempt({ profile: this.#name, result: 'unschedulable' });
+    this.#observeAttempt((clock.monotonic() - started) / 1000, {
+      profile: this.#name,
+      result: 'unschedulable',
+    });
+    const { preemption, nominatedNodeName } = placement;
+    if (nominatedNodeName !== undefined) this.#nominator.add(pod, nominatedNodeName);
+    this.#queue.requeue(queued, placement.unschedulablePlugins, clock.monotonic());
+    let work = Promise.resolve();
+    if (preemption !== undefined) {
+      this.#countPreemption();
+      this.#observeVictims(preemption.victims.length);
+      logger.info('Preempting', {
+        pod: pod.key,
+        node: preemption.nodeName,
+        victims: preemption.victims.map(({ key }) => key),
+      });
+      const displaced = [...this.#nominator.podsFor(preemption.nodeName)].filter(
+        (other) => other.priority < pod.priority,
+      );
+      for (const other of displaced) this.#nominator.remove(other.uid);
+      work = this.#writer.evict(pod, preemption);
+      for (const other of displaced) work = work.then(() => this.#writer.clearNomination(other));
+    }
+    work
+      .then(() => this.#writer.reportFailure(pod, 'Unschedulable', placement.message, nominatedNodeName))
+      .catch((error: unknown) =>
+        logger.warn('Failed attempt not reported', { pod: pod.key, error: errorMessage(error) }),
+      );
+  }
+
+  #bindInBackground(queued: QueuedPod, placement: Placement & { kind: 'placed' }, started: number): void {
+    const { clock } = this.#options;
+    const { pod } = queued;
+    this.#cache.assume(pod, placement.nodeName);
+    this.#nominator.remove(pod.uid);
+    this.#bindings++;
+    this.#bind(queued, placement)
+      .then(() => {
+        this.#countAttempt({ profile: this.#name, result: 'scheduled' });
+        this.#observeAttempt((clock.monotonic() - started) / 1000, {
+          profile: this.#name,
+          result: 'scheduled',
+        });
+        this.#observeAttempts(queued.attempts + 1);
+      })
+      .catch((error: unknown) => this.#bindFailed(queued, placement, error))
+      .finally(() => {
+        this.#bindings--;
+        this.#wakeUp();
+      });
+  }
+
+  async #bind(queued: QueuedPod, placement: Placement & { kind: 'placed' }): Promise<void> {
+    if (placement.volumes.length > 0)
+      await this.#writer.bindVolumes(this.#cluster, placement.nodeName, placement.volumes);
+    await this.#writer.bind(queued.pod, placement.nodeName);
+  }
+
+  #bindFailed(queued: QueuedPod, placement: Placement & { kind: 'placed' }, error: unknown): void {
+    const { clock, logger } = this.#options;
+    const { pod } = queued;
+    const stillAssumed = this.#cache.isAssumed(pod.uid);
+    this.#cache.forget(pod.uid);
+    // Gone, or bound after all and only the answer was lost.
+    if (hasReason(error, 'NotFound') || !stillAssumed || this.#closed) return;
+    logger.warn('Binding failed', { pod: pod.key, node: placement.nodeName, error: errorMessage(error) });
+    this.#countAttempt({ profile: this.#name, result: 'error' });
+    // The room that was held for it is free again.
+    this.#emit('AssignedPod', 'delete', undefined, pod.pod);
+    const current = this.#informers.pods.lister.get(pod.name, pod.namespace);
+    if (current === undefined || current.metadata.uid !== pod.uid || isAssigned(current)) return;
+    const latest: PodInfo = podInfoOf(current);
+    this.#queue.requeue({ ...queued, pod: latest }, new Set(), clock.monotonic());
+    void this.#writer.reportFailure(
+      latest,
+      'SchedulerError',
+      `binding rejected: ${errorMessage(error)}`,
+      undefined,
+    );
+  }
+}
+
+function isAssigned(pod: KubeObject): boolean {
+  return (pod['spec']?.nodeName ?? '') !== '';
+}
+
+/** Kubelets write status often; only these changes can let another pod in. */
+function podChangeMatters(pod: KubeObject, old: KubeObject): boolean {
+  return (
+    pod.metadata.deletionTimestamp !== old.metadata.deletionTimestamp ||
+    !deepEqual(pod.metadata.labels, old.metadata.labels) ||
+    !deepEqual(pod['spec'], old['spec'])
+  );
+}
