@@ -1,7 +1,6 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Authorizer, RuleResolver } from '../authorization/interface.ts';
 import type { TokenIssuer } from './core/serviceaccount/token-issuer.ts';
-import type { EscalationCheck } from './rbac/policy-based.ts';
 import type { ConnectHandler, UserInfo } from './rest/rest-storage.ts';
 
 /** Reads identities for the reviews of authentication.k8s.io. */
@@ -39,6 +38,4 @@ export interface RegistryDelegates {
   authorizer?: Authorizer;
   rules?: RuleResolver;
   dialer?: NodeDialer;
-  /** Refuses writes of roles and bindings that give away more than their author holds. */
-  checkEscalation?: EscalationCheck;
 }

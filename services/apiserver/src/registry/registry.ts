@@ -32,7 +32,6 @@ import { GenericStore } from './generic/store.ts';
 import type { StoreHooks } from './generic/store-options.ts';
 import { SubresourceStore } from './generic/subresource-store.ts';
 import { DirectClient } from './internal-client.ts';
-import { policyBased } from './rbac/policy-based.ts';
 import type { CacheView, InternalClient, Registry, RestStorage } from './rest/rest-storage.ts';
 import type { OpenedStorage } from './storage-factory.ts';
 import { StorageFactory } from './storage-factory.ts';

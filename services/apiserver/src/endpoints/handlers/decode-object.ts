@@ -31,6 +31,7 @@ export function decodeObject(
   const expected = bodyKindOf(call.storage.resource);
   const { object, warnings } = codecOf(call).decode(body, mediaType, expected, options.fieldValidation);
   for (const warning of warnings) call.exchange.addWarning(warning);
+  call.storage.defaults?.(object);
   return object;
 }
 

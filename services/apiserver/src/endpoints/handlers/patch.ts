@@ -203,6 +203,7 @@ function decodePatched(
   if (options.fieldValidation === 'Warn') for (const finding of findings) call.exchange.addWarning(finding);
   const { object } = decoded;
   matchName(call, object);
+  call.storage.defaults?.(object);
   return object;
 }
 
@@ -231,14 +232,17 @@ function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObject
   else matchName(call, patch);
   matchNamespace(call, patch);
   return {
-    updatedObject: (context, existing) =>
-      tracker.apply(existing, structuredClone(patch), {
+    updatedObject: (context, existing) => {
+      const object = tracker.apply(existing, structuredClone(patch), {
         manager: options.fieldManager,
         force: options.force === true,
         now: context.now,
         subresource: resource.subresource,
         resetFields: strategy?.resetFields ?? [],
-      }),
+      });
+      call.storage.defaults?.(object);
+      return object;
+    },
   };
 }
 
