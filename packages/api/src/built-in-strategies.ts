@@ -1,26 +1,14 @@
 import { appsStrategies } from './apps/index.ts';
 import { batchStrategies } from './batch/index.ts';
-import { podStrategy } from './core/pod/strategy.ts';
+import { coreStrategies } from './core/index.ts';
+import { rbacStrategies } from './rbac/index.ts';
 import type { ResourceStrategy } from './strategy.ts';
 
 export const builtInStrategies: readonly ResourceStrategy[] = [
   ...appsStrategies,
   ...batchStrategies,
-  { group: '', version: 'v1', kind: 'ConfigMap', resource: 'configmaps' },
-  { group: '', version: 'v1', kind: 'Endpoints', resource: 'endpoints' },
-  { group: '', version: 'v1', kind: 'Event', resource: 'events' },
-  { group: '', version: 'v1', kind: 'LimitRange', resource: 'limitranges' },
-  { group: '', version: 'v1', kind: 'Namespace', resource: 'namespaces' },
-  { group: '', version: 'v1', kind: 'Node', resource: 'nodes' },
-  { group: '', version: 'v1', kind: 'PersistentVolumeClaim', resource: 'persistentvolumeclaims' },
-  { group: '', version: 'v1', kind: 'PersistentVolume', resource: 'persistentvolumes' },
-  podStrategy,
-  { group: '', version: 'v1', kind: 'PodTemplate', resource: 'podtemplates' },
-  { group: '', version: 'v1', kind: 'ReplicationController', resource: 'replicationcontrollers' },
-  { group: '', version: 'v1', kind: 'ResourceQuota', resource: 'resourcequotas' },
-  { group: '', version: 'v1', kind: 'Secret', resource: 'secrets' },
-  { group: '', version: 'v1', kind: 'ServiceAccount', resource: 'serviceaccounts' },
-  { group: '', version: 'v1', kind: 'Service', resource: 'services' },
+  ...rbacStrategies,
+  ...coreStrategies,
   {
     group: 'admissionregistration.k8s.io',
     version: 'v1',
@@ -111,15 +99,6 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
   { group: 'networking.k8s.io', version: 'v1', kind: 'ServiceCIDR', resource: 'servicecidrs' },
   { group: 'node.k8s.io', version: 'v1', kind: 'RuntimeClass', resource: 'runtimeclasses' },
   { group: 'policy', version: 'v1', kind: 'PodDisruptionBudget', resource: 'poddisruptionbudgets' },
-  {
-    group: 'rbac.authorization.k8s.io',
-    version: 'v1',
-    kind: 'ClusterRoleBinding',
-    resource: 'clusterrolebindings',
-  },
-  { group: 'rbac.authorization.k8s.io', version: 'v1', kind: 'ClusterRole', resource: 'clusterroles' },
-  { group: 'rbac.authorization.k8s.io', version: 'v1', kind: 'RoleBinding', resource: 'rolebindings' },
-  { group: 'rbac.authorization.k8s.io', version: 'v1', kind: 'Role', resource: 'roles' },
   { group: 'resource.k8s.io', version: 'v1', kind: 'DeviceClass', resource: 'deviceclasses' },
   { group: 'resource.k8s.io', version: 'v1', kind: 'ResourceClaim', resource: 'resourceclaims' },
   {

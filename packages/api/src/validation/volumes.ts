@@ -470,3 +470,9 @@ export function validateVolumes(volumes: unknown, path: FieldPath, podMeta: Json
   });
   return errors;
 }
+
+/** The rule of one kind of source. */
+export function volumeSourceRule(name: string): (source: Json, path: FieldPath) => FieldError[] {
+  const rule = sources.find(([each]) => each === name)?.[1];
+  return (source, path) => rule?.(source, path, {}) ?? [];
+}

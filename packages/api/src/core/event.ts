@@ -1,0 +1,127 @@
+import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
+import { fieldError, translateTimestampSince } from '@pilothouse/apimachinery';
+import { rootPath } from '../common.ts';
+import type { ResourceStrategy } from '../strategy.ts';
+import { nameOf } from '../table/cells.ts';
+import { columnsOf } from '../table/columns.ts';
+import { isDns1123Subdomain, isQualifiedName } from '../validation/names.ts';
+import type { Json } from '../validation/values.ts';
+import { immutable, isSet, problems, text } from '../validation/values.ts';
+
+/** The rules of both Event APIs: those with eventTime follow the new one's, the others only their namespace's. */
+function validate(object: KubeObject): FieldError[] {
+  const errors: FieldError[] = [];
+  const namespace = text(object.metadata.namespace);
+  const involved = text(object['involvedObject']?.namespace);
+  const mismatch = fieldError.invalid(
+    rootPath.child('involvedObject', 'namespace'),
+    involved,
+    'does not match event.namespace',
+  );
+  if (!isSet(object['eventTime'])) {
+    if (involved === '' ? namespace !== '' && namespace !== 'default' : namespace !== involved)
+      errors.push(mismatch);
+  } else {
+    if (involved === '' && namespace !== 'default' && namespace !== 'kube-system') errors.push(mismatch);
+    const controller = text(object['reportingComponent']);
+    if (controller === '') errors.push(fieldError.required(rootPath.child('reportingComponent')));
+    else
+      errors.push(...problems(rootPath.child('reportingComponent'), controller, isQualifiedName(controller)));
+    for (const field of ['reportingInstance', 'action', 'reason']) {
+      const value = text(object[field]);
+      if (value === '') errors.push(fieldError.required(rootPath.child(field)));
+      if (value.length > 128)
+        errors.push(fieldError.invalid(rootPath.child(field), '', 'can have at most 128 characters'));
+    }
+    if (text(object['message']).length > 1024)
+      errors.push(fieldError.invalid(rootPath.child('message'), '', 'can have at most 1024 characters'));
+  }
+  errors.push(...problems(rootPath.child('namespace'), namespace, isDns1123Subdomain(namespace)));
+  return errors;
+}
+
+function validateUpdate(object: KubeObject, old: KubeObject): FieldError[] {
+  const errors = validate(object);
+  if (!isSet(object['eventTime'])) return errors;
+  for (const field of [
+    'involvedObject',
+    'reason',
+    'message',
+    'firstTimestamp',
+    'lastTimestamp',
+    'count',
+    'source',
+    'type',
+    'action',
+    'related',
+    'reportingComponent',
+    'reportingInstance',
+  ])
+    errors.push(...immutable(object[field] ?? '', old[field] ?? '', rootPath.child(field)));
+  return errors;
+}
+
+function sourceText(object: KubeObject): string {
+  const component =
+    text(object['source']?.component) === ''
+      ? text(object['reportingComponent'])
+      : text(object['source'].component);
+  const host =
+    text(object['source']?.host) === '' ? text(object['reportingInstance']) : text(object['source'].host);
+  return host === '' ? component : `${component}, ${host}`;
+}
+
+const involved = (field: string) => (object: KubeObject) => text(object['involvedObject']?.[field]);
+
+export const eventStrategy: ResourceStrategy = {
+  group: '',
+  version: 'v1',
+  kind: 'Event',
+  resource: 'events',
+  allowCreateOnUpdate: true,
+  validate,
+  validateUpdate,
+  selectableFields: {
+    'involvedObject.kind': involved('kind'),
+    'involvedObject.namespace': involved('namespace'),
+    'involvedObject.name': involved('name'),
+    'involvedObject.uid': involved('uid'),
+    'involvedObject.apiVersion': involved('apiVersion'),
+    'involvedObject.resourceVersion': involved('resourceVersion'),
+    'involvedObject.fieldPath': involved('fieldPath'),
+    reason: (object) => text(object['reason']),
+    reportingComponent: (object) => text(object['reportingComponent']),
+    source: (object) =>
+      text(object['source']?.component) === ''
+        ? text(object['reportingComponent'])
+        : text(object['source'].component),
+    type: (object) => text(object['type']),
+  },
+  columns: columnsOf['/events'] ?? [],
+  cells(object, nowMs) {
+    const since = (time: unknown): string =>
+      translateTimestampSince(isSet(time) ? text(time) : undefined, nowMs);
+    const first = since(isSet(object['firstTimestamp']) ? object['firstTimestamp'] : object['eventTime']);
+    let last = isSet(object['lastTimestamp']) ? since(object['lastTimestamp']) : first;
+    let count: number = object['count'] ?? 0;
+    const series = object['series'] as Json | null | undefined;
+    if (isSet(series)) {
+      last = since(series['lastObservedTime']);
+      count = series['count'] ?? 0;
+    } else if (count === 0) count = 1;
+    const kind = text(object['involvedObject']?.kind).toLowerCase();
+    const name = text(object['involvedObject']?.name);
+    return [
+      last,
+      text(object['type']),
+      text(object['reason']),
+      name === '' ? kind : `${kind}/${name}`,
+      text(object['involvedObject']?.fieldPath),
+      sourceText(object),
+      text(object['message']).trim(),
+      first,
+      count,
+      nameOf(object),
+    ];
+  },
+};

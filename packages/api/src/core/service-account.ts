@@ -1,0 +1,21 @@
+import type { KubeObject } from '@pilothouse/apimachinery';
+import type { ResourceStrategy } from '../strategy.ts';
+import { ageOf, nameOf } from '../table/cells.ts';
+import { columnsOf } from '../table/columns.ts';
+import { list } from '../validation/values.ts';
+
+const enforceSecrets = 'kubernetes.io/enforce-mountable-secrets';
+const deprecated = `metadata.annotations[${enforceSecrets}]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets`;
+
+const has = (object: KubeObject): boolean => object.metadata.annotations?.[enforceSecrets] !== undefined;
+
+export const serviceAccountStrategy: ResourceStrategy = {
+  group: '',
+  version: 'v1',
+  kind: 'ServiceAccount',
+  resource: 'serviceaccounts',
+  warningsOnCreate: (object) => (has(object) ? [deprecated] : []),
+  warningsOnUpdate: (object, old) => (has(object) && !has(old) ? [deprecated] : []),
+  columns: columnsOf['/serviceaccounts'] ?? [],
+  cells: (object, nowMs) => [nameOf(object), list(object['secrets']).length, ageOf(object, nowMs)],
+};
