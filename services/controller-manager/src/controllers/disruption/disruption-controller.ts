@@ -174,7 +174,7 @@ class DisruptionController {
         if (owner.kind === 'ReplicaSet' && above?.kind === 'Deployment') {
           found = this.#owners.Deployment.lister.get(above.name, namespace) ?? found;
           if (seen.has(above.uid)) continue;
-          seen.set(above.uid, (found['spec']?.replicas as number | undefined) ?? 1);
+          seen.set(above.uid, (found?.['spec']?.replicas as number | undefined) ?? 1);
           continue;
         }
         if (found) seen.set(owner.uid, (found['spec']?.replicas as number | undefined) ?? 1);
