@@ -127,7 +127,6 @@ export class Informer<T extends KubeObject = KubeObject> {
         if (
           !(error instanceof StatusError) ||
           error.httpCode < 400 ||
-          error.httpCode >= 500 ||
           error.httpCode === 410 ||
           error.httpCode === 429
         )
