@@ -6,12 +6,15 @@ import type { Duplex } from 'node:stream';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { sleep } from '@pilothouse/base';
 import { statusErrors } from '@pilothouse/apimachinery';
+import type { BuiltinResource } from '@pilothouse/api';
 import type { AdmissionChain } from './admission/interface.ts';
 import type { Authenticator } from './authentication/interface.ts';
 import type { Authorizer } from './authorization/interface.ts';
 import type { EndpointServices } from './endpoints/call.ts';
 import { DiscoveryManager } from './endpoints/discovery/discovery-manager.ts';
 import { registerDiscovery } from './endpoints/discovery/discovery-handlers.ts';
+import { OpenApiDocuments } from './endpoints/openapi-documents.ts';
+import { registerOpenApiPaths } from './endpoints/openapi-paths.ts';
 import { registerServerPaths } from './endpoints/server-paths.ts';
 import { dispatchResource } from './endpoints/dispatch.ts';
 import { BuiltinObjectCodec } from './endpoints/object-codec.ts';
@@ -43,6 +46,8 @@ export interface ApiServerOptions {
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   readonly admission: AdmissionChain;
+  /** Built-in resources that are served, for OpenAPI; none: no documents. */
+  readonly servedResources?: readonly BuiltinResource[];
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -71,6 +76,7 @@ export interface ApiServer {
   /** Resources that come and go while the server runs. */
   readonly resources: ResourceTable;
   readonly discovery: DiscoveryManager;
+  readonly openApi: OpenApiDocuments;
   readonly paths: PathTable;
   readonly health: HealthChecks;
   readonly metrics: ServerMetrics;
@@ -103,6 +109,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   registerHealthChecks(health, { ...options.health, isStopping: () => stopping });
   health.register(paths);
   registerServerPaths(paths, { codec, metrics });
+  const openApi = new OpenApiDocuments(options.servedResources ?? []);
+  registerOpenApiPaths(paths, openApi);
   options.registerPaths?.(paths);
 
   const services: EndpointServices = {
@@ -208,6 +216,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   return {
     resources,
     discovery,
+    openApi,
     paths,
     health,
     metrics,

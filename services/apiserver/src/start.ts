@@ -1,12 +1,14 @@
 import { isIP } from 'node:net';
-import { networkInterfaces } from 'node:os';
+import { hostname, networkInterfaces } from 'node:os';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorMessage, sleep } from '@pilothouse/base';
 import { createEtcdClient } from '@pilothouse/etcd-client';
 import { createLogger, FlagError, nodeClock, nodeRandom } from '@pilothouse/host';
-import { featureGates } from '@pilothouse/api';
+import { builtinResources, featureGates } from '@pilothouse/api';
 import type { ApiServerConfig } from './config.ts';
 import { registerOpenIdPaths } from './endpoints/openid-paths.ts';
+import type { Bootstrap } from './registry/bootstrap/bootstrap.ts';
+import { startBootstrap } from './registry/bootstrap/bootstrap.ts';
 import { policyBased, policyBasedResources } from './registry/rbac/policy-based.ts';
 import type { ApiRegistry } from './registry/registry.ts';
 import { createRegistry } from './registry/registry.ts';
@@ -18,6 +20,7 @@ import { Compactor } from './storage/etcd/compactor.ts';
 import { EtcdKeyValueStore } from './storage/etcd/etcd-key-value-store.ts';
 import type { KeyValueStore } from './storage/key-value-store.ts';
 import { MemoryKeyValueStore } from './storage/memory/memory-key-value-store.ts';
+import { StartupWork } from './startup-work.ts';
 import { readTlsFiles, selfSignedTls, TlsFileWatcher } from './tls-files.ts';
 
 /** The world around a server; what is absent is the real one. */
@@ -41,7 +44,7 @@ export interface RunningApiServer {
 
 const storeAttemptMs = 1000;
 
-/** Puts store, registry, security and HTTP edge together and listens. Resolves when the server is ready. */
+/** Puts store, registry, security and HTTP edge together and listens. Resolves when it answers; `/readyz` tells when the default objects are there too. */
 export async function startApiServer(
   config: ApiServerConfig,
   ports: ApiServerPorts = {},
@@ -58,12 +61,13 @@ export async function startApiServer(
   for (const gate of Object.keys(config.featureGates)) {
     if (!(gate in featureGates)) throw new FlagError(`Unknown feature gate "${gate}"`);
   }
+  const isServed = servedBy(config.runtimeConfig, enabled);
   const registry = createRegistry({
     store,
     clock,
     random,
     logger,
-    isServed: servedBy(config.runtimeConfig, enabled),
+    isServed,
     featureGates: config.featureGates,
     serviceCidrs: config.serviceClusterIpRange.split(','),
     nodePorts: portRange(config.serviceNodePortRange),
@@ -106,11 +110,14 @@ export async function startApiServer(
             ]),
           ]);
   let started = false;
+  const policyWork = new StartupWork({ clock, logger });
+  let bootstrap: Bootstrap | undefined;
   const server = await createApiServer({
     registry,
     authenticator: authentication.authenticator,
     authorizer: authorization.authorizer,
     admission: security.admission,
+    servedResources: builtinResources.filter((resource) => isServed(resource)),
     clock,
     random,
     logger,
@@ -130,7 +137,7 @@ export async function startApiServer(
         await store.get('/registry/health');
       },
       cachesSynced: () => registry.synced,
-      hookDone: () => started,
+      hookDone: (name) => started && !policyWork.pending.has(name) && bootstrap?.hookDone(name) === true,
     },
     registerPaths: (paths) => registerOpenIdPaths(paths, authentication),
   });
@@ -152,8 +159,24 @@ export async function startApiServer(
   }
   const address = await server.listen(config.bindAddress, config.securePort);
   await registry.start();
-  closers.push(await security.start());
+  closers.push(await authorization.start());
   started = true;
+  if (config.authorizationModes.includes('RBAC')) {
+    policyWork.run('rbac/bootstrap-roles', () => authorization.reconcileBootstrapPolicy());
+    closers.push(() => policyWork.stop());
+  }
+  bootstrap = startBootstrap({
+    registry,
+    clock,
+    random,
+    logger,
+    hostname: hostname(),
+    port: address.port,
+    ...(advertised === '127.0.0.1' ? {} : { advertiseAddress: advertised }),
+    clusterAuthentication: clusterAuthenticationOf(config.authentication),
+  });
+  closers.push(() => bootstrap?.close());
+  await policyWork.firstAttempts();
   compact?.start();
   logger.info('Serving', { host: address.host, port: address.port, tls: tls !== undefined });
 
@@ -217,6 +240,24 @@ async function waitForStore(store: KeyValueStore, clock: Clock, logger: Logger):
       await sleep(clock, storeAttemptMs);
     }
   }
+}
+
+/** Data of kube-system/extension-apiserver-authentication: what aggregated servers need to trust this one's front proxy. */
+function clusterAuthenticationOf(config: ApiServerConfig['authentication']): Record<string, string> {
+  const { clientCaPem, requestHeader } = config;
+  return {
+    ...(clientCaPem === undefined ? {} : { 'client-ca-file': clientCaPem }),
+    ...(requestHeader === undefined
+      ? {}
+      : {
+          'requestheader-client-ca-file': requestHeader.caPem,
+          'requestheader-allowed-names': JSON.stringify(requestHeader.allowedNames),
+          'requestheader-username-headers': JSON.stringify(requestHeader.usernameHeaders),
+          'requestheader-group-headers': JSON.stringify(requestHeader.groupHeaders),
+          'requestheader-uid-headers': JSON.stringify(requestHeader.uidHeaders),
+          'requestheader-extra-headers-prefix': JSON.stringify(requestHeader.extraHeaderPrefixes),
+        }),
+  };
 }
 
 /** `30000-32767` or `30000+2768`. Throws FlagError. */

@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import type { BuiltinResource } from '@pilothouse/api';
+import { buildOpenApiV2, buildOpenApiV3, openApiV3Paths } from '@pilothouse/api/openapi';
+import { buildVersion } from '../version.ts';
+
+/** A document with the hash by which clients cache it. */
+export interface OpenApiDocument {
+  readonly body: Buffer;
+  /** Upper-case hex. */
+  readonly hash: string;
+}
+
+/** A v3 document made elsewhere: of custom resources or of an aggregated server. */
+export interface OpenApiSource {
+  readonly hash: string;
+  /** JSON text. */
+  text(): string | Promise<string>;
+}
+
+function hashOf(text: string): string {
+  return createHash('sha512').update(text).digest('hex').toUpperCase();
+}
+
+/**
+ * OpenAPI v2 and v3 documents. They are large, so each is built when it is first asked for, and kept. Hashes depend on what is served
+ * only, so that all replicas give the same.
+ */
+export class OpenApiDocuments {
+  readonly #resources: readonly BuiltinResource[];
+  readonly #served: readonly { group: string; version: string }[];
+  readonly #v3 = new Map<string, OpenApiDocument>();
+  readonly #added = new Map<string, OpenApiSource>();
+  #v2: OpenApiDocument | undefined;
+
+  constructor(resources: readonly BuiltinResource[]) {
+    this.#resources = resources;
+    const served = new Map(
+      resources.map(({ group, version }) => [`${group}/${version}`, { group, version }]),
+    );
+    this.#served = [...served.values()];
+  }
+
+  /** Adds or replaces the document of a key such as `apis/example.com/v1`. */
+  add(key: string, source: OpenApiSource): void {
+    this.#added.set(key, source);
+  }
+
+  remove(key: string): void {
+    this.#added.delete(key);
+  }
+
+  /** The v3 index: key → relative URL with the document's hash. */
+  index(): { paths: Record<string, { serverRelativeURL: string }> } {
+    const paths: Record<string, { serverRelativeURL: string }> = {};
+    const keys = new Set([...openApiV3Paths(this.#served), ...this.#added.keys()]);
+    for (const key of [...keys].sort()) {
+      paths[key] = { serverRelativeURL: `/openapi/v3/${key}?hash=${this.#hash(key)}` };
+    }
+    return { paths };
+  }
+
+  #hash(key: string): string {
+    const added = this.#added.get(key);
+    if (added) return added.hash;
+    const names = this.#resources
+      .filter(({ group, version }) => key === (group === '' ? `api/${version}` : `apis/${group}/${version}`))
+      .map(({ plural }) => plural);
+    return hashOf(JSON.stringify([buildVersion.info.gitVersion, key, names]));
+  }
+
+  /** Undefined for an unknown key. */
+  async v3(key: string): Promise<OpenApiDocument | undefined> {
+    const added = this.#added.get(key);
+    if (added) return { body: Buffer.from(await added.text()), hash: added.hash };
+    let document = this.#v3.get(key);
+    if (!document) {
+      const built = buildOpenApiV3(key, { resources: this.#resources });
+      if (!built) return undefined;
+      document = { body: Buffer.from(JSON.stringify(built)), hash: this.#hash(key) };
+      this.#v3.set(key, document);
+    }
+    return document;
+  }
+
+  v2(): OpenApiDocument {
+    if (!this.#v2) {
+      const body = Buffer.from(JSON.stringify(buildOpenApiV2({ resources: this.#resources })));
+      this.#v2 = { body, hash: hashOf(body.toString('latin1')) };
+    }
+    return this.#v2;
+  }
+}

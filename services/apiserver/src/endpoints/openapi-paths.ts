@@ -1,0 +1,71 @@
+import { parseAccept } from '@pilothouse/serializer';
+import type { Exchange } from '../request/exchange.ts';
+import type { OpenApiDocument, OpenApiDocuments } from './openapi-documents.ts';
+import type { PathTable } from './path-table.ts';
+import { respondObjectBytes, respondText, startResponse } from './respond.ts';
+
+/** `/openapi/v2` and `/openapi/v3`, as JSON. */
+export function registerOpenApiPaths(paths: PathTable, documents: OpenApiDocuments): void {
+  paths.handle('/openapi/v2', async (exchange) => {
+    if (!takesJson(exchange)) {
+      respondText(exchange, 406, '406 not acceptable\n');
+      return;
+    }
+    await respondDocument(exchange, documents.v2());
+  });
+  paths.handle('/openapi/v3', async (exchange) => {
+    const body = JSON.stringify(documents.index());
+    // Upstream never says that this is JSON.
+    await respondObjectBytes(exchange, 200, 'text/plain; charset=utf-8', Buffer.from(body));
+  });
+  paths.handle('/openapi/v3/', (exchange) => respondEmpty(exchange, 404), false);
+  paths.handlePrefix('/openapi/v3/', async (exchange) => {
+    const key = exchange.path.slice('/openapi/v3/'.length);
+    const document = await documents.v3(key);
+    if (!document) {
+      respondEmpty(exchange, 404);
+      return;
+    }
+    const { response } = exchange;
+    const hash = exchange.query.get('hash');
+    if (hash !== null && hash !== '') {
+      if (hash !== document.hash) {
+        response.setHeader('Location', `/openapi/v3/${key}?hash=${document.hash}`);
+        respondEmpty(exchange, 301);
+        return;
+      }
+      // The URL names this very content, so it never changes.
+      response.setHeader('Cache-Control', 'public, immutable');
+      response.setHeader('Expires', new Date(exchange.receivedMs + 365 * 24 * 3_600_000).toUTCString());
+    }
+    await respondDocument(exchange, document);
+  });
+}
+
+function takesJson(exchange: Exchange): boolean {
+  const accept = exchange.header('accept');
+  return (
+    accept === '' ||
+    parseAccept(accept).some(
+      ({ type, subtype }) =>
+        (type === '*' || type === 'application') && (subtype === '*' || subtype === 'json'),
+    )
+  );
+}
+
+function respondEmpty(exchange: Exchange, status: number): void {
+  startResponse(exchange, status, { 'Content-Length': 0 });
+  exchange.response.end();
+}
+
+async function respondDocument(exchange: Exchange, document: OpenApiDocument): Promise<void> {
+  const { response } = exchange;
+  const etag = `"${document.hash}"`;
+  response.setHeader('ETag', etag);
+  response.setHeader('Vary', 'Accept');
+  if (exchange.header('if-none-match') === etag) {
+    respondEmpty(exchange, 304);
+    return;
+  }
+  await respondObjectBytes(exchange, 200, 'application/json', document.body);
+}
