@@ -157,6 +157,10 @@ export class RaftNode {
   > {
     return this.#progress;
   }
+  /** Requests for votes may be lost: candidates repeat them a few times per election timeout. */
+  get #voteRetryTicks(): number {
+    return Math.max(this.#limits.heartbeatTicks, this.#limits.electionTicks >> 2);
+  }
   get transferee(): MemberId | undefined {
     return this.#transferee;
   }
@@ -197,7 +201,7 @@ export class RaftNode {
     if (this.#electionElapsed >= this.#electionTimeout) {
       this.#electionElapsed = 0;
       if (this.#isPromotable()) this.#campaign('preVote');
-    } else if (this.#role !== 'follower' && this.#electionElapsed % this.#limits.heartbeatTicks === 0) {
+    } else if (this.#role !== 'follower' && this.#electionElapsed % this.#voteRetryTicks === 0) {
       this.#requestVotes();
     }
   }
@@ -614,7 +618,6 @@ export class RaftNode {
     // Entries of earlier terms may hold a configuration change that is not applied: wait for all of them.
     this.#pendingConfigIndex = this.#log.lastIndex;
     this.#append({ kind: 'normal', payload: noPayload });
-    this.#broadcastHeartbeat();
   }
 
   /**

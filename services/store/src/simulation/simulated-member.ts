@@ -2,6 +2,7 @@ import { silentLogger } from '@pilothouse/base';
 import type { Clock } from '@pilothouse/base';
 import { SimulatedDisk } from '@pilothouse/testkit';
 import type { SeededRandom, SimulatedNetwork } from '@pilothouse/testkit';
+import type { Message } from '@pilothouse/raft';
 import type { MemberId, MemberInfo } from '../core/replication.ts';
 import { createReplica } from '../io/replica/index.ts';
 import { InlineLogWriter } from '../io/wal/inline-log-writer.ts';
@@ -95,7 +96,12 @@ export class SimulatedMember {
         clock: this.clock,
         random: random.fork(),
         disk: this.disk,
-        transport: new SimulatedTransport(this.id, { network, clock, registry }),
+        transport: new SimulatedTransport(this.id, {
+          network,
+          clock,
+          registry,
+          observe: (message) => this.#observe(message),
+        }),
         walSegmentBytes: segmentBytes,
         snapshotCount: this.#world.snapshotCount,
         snapshotCatchUpEntries: this.#world.snapshotCatchUpEntries,
@@ -129,10 +135,26 @@ export class SimulatedMember {
         }
       };
       replica.onLeaderChange(watchLeader);
+      witness.restarted(this.id, replica.status().term);
       this.#world.trace(`m${this.id} starts at ${this.machine.appliedIndex}`);
       this.onStart(this);
     } catch (error) {
       this.#world.violated(error as Error);
+    }
+  }
+
+  #observe(message: Message): void {
+    const { witness, violated } = this.#world;
+    try {
+      if (message.kind === 'voteResponse' && message.isGranted)
+        witness.voted(this.id, message.term, message.to);
+      const isClaim =
+        message.kind === 'voteResponse'
+          ? message.isGranted
+          : message.kind === 'appendResponse' && !message.isRejected;
+      if (isClaim) witness.acknowledged(this.id, message.term);
+    } catch (error) {
+      violated(error as Error);
     }
   }
 

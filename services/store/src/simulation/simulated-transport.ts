@@ -15,6 +15,7 @@ export class SimulatedTransport implements PeerTransport {
   readonly #network: SimulatedNetwork;
   readonly #clock: Clock;
   readonly #registry: TransportRegistry;
+  readonly #observe: (message: Message) => void;
   #endpoint: Network | undefined;
   #handler: PeerHandler | undefined;
   #isClosed = false;
@@ -27,6 +28,7 @@ export class SimulatedTransport implements PeerTransport {
     this.#network = options.network;
     this.#clock = options.clock;
     this.#registry = options.registry;
+    this.#observe = options.observe;
   }
 
   async start(handler: PeerHandler): Promise<void> {
@@ -44,7 +46,9 @@ export class SimulatedTransport implements PeerTransport {
   setPeers(): void {}
 
   send(message: Message): void {
-    if (!this.#isClosed) this.#endpoint?.send(addressOf(message.to), encodeMessage(message));
+    if (this.#isClosed) return;
+    this.#observe(message);
+    this.#endpoint?.send(addressOf(message.to), encodeMessage(message));
   }
 
   async sendSnapshot(header: SnapshotHeader, chunks: AsyncIterable<Uint8Array>): Promise<boolean> {

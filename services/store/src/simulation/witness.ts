@@ -11,6 +11,8 @@ export class SafetyViolation extends Error {
 /** Sees every entry that any member applies, and every leader: what must be the same everywhere is held against it at once. */
 export class Witness {
   readonly #entries: string[] = [];
+  readonly #votes = new Map<string, bigint>();
+  readonly #terms = new Map<bigint, number>();
   readonly #leaders = new Map<number, bigint>();
   /** The authoritative history, ascending by revision. */
   readonly events: WatchedEvent[] = [];
@@ -23,6 +25,32 @@ export class Witness {
     else if (known !== text) {
       throw new SafetyViolation(
         `State machine safety: entry ${index} was applied as ${known} and as ${text}`,
+      );
+    }
+  }
+
+  /** A vote leaves a member: never for two candidates in one term, whatever crashed in between. */
+  voted(voter: bigint, term: number, candidate: bigint): void {
+    const key = `${voter}/${term}`;
+    const known = this.#votes.get(key);
+    if (known === undefined) this.#votes.set(key, candidate);
+    else if (known !== candidate) {
+      throw new SafetyViolation(`Member ${voter} votes for ${known} and for ${candidate} in term ${term}`);
+    }
+  }
+
+  /** Members' terms as others have seen them in acknowledgements never go back. */
+  acknowledged(member: bigint, term: number): void {
+    const known = this.#terms.get(member) ?? 0;
+    if (term > known) this.#terms.set(member, term);
+  }
+
+  /** The term with which a member comes back from its disk. */
+  restarted(member: bigint, term: number): void {
+    const known = this.#terms.get(member) ?? 0;
+    if (term < known) {
+      throw new SafetyViolation(
+        `Member ${member} acknowledged something in term ${known} and restarts in term ${term}`,
       );
     }
   }

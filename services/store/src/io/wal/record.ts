@@ -1,7 +1,8 @@
 // The frame of a record in a segment, little-endian, aligned to 8 bytes:
-//   length u32 (type and payload) | crc of the record before u32 | crc u32 of (that crc, type, payload) | type u8 | payload | zeros
+//   length u24 (type and payload) | check u8 of the length | crc of the record before u32 | crc u32 of (that crc, type, payload) | type u8 | payload | zeros
 // The checksum of the record before chains records over all segments, yet each record can be verified alone: that is what
 // tells a torn tail (repairable) from damage in the middle (not repairable).
+import { assert } from '@pilothouse/base';
 import { crc32c } from './crc32c.ts';
 
 export const recordTypes = { metadata: 1, entry: 2, hardState: 3, snapshot: 4 } as const;
@@ -11,8 +12,8 @@ export type RecordType = (typeof recordTypes)[keyof typeof recordTypes];
 export const syncedBeforeFlag = 0x80;
 
 export const frameHeaderBytes = 13;
-/** No record is longer; a longer length in a file is damage. */
-export const recordBytesMax = 512 * 1024 * 1024;
+/** Type and payload of a record fit in this. */
+export const recordBytesMax = 2 ** 24 - 1;
 /** Devices write sectors of at least this size whole or not at all. */
 export const sectorBytes = 512;
 
@@ -25,6 +26,15 @@ export function frameBytes(payloadLength: number): number {
   return (frameHeaderBytes + payloadLength + 7) & ~7;
 }
 
+/**
+ * A length is one aligned word, so a torn write leaves it whole or zero: a check that fails is damage, and a length that passes tells
+ * truly how far the record was to reach.
+ */
+function checkedLength(length: number): number {
+  const check = 0x5a ^ (length & 0xff) ^ ((length >> 8) & 0xff) ^ (length >> 16);
+  return (length | (check << 24)) >>> 0;
+}
+
 /** Writes one frame into `target` at `at`; returns its checksum. */
 export function writeFrame(
   target: Uint8Array,
@@ -33,7 +43,8 @@ export function writeFrame(
 ): number {
   const { type, payload, previousCrc } = frame;
   const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
-  view.setUint32(at, payload.length + 1, true);
+  assert(payload.length < recordBytesMax, `A record of ${payload.length} bytes is too long`);
+  view.setUint32(at, checkedLength(payload.length + 1), true);
   view.setUint32(at + 4, previousCrc, true);
   target[at + 12] = type;
   target.set(payload, at + frameHeaderBytes);
@@ -53,23 +64,37 @@ export type ParsedFrame =
       readonly end: number;
     }
   | { readonly kind: 'end' }
-  | { readonly kind: 'damaged'; readonly reason: string; readonly end: number };
+  | { readonly kind: 'damaged'; readonly reason: string; readonly mayBeTorn: boolean; readonly end: number };
 
 /** Reads the frame at `at`. `end`: no more records (zeros, or the segment is full). */
 export function parseFrame(source: Uint8Array, at: number): ParsedFrame {
   if (at + frameHeaderBytes > source.length) return { kind: 'end' };
   const view = new DataView(source.buffer, source.byteOffset, source.byteLength);
-  const length = view.getUint32(at, true);
-  if (length === 0) return { kind: 'end' };
+  const word = view.getUint32(at, true);
+  if (word === 0) return { kind: 'end' };
+  const length = word & 0xffffff;
+  if (length === 0 || checkedLength(length) !== word) {
+    return { kind: 'damaged', reason: 'its length is damaged', mayBeTorn: false, end: source.length };
+  }
   const end = at + frameBytes(length - 1);
-  if (length > recordBytesMax || at + 12 + length > source.length) {
-    return { kind: 'damaged', reason: `its length ${length} does not fit`, end: source.length };
+  if (at + 12 + length > source.length) {
+    return {
+      kind: 'damaged',
+      reason: `its length ${length} does not fit`,
+      mayBeTorn: false,
+      end: source.length,
+    };
   }
   const previousCrc = view.getUint32(at + 4, true);
   const crc = view.getUint32(at + 8, true);
   const body = source.subarray(at + 12, at + 12 + length);
   if (crc32c(body, previousCrc) !== crc)
-    return { kind: 'damaged', reason: 'its checksum does not match', end };
+    return {
+      kind: 'damaged',
+      reason: 'its checksum does not match',
+      mayBeTorn: hasMissingSector(source, at, end),
+      end,
+    };
   const type = body[0] as number;
   return {
     kind: 'record',
@@ -83,7 +108,7 @@ export function parseFrame(source: Uint8Array, at: number): ParsedFrame {
 }
 
 /** Whether some whole sector's share of [from, to) is zero: the mark of a sector that never reached the disk. */
-export function hasMissingSector(source: Uint8Array, from: number, to: number): boolean {
+function hasMissingSector(source: Uint8Array, from: number, to: number): boolean {
   let at = from;
   while (at < to) {
     const sectorEnd = Math.min(to, at - (at % sectorBytes) + sectorBytes);

@@ -1,0 +1,28 @@
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { mutations } from './mutations.ts';
+import { runSimulation } from './run.ts';
+
+test('a cluster keeps every guarantee over a few seeds, and a seed repeats exactly', async () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const report = await runSimulation({ seed, faultMs: 8000 });
+    assert.equal(report.violation, undefined, `seed ${seed}: npm run sim -- --seed ${seed}`);
+    assert.ok(report.succeeded > 100, `seed ${seed} does real work, got ${report.succeeded} operations`);
+  }
+  const [one, two] = [
+    await runSimulation({ seed: 6, faultMs: 5000 }),
+    await runSimulation({ seed: 6, faultMs: 5000 }),
+  ];
+  assert.deepEqual(one, two);
+});
+
+for (const mutation of mutations) {
+  if (mutation === 'none') continue;
+  test(`the simulation catches the mutation ${mutation} within a few seeds`, async () => {
+    for (let seed = 1; seed <= 12; seed++) {
+      const report = await runSimulation({ seed, mutation });
+      if (report.violation !== undefined) return;
+    }
+    assert.fail(`${mutation} went unnoticed`);
+  });
+}
