@@ -1,3 +1,4 @@
+import { apiServiceStrategy } from './apiregistration/api-service.ts';
 import { appsStrategies } from './apps/index.ts';
 import { batchStrategies } from './batch/index.ts';
 import { coreStrategies } from './core/index.ts';
@@ -8,6 +9,7 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
   ...appsStrategies,
   ...batchStrategies,
   ...rbacStrategies,
+  apiServiceStrategy,
   ...coreStrategies,
   {
     group: 'admissionregistration.k8s.io',
@@ -51,7 +53,6 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
     kind: 'CustomResourceDefinition',
     resource: 'customresourcedefinitions',
   },
-  { group: 'apiregistration.k8s.io', version: 'v1', kind: 'APIService', resource: 'apiservices' },
   {
     group: 'autoscaling',
     version: 'v2',
