@@ -195,7 +195,7 @@ test('delete answers a Status, refuses wrong preconditions, and orphans when tol
       apiVersion: 'v1',
       metadata: {},
       status: 'Success',
-      details: { name: 'c', kind: 'configmaps', uid },
+      details: { name: 'c', kind: 'configmaps', uid: uid ?? '' },
     } satisfies Status);
   }));
 

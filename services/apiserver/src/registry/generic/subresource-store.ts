@@ -59,6 +59,7 @@ export class SubresourceStore implements RestStorage {
 
 /** Rules of a kind that states none: the subresource's own member may change, everything else but metadata may not. */
 function defaultHooks(subresource: string): UpdateHooks {
+  if (subresource === 'finalize') return finalizeHooks;
   return {
     prepareForUpdate(object, old) {
       const kept = deepClone(old);
@@ -72,3 +73,15 @@ function defaultHooks(subresource: string): UpdateHooks {
     resetFields: ['spec'],
   };
 }
+
+/** Only spec.finalizers changes (namespaces/finalize). */
+const finalizeHooks: UpdateHooks = {
+  prepareForUpdate(object, old) {
+    const finalizers = (object['spec']?.finalizers ?? []) as string[];
+    const kept = deepClone(old);
+    for (const member of Object.keys(object)) if (member !== 'metadata') delete object[member];
+    Object.assign(object, { ...kept, metadata: object.metadata });
+    const { finalizers: _, ...spec } = (kept['spec'] ?? {}) as Record<string, unknown>;
+    object['spec'] = finalizers.length === 0 ? spec : { ...spec, finalizers };
+  },
+};
