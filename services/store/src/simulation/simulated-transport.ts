@@ -22,7 +22,13 @@ export class SimulatedTransport implements PeerTransport {
 
   constructor(
     id: MemberId,
-    options: { network: SimulatedNetwork; clock: Clock; registry: TransportRegistry },
+    options: {
+      network: SimulatedNetwork;
+      clock: Clock;
+      registry: TransportRegistry;
+      /** Sees every message that leaves. */
+      observe: (message: Message) => void;
+    },
   ) {
     this.#id = id;
     this.#network = options.network;

@@ -30,6 +30,8 @@ export interface ReplicaLimits {
   readonly readRetryTicks: number;
   /** Proposals that may wait at once; more are refused with `tooManyRequests`. */
   readonly pendingProposalsMax: number;
+  /** Bytes of one proposal; what the log can hold. */
+  readonly proposalBytesMax: number;
   /** Bytes of proposals in one message or append. */
   readonly proposalBatchBytesMax: number;
   /** Committed entries that may wait to be applied before proposals are refused. */
@@ -159,6 +161,10 @@ export class Replica {
       return completion.reject(
         new ReplicationError('tooManyRequests', 'Too many requests wait to be applied'),
       );
+    }
+    if (content.length > this.#limits.proposalBytesMax) {
+      const problem = `A proposal of ${content.length} bytes exceeds the limit of ${this.#limits.proposalBytesMax}`;
+      return completion.reject(new ReplicationError('tooManyRequests', problem));
     }
     const sequence = ++this.#sequence;
     const bytes = encodeEnvelope({ kind, proposer: this.#proposer, sequence, content });

@@ -88,6 +88,7 @@ export async function createReplica(
       transferTimeoutTicks: electionTicks * 2,
       readRetryTicks: Math.max(2, Math.floor(electionTicks / 2)),
       pendingProposalsMax: options.pendingProposalsMax ?? 20_000,
+      proposalBytesMax: 15 * megabyte,
       proposalBatchBytesMax: megabyte,
       applyBacklogMax: 5000,
       snapshotCount: options.snapshotCount ?? 10_000,

@@ -10,14 +10,7 @@ import {
   writeEntry,
   writeHardState,
 } from './raft-codec.ts';
-import {
-  frameBytes,
-  hasMissingSector,
-  parseFrame,
-  recordTypes,
-  syncedBeforeFlag,
-  writeFrame,
-} from './record.ts';
+import { frameBytes, parseFrame, recordTypes, syncedBeforeFlag, writeFrame } from './record.ts';
 import type { WalRecord } from './record.ts';
 
 /** A log that cannot be used. The message names the file and says what to do. */
@@ -261,10 +254,7 @@ export function openWal(disk: Disk, directory: string): WalContents {
           if (frame.kind === 'damaged') refuse(offset, frame.reason);
           break;
         }
-        if (
-          frame.kind === 'damaged' &&
-          !hasMissingSector(source, offset, Math.min(frame.end, source.length))
-        ) {
+        if (frame.kind === 'damaged' && !frame.mayBeTorn) {
           refuse(offset, frame.reason);
         }
         const later = findSyncedRecord(source, offset + 8);
