@@ -78,6 +78,29 @@ const sharedFiles: Record<string, { name: string; group: string; version: string
   'k8s.io.apimachinery.pkg.version': { name: 'version', group: '', version: '' },
 };
 
+/**
+ * Messages whose JSON members come in another order than their protobuf numbers (Go's declaration order, observed in answers of a
+ * stock server): message → JSON names. A .proto lists the fields of a message in JSON order.
+ */
+const jsonOrder = JSON.parse(readFileSync(join(outDir, 'json-order.json'), 'utf8')) as Record<
+  string,
+  string[]
+>;
+
+function inJsonOrder(message: string, fields: readonly ContractField[]): ContractField[] {
+  const order = jsonOrder[message];
+  if (!order) return [...fields];
+  const position = (field: ContractField): number => {
+    const index = order.indexOf(field.json ?? '');
+    return index < 0 ? order.length : index;
+  };
+  // Inline fields have no JSON name of their own and stay in front.
+  return [
+    ...fields.filter((field) => field.inline),
+    ...fields.filter((field) => !field.inline).sort((a, b) => position(a) - position(b)),
+  ];
+}
+
 const quote = (text: string): string => JSON.stringify(text);
 const packageOf = (message: string): string => message.slice(0, message.lastIndexOf('.'));
 const baseOf = (message: string): string => message.slice(message.lastIndexOf('.') + 1);
@@ -113,7 +136,10 @@ function readContract(): Map<string, ProtoFile> {
         };
         files.set(pkg, target);
       }
-      target.types.push({ name: baseOf(message), type });
+      target.types.push({
+        name: baseOf(message),
+        type: { ...type, fields: inJsonOrder(message, type.fields) },
+      });
     }
   }
   return files;
@@ -229,7 +255,7 @@ function jsonByLine(value: unknown, depth = 0): string {
 function main(): void {
   mkdirSync(outDir, { recursive: true });
   for (const name of readdirSync(outDir)) {
-    if (name !== 'options.proto') rmSync(join(outDir, name));
+    if (name !== 'options.proto' && name !== 'json-order.json') rmSync(join(outDir, name));
   }
   const files = readContract();
   for (const file of files.values()) writeFileSync(join(outDir, `${file.name}.proto`), render(file, files));

@@ -102,7 +102,7 @@ describe('protobuf', () => {
     const props = builtinSchemas.message(
       'k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps',
     ) as MessageSchema;
-    let body = Buffer.alloc(0);
+    let body: Buffer = Buffer.alloc(0);
     for (let depth = 0; depth < 200; depth++) body = builtinProtobufField(28, body);
     assert.throws(() => builtinProtobuf.decodeMessage(body, props), /max recursion depth/);
     assert.ok(builtinProtobuf.decodeMessage(Buffer.alloc(0), schema));
@@ -281,10 +281,24 @@ describe('YAML', () => {
         t: 'x\ny',
         s: "it's",
       }),
-      'a:\n  k: {}\n  n/9: \'a: b\'\n  n/10: it is\nb:\n- a:\n  - p\n  - []\n  x: 1\n- "yes"\n- ""\ns: it\'s\nt: |-\n  x\n  "y"\n'.replace(
-        '"y"',
-        'y',
-      ),
+      [
+        'a:',
+        '  k: {}',
+        "  n/9: 'a: b'",
+        '  n/10: it is',
+        'b:',
+        '- a:',
+        '  - p',
+        '  - []',
+        '  x: 1',
+        '- "yes"',
+        '- ""',
+        "s: it's",
+        't: |-',
+        '  x',
+        '  y',
+        '',
+      ].join('\n'),
     );
   });
 

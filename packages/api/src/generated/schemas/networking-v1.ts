@@ -6,7 +6,7 @@ export const networkingV1 = {
   version: 'v1',
   use: 'served',
   messages: {
-    HTTPIngressPath: '{"openapi":"io.k8s.api.networking.v1.HTTPIngressPath","fields":[["path",1,"s",""],["backend",2,"@IngressBackend","re",{"default":{}}],["pathType",3,"s","rpe",{"enum":["Exact","ImplementationSpecific","Prefix"]}]]}',
+    HTTPIngressPath: '{"openapi":"io.k8s.api.networking.v1.HTTPIngressPath","fields":[["path",1,"s",""],["pathType",3,"s","rpe",{"enum":["Exact","ImplementationSpecific","Prefix"]}],["backend",2,"@IngressBackend","re",{"default":{}}]]}',
     HTTPIngressRuleValue: '{"openapi":"io.k8s.api.networking.v1.HTTPIngressRuleValue","fields":[["paths",1,"[@HTTPIngressPath","re",{"listType":"atomic"}]]}',
     IPAddress: '{"openapi":"io.k8s.api.networking.v1.IPAddress","gvk":[["networking.k8s.io","v1","IPAddress"]],"typeMeta":true,"fields":[["metadata",1,"@k8s.io.apimachinery.pkg.apis.meta.v1.ObjectMeta","e",{"default":{}}],["spec",2,"@IPAddressSpec","re",{"default":{}}]]}',
     IPAddressList: '{"openapi":"io.k8s.api.networking.v1.IPAddressList","gvk":[["networking.k8s.io","v1","IPAddressList"]],"typeMeta":true,"fields":[["metadata",1,"@k8s.io.apimachinery.pkg.apis.meta.v1.ListMeta","e",{"default":{}}],["items",2,"[@IPAddress","re"]]}',

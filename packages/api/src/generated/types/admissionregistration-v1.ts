@@ -83,13 +83,13 @@ export interface MutatingWebhook {
   clientConfig: WebhookClientConfig;
   rules?: RuleWithOperations[];
   failurePolicy?: 'Fail' | 'Ignore';
+  matchPolicy?: 'Equivalent' | 'Exact';
   namespaceSelector?: metaV1.LabelSelector;
+  objectSelector?: metaV1.LabelSelector;
   sideEffects?: 'None' | 'NoneOnDryRun' | 'Some' | 'Unknown';
   timeoutSeconds?: number;
   admissionReviewVersions: string[];
-  matchPolicy?: 'Equivalent' | 'Exact';
   reinvocationPolicy?: 'IfNeeded' | 'Never';
-  objectSelector?: metaV1.LabelSelector;
   matchConditions?: MatchCondition[];
 }
 
@@ -217,12 +217,12 @@ export interface ValidatingWebhook {
   clientConfig: WebhookClientConfig;
   rules?: RuleWithOperations[];
   failurePolicy?: 'Fail' | 'Ignore';
+  matchPolicy?: 'Equivalent' | 'Exact';
   namespaceSelector?: metaV1.LabelSelector;
+  objectSelector?: metaV1.LabelSelector;
   sideEffects?: 'None' | 'NoneOnDryRun' | 'Some' | 'Unknown';
   timeoutSeconds?: number;
   admissionReviewVersions: string[];
-  matchPolicy?: 'Equivalent' | 'Exact';
-  objectSelector?: metaV1.LabelSelector;
   matchConditions?: MatchCondition[];
 }
 

@@ -89,11 +89,11 @@ export interface CustomResourceDefinitionVersion {
   name: string;
   served: boolean;
   storage: boolean;
+  deprecated?: boolean;
+  deprecationWarning?: string;
   schema?: CustomResourceValidation;
   subresources?: CustomResourceSubresources;
   additionalPrinterColumns?: CustomResourceColumnDefinition[];
-  deprecated?: boolean;
-  deprecationWarning?: string;
   selectableFields?: SelectableField[];
 }
 

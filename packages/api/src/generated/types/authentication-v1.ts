@@ -30,8 +30,8 @@ export interface TokenRequest {
 
 export interface TokenRequestSpec {
   audiences?: string[];
-  boundObjectRef?: BoundObjectReference;
   expirationSeconds?: number;
+  boundObjectRef?: BoundObjectReference;
 }
 
 export interface TokenRequestStatus {

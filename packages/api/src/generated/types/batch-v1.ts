@@ -22,12 +22,12 @@ export interface CronJobList {
 export interface CronJobSpec {
   schedule: string;
   startingDeadlineSeconds?: number;
+  timeZone?: string;
   concurrencyPolicy?: 'Allow' | 'Forbid' | 'Replace';
   suspend?: boolean;
   jobTemplate: JobTemplateSpec;
   successfulJobsHistoryLimit?: number;
   failedJobsHistoryLimit?: number;
-  timeZone?: string;
 }
 
 export interface CronJobStatus {
@@ -64,19 +64,19 @@ export interface JobSpec {
   parallelism?: number;
   completions?: number;
   activeDeadlineSeconds?: number;
+  podFailurePolicy?: PodFailurePolicy;
+  successPolicy?: SuccessPolicy;
+  backoffLimit?: number;
+  backoffLimitPerIndex?: number;
+  maxFailedIndexes?: number;
   selector?: metaV1.LabelSelector;
   manualSelector?: boolean;
   template: coreV1.PodTemplateSpec;
-  backoffLimit?: number;
   ttlSecondsAfterFinished?: number;
   completionMode?: 'Indexed' | 'NonIndexed';
   suspend?: boolean;
-  podFailurePolicy?: PodFailurePolicy;
-  backoffLimitPerIndex?: number;
-  maxFailedIndexes?: number;
   podReplacementPolicy?: 'Failed' | 'TerminatingOrFailed';
   managedBy?: string;
-  successPolicy?: SuccessPolicy;
 }
 
 export interface JobStatus {

@@ -13,11 +13,11 @@ export interface CertificateSigningRequest {
 
 export interface CertificateSigningRequestCondition {
   type: string;
+  status: string;
   reason?: string;
   message?: string;
   lastUpdateTime?: string;
   lastTransitionTime?: string;
-  status: string;
 }
 
 export interface CertificateSigningRequestList {
@@ -29,12 +29,12 @@ export interface CertificateSigningRequestList {
 
 export interface CertificateSigningRequestSpec {
   request: string;
+  signerName: string;
+  usages?: ('any' | 'cert sign' | 'client auth' | 'code signing' | 'content commitment' | 'crl sign' | 'data encipherment' | 'decipher only' | 'digital signature' | 'email protection' | 'encipher only' | 'ipsec end system' | 'ipsec tunnel' | 'ipsec user' | 'key agreement' | 'key encipherment' | 'microsoft sgc' | 'netscape sgc' | 'ocsp signing' | 's/mime' | 'server auth' | 'signing' | 'timestamping')[];
   username?: string;
   uid?: string;
   groups?: string[];
-  usages?: ('any' | 'cert sign' | 'client auth' | 'code signing' | 'content commitment' | 'crl sign' | 'data encipherment' | 'decipher only' | 'digital signature' | 'email protection' | 'encipher only' | 'ipsec end system' | 'ipsec tunnel' | 'ipsec user' | 'key agreement' | 'key encipherment' | 'microsoft sgc' | 'netscape sgc' | 'ocsp signing' | 's/mime' | 'server auth' | 'signing' | 'timestamping')[];
   extra?: Record<string, string[]>;
-  signerName: string;
   expirationSeconds?: number;
 }
 

@@ -154,9 +154,9 @@ export interface ConfigMap {
   apiVersion?: string;
   kind?: string;
   metadata: ObjectMeta;
+  immutable?: boolean;
   data?: Record<string, string>;
   binaryData?: Record<string, string>;
-  immutable?: boolean;
 }
 
 export interface ConfigMapEnvSource {
@@ -205,25 +205,25 @@ export interface Container {
   args?: string[];
   workingDir?: string;
   ports?: ContainerPort[];
+  envFrom?: EnvFromSource[];
   env?: EnvVar[];
   resources?: ResourceRequirements;
+  resizePolicy?: ContainerResizePolicy[];
+  restartPolicy?: string;
+  restartPolicyRules?: ContainerRestartRule[];
   volumeMounts?: VolumeMount[];
+  volumeDevices?: VolumeDevice[];
   livenessProbe?: Probe;
   readinessProbe?: Probe;
+  startupProbe?: Probe;
   lifecycle?: Lifecycle;
   terminationMessagePath?: string;
+  terminationMessagePolicy?: 'FallbackToLogsOnError' | 'File';
   imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
   securityContext?: SecurityContext;
   stdin?: boolean;
   stdinOnce?: boolean;
   tty?: boolean;
-  envFrom?: EnvFromSource[];
-  terminationMessagePolicy?: 'FallbackToLogsOnError' | 'File';
-  volumeDevices?: VolumeDevice[];
-  startupProbe?: Probe;
-  resizePolicy?: ContainerResizePolicy[];
-  restartPolicy?: string;
-  restartPolicyRules?: ContainerRestartRule[];
 }
 
 export interface ContainerExtendedResourceRequest {
@@ -393,25 +393,25 @@ export interface EphemeralContainer {
   args?: string[];
   workingDir?: string;
   ports?: ContainerPort[];
+  envFrom?: EnvFromSource[];
   env?: EnvVar[];
   resources?: ResourceRequirements;
+  resizePolicy?: ContainerResizePolicy[];
+  restartPolicy?: string;
+  restartPolicyRules?: ContainerRestartRule[];
   volumeMounts?: VolumeMount[];
+  volumeDevices?: VolumeDevice[];
   livenessProbe?: Probe;
   readinessProbe?: Probe;
+  startupProbe?: Probe;
   lifecycle?: Lifecycle;
   terminationMessagePath?: string;
+  terminationMessagePolicy?: 'FallbackToLogsOnError' | 'File';
   imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
   securityContext?: SecurityContext;
   stdin?: boolean;
   stdinOnce?: boolean;
   tty?: boolean;
-  envFrom?: EnvFromSource[];
-  terminationMessagePolicy?: 'FallbackToLogsOnError' | 'File';
-  volumeDevices?: VolumeDevice[];
-  startupProbe?: Probe;
-  resizePolicy?: ContainerResizePolicy[];
-  restartPolicy?: string;
-  restartPolicyRules?: ContainerRestartRule[];
   targetContainerName?: string;
 }
 
@@ -422,25 +422,25 @@ export interface EphemeralContainerCommon {
   args?: string[];
   workingDir?: string;
   ports?: ContainerPort[];
+  envFrom?: EnvFromSource[];
   env?: EnvVar[];
   resources?: ResourceRequirements;
+  resizePolicy?: ContainerResizePolicy[];
+  restartPolicy?: string;
+  restartPolicyRules?: ContainerRestartRule[];
   volumeMounts?: VolumeMount[];
+  volumeDevices?: VolumeDevice[];
   livenessProbe?: Probe;
   readinessProbe?: Probe;
+  startupProbe?: Probe;
   lifecycle?: Lifecycle;
   terminationMessagePath?: string;
+  terminationMessagePolicy?: 'FallbackToLogsOnError' | 'File';
   imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
   securityContext?: SecurityContext;
   stdin?: boolean;
   stdinOnce?: boolean;
   tty?: boolean;
-  envFrom?: EnvFromSource[];
-  terminationMessagePolicy?: 'FallbackToLogsOnError' | 'File';
-  volumeDevices?: VolumeDevice[];
-  startupProbe?: Probe;
-  resizePolicy?: ContainerResizePolicy[];
-  restartPolicy?: string;
-  restartPolicyRules?: ContainerRestartRule[];
 }
 
 export interface EphemeralVolumeSource {
@@ -1205,7 +1205,9 @@ export interface PodSignature {
 
 export interface PodSpec {
   volumes?: Volume[];
+  initContainers?: Container[];
   containers: Container[];
+  ephemeralContainers?: EphemeralContainer[];
   restartPolicy?: 'Always' | 'Never' | 'OnFailure';
   terminationGracePeriodSeconds?: number;
   activeDeadlineSeconds?: number;
@@ -1213,31 +1215,29 @@ export interface PodSpec {
   nodeSelector?: Record<string, string>;
   serviceAccountName?: string;
   serviceAccount?: string;
+  automountServiceAccountToken?: boolean;
   nodeName?: string;
   hostNetwork?: boolean;
   hostPID?: boolean;
   hostIPC?: boolean;
+  shareProcessNamespace?: boolean;
   securityContext?: PodSecurityContext;
   imagePullSecrets?: LocalObjectReference[];
   hostname?: string;
   subdomain?: string;
   affinity?: Affinity;
   schedulerName?: string;
-  initContainers?: Container[];
-  automountServiceAccountToken?: boolean;
   tolerations?: Toleration[];
   hostAliases?: HostAlias[];
   priorityClassName?: string;
   priority?: number;
   dnsConfig?: PodDNSConfig;
-  shareProcessNamespace?: boolean;
   readinessGates?: PodReadinessGate[];
   runtimeClassName?: string;
   enableServiceLinks?: boolean;
   preemptionPolicy?: 'Never' | 'PreemptLowerPriority';
   overhead?: Record<string, string>;
   topologySpreadConstraints?: TopologySpreadConstraint[];
-  ephemeralContainers?: EphemeralContainer[];
   setHostnameAsFQDN?: boolean;
   os?: PodOS;
   hostUsers?: boolean;
@@ -1535,10 +1535,10 @@ export interface Secret {
   apiVersion?: string;
   kind?: string;
   metadata: ObjectMeta;
-  data?: Record<string, string>;
-  type?: string;
-  stringData?: Record<string, string>;
   immutable?: boolean;
+  data?: Record<string, string>;
+  stringData?: Record<string, string>;
+  type?: string;
 }
 
 export interface SecretEnvSource {
@@ -1654,6 +1654,7 @@ export interface ServiceSpec {
   ports?: ServicePort[];
   selector?: Record<string, string>;
   clusterIP?: string;
+  clusterIPs?: string[];
   type?: 'ClusterIP' | 'ExternalName' | 'LoadBalancer' | 'NodePort';
   externalIPs?: string[];
   sessionAffinity?: 'ClientIP' | 'None';
@@ -1664,9 +1665,8 @@ export interface ServiceSpec {
   healthCheckNodePort?: number;
   publishNotReadyAddresses?: boolean;
   sessionAffinityConfig?: SessionAffinityConfig;
-  ipFamilyPolicy?: 'PreferDualStack' | 'RequireDualStack' | 'SingleStack';
-  clusterIPs?: string[];
   ipFamilies?: ('' | 'IPv4' | 'IPv6')[];
+  ipFamilyPolicy?: 'PreferDualStack' | 'RequireDualStack' | 'SingleStack';
   allocateLoadBalancerNodePorts?: boolean;
   loadBalancerClass?: string;
   internalTrafficPolicy?: 'Cluster' | 'Local';
@@ -1802,11 +1802,11 @@ export interface VolumeDevice {
 export interface VolumeMount {
   name: string;
   readOnly?: boolean;
+  recursiveReadOnly?: string;
   mountPath: string;
   subPath?: string;
   mountPropagation?: 'Bidirectional' | 'HostToContainer' | 'None';
   subPathExpr?: string;
-  recursiveReadOnly?: string;
 }
 
 export interface VolumeMountStatus {

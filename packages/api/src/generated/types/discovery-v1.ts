@@ -37,9 +37,9 @@ export interface EndpointSlice {
   apiVersion?: string;
   kind?: string;
   metadata: ObjectMeta;
+  addressType: 'FQDN' | 'IPv4' | 'IPv6';
   endpoints?: Endpoint[];
   ports?: EndpointPort[];
-  addressType: 'FQDN' | 'IPv4' | 'IPv6';
 }
 
 export interface EndpointSliceList {

@@ -19,14 +19,14 @@ export interface APIGroupList {
 
 export interface APIResource {
   name: string;
+  singularName: string;
   namespaced: boolean;
+  group?: string;
+  version?: string;
   kind: string;
   verbs: string[];
   shortNames?: string[];
-  singularName: string;
   categories?: string[];
-  group?: string;
-  version?: string;
   storageVersionHash?: string;
 }
 

@@ -6,8 +6,8 @@ import type * as metaV1 from './meta-v1.ts';
 
 export interface HTTPIngressPath {
   path?: string;
-  backend: IngressBackend;
   pathType?: 'Exact' | 'ImplementationSpecific' | 'Prefix';
+  backend: IngressBackend;
 }
 
 export interface HTTPIngressRuleValue {
