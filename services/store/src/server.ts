@@ -8,6 +8,7 @@ import type { MethodInfo } from '@pilothouse/proto';
 import type { StoreConfig, TlsFiles } from './config.ts';
 import { grpcStatus, hexId, memberMessage, StoreError, StoreStateMachine } from './core/index.ts';
 import type { MemberId, ReplicaStatus } from './core/replication.ts';
+import { backup } from './io/backup/backup.ts';
 import { LmdbBackend } from './io/backend/lmdb-backend.ts';
 import { establishIdentity, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
 import { Duties } from './io/duties.ts';
@@ -222,7 +223,7 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
     const watches = registerWatch(grpc, started);
     registerLease(grpc, started);
     registerCluster(grpc, started);
-    registerMaintenance(grpc, started, { backup: () => machine.snapshot().chunks() });
+    registerMaintenance(grpc, started, { backup: () => backup(machine, memberDirectory) });
     service = started;
 
     // Clients that asked for a leader lose their streams when there has been none for three election timeouts.

@@ -1,5 +1,5 @@
 import { decodeMessage, encodeMessage, etcdserverpb, type MessageInput } from '@pilothouse/proto';
-import type { Backend } from '../backend.ts';
+import type { Backend, BackendImage } from '../backend.ts';
 import { StoreError } from '../errors.ts';
 import { keyBytes } from '../key-text.ts';
 import { Lessor } from '../lease/lessor.ts';
@@ -331,6 +331,11 @@ export class StoreStateMachine implements StateMachine {
   /** A transaction without writes, on the local state. Throws StoreError. */
   readOnlyTxn(request: etcdserverpb.TxnRequest): MessageInput<etcdserverpb.TxnResponse> {
     return this.#executor.run(undefined, this.#executor.plan(request));
+  }
+
+  /** The stored state of this moment, for backups. Must be released. */
+  snapshotImage(): BackendImage {
+    return this.#backend.snapshot();
   }
 
   snapshot(): StateSnapshot {

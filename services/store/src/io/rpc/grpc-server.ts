@@ -233,7 +233,7 @@ export class GrpcServer {
       onReceivedBytes?.(chunk.length);
       if (size > receiveBytesMax + 5) {
         if (!isDone) {
-          const length = size - 5;
+          const length = first !== undefined && first.length >= 5 ? first.readUInt32BE(1) : size - 5;
           finish(grpcStatus.resourceExhausted);
           fail(
             stream,

@@ -1,0 +1,141 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { decodeMessage, encodeMessage, etcdserverpb, mvccpb, Writer } from '@pilothouse/proto';
+import type { BackendImage } from '../../core/backend.ts';
+import type { StoreStateMachine } from '../../core/index.ts';
+import { revisionKey } from '../../core/mvcc/mvcc-store.ts';
+import { versions } from '../rpc/store-service.ts';
+import { BboltWriter } from './bbolt-writer.ts';
+
+const chunkBytes = 1024 * 1024;
+let backups = 0;
+
+/**
+ * The whole state as a file of etcd's own format, so that etcdutl can check and restore it, and a real etcd can take it
+ * over. Written to `directory` first; the chunks are then read from there. The file is gone when the iteration ends.
+ */
+export async function* backup(machine: StoreStateMachine, directory: string): AsyncIterable<Uint8Array> {
+  const file = path.join(directory, `backup-${process.pid}-${++backups}.tmp`);
+  const image = machine.snapshotImage();
+  const compacted = machine.store.compactRevision;
+  try {
+    const writer = new BboltWriter(file);
+    try {
+      for (const [name, entries] of buckets(image, machine, compacted)) {
+        for (const _ of writer.bucket(name, entries)) await new Promise((resolve) => setImmediate(resolve));
+      }
+      writer.finish(machine.appliedIndex + 1);
+    } catch (error) {
+      writer.abort();
+      throw error;
+    }
+    const descriptor = fs.openSync(file, 'r');
+    try {
+      for (;;) {
+        const chunk = Buffer.allocUnsafe(chunkBytes);
+        const length = fs.readSync(descriptor, chunk, 0, chunkBytes, null);
+        if (length === 0) return;
+        yield chunk.subarray(0, length);
+      }
+    } finally {
+      fs.closeSync(descriptor);
+    }
+  } finally {
+    image.release();
+    fs.rmSync(file, { force: true });
+  }
+}
+
+type Entries = Iterable<readonly [Uint8Array, Uint8Array]>;
+
+function buckets(
+  image: BackendImage,
+  machine: StoreStateMachine,
+  compacted: number,
+): (readonly [string, Entries])[] {
+  const records = [...image.records()];
+  const under = (prefix: string): (readonly [string, Uint8Array])[] =>
+    records
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, value]) => [key.slice(prefix.length), value] as const);
+  const sorted = (entries: readonly (readonly [Uint8Array, Uint8Array])[]): Entries =>
+    [...entries].sort(([a], [b]) => Buffer.compare(a, b));
+  const bytes = (text: string): Uint8Array => Buffer.from(text);
+  const compactKey = revisionKey(Math.max(0, compacted), 0, false);
+  return [
+    ['alarm', sorted(under('alarm/').map(([, value]) => [value, new Uint8Array(0)] as const))],
+    ['auth', sorted(under('auth/meta/').map(([key, value]) => [bytes(key), value] as const))],
+    [
+      'authRoles',
+      sorted(under('auth/role/').map(([key, value]) => [Buffer.from(key, 'hex'), value] as const)),
+    ],
+    [
+      'authUsers',
+      sorted(under('auth/user/').map(([key, value]) => [Buffer.from(key, 'hex'), value] as const)),
+    ],
+    ['cluster', sorted([[bytes('clusterVersion'), bytes(machine.clusterVersion ?? versions.cluster)]])],
+    ['key', revisions(image)],
+    [
+      'lease',
+      sorted(under('lease/').map(([key, value]) => [Buffer.from(key, 'hex'), leaseValue(value)] as const)),
+    ],
+    [
+      'members',
+      sorted(
+        under('member/').map(([key, value]) => {
+          const member = decodeMessage(etcdserverpb.Member, value);
+          const { name, peerURLs, clientURLs, isLearner } = member;
+          // The ID does not fit into a JavaScript number, so it is put in as text.
+          const json = JSON.stringify({ peerURLs, ...(isLearner ? { isLearner } : {}), name, clientURLs });
+          return [bytes(key.replace(/^0+/, '')), bytes(`{"id":${member.ID},${json.slice(1)}`)] as const;
+        }),
+      ),
+    ],
+    [
+      'members_removed',
+      sorted(under('removed/').map(([key]) => [bytes(key.replace(/^0+/, '')), bytes('removed')] as const)),
+    ],
+    [
+      'meta',
+      sorted([
+        [bytes('consistent_index'), bigEndian(machine.appliedIndex)],
+        [bytes('term'), bigEndian(machine.appliedTerm)],
+        [bytes('storageVersion'), bytes(versions.storage)],
+        ...(compacted > 0
+          ? ([
+              [bytes('finishedCompactRev'), compactKey],
+              [bytes('scheduledCompactRev'), compactKey],
+            ] as const)
+          : []),
+      ]),
+    ],
+  ];
+}
+
+function* revisions(image: BackendImage): Entries {
+  for (const { main, sub, bytes } of image.revisions()) {
+    const { key, createRevision } = decodeMessage(mvccpb.KeyValue, bytes);
+    const isTombstone = createRevision === 0;
+    yield [
+      revisionKey(main, sub, isTombstone),
+      isTombstone ? encodeMessage(mvccpb.KeyValue, { key }) : bytes,
+    ];
+  }
+}
+
+/** etcd's stored form of a lease: ID = 1, TTL = 2. */
+function leaseValue(stored: Uint8Array): Uint8Array {
+  const { ID, TTL } = decodeMessage(etcdserverpb.LeaseGrantRequest, stored);
+  const writer = new Writer(32);
+  writer.uint32(8);
+  writer.bigint64(ID);
+  writer.uint32(16);
+  writer.int64(TTL);
+  return writer.finish();
+}
+
+function bigEndian(value: number): Uint8Array {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+}
