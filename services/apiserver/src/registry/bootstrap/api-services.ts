@@ -46,6 +46,8 @@ export async function ensureApiServices(
     await client.update('apiregistration.k8s.io', 'v1', 'apiservices', next, 'status');
   };
   for (const groupVersion of builtinGroupVersions) {
+    // The aggregation layer's own group is not aggregated: it has no APIService upstream either.
+    if (groupVersion.group === 'apiregistration.k8s.io') continue;
     if (isServed(groupVersion.group, groupVersion.version)) await ensure(groupVersion);
   }
 }
