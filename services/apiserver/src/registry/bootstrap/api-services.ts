@@ -48,6 +48,8 @@ export async function ensureApiServices(
   for (const groupVersion of builtinGroupVersions) {
     // The aggregation layer's own group is not aggregated: it has no APIService upstream either.
     if (groupVersion.group === 'apiregistration.k8s.io') continue;
+    // The group of APIServices itself has none.
+    if (groupVersion.group === 'apiregistration.k8s.io') continue;
     if (isServed(groupVersion.group, groupVersion.version)) await ensure(groupVersion);
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
-import { errorMessage, sleep } from '@pilothouse/base';
+import { errorMessage } from '@pilothouse/base';
 import { builtinCodec } from '../codecs.ts';
 import type { ApiRegistry } from '../registry.ts';
 import { ensureApiServices } from './api-services.ts';
@@ -14,6 +14,8 @@ const periodMs = 10_000;
 const namespacePeriodMs = 60_000;
 const collectPeriodMs = 3_600_000;
 const retryMs = 500;
+/** So many failures in a row are usual while servers start together. */
+const failuresShown = 5;
 
 export interface BootstrapOptions {
   readonly registry: ApiRegistry;
@@ -30,7 +32,7 @@ export interface BootstrapOptions {
 
 /** What a server does besides answering: objects that must exist, its own traces in the cluster. */
 export interface Bootstrap {
-  /** Resolves when everything was there once. */
+  /** Resolves when everything was there once, or has failed often; {@link hookDone} tells which. */
   readonly done: Promise<void>;
   /** Whether the work of this name (upstream's post-start hook) is done; names of others are. */
   hookDone(name: string): boolean;
@@ -76,20 +78,28 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
   const isServed = (group: string, version: string): boolean =>
     [...registry.storages].some(({ resource }) => resource.group === group && resource.version === version);
 
-  /** Tries until it works once. */
-  const once = async (hook: string, work: () => Promise<void>): Promise<void> => {
+  /** Tries until it works; the promise resolves then, or when it has failed often and goes on in the background. */
+  const once = (hook: string, work: () => Promise<void>): Promise<void> => {
     waiting.add(hook);
-    for (let failures = 0; !closed; failures++) {
-      try {
-        await work();
-        waiting.delete(hook);
-        return;
-      } catch (error) {
-        const level = failures < 5 ? 'debug' : 'warn';
-        logger[level]('Cannot do start-up work yet', { hook, error: errorMessage(error) });
-        await sleep(clock, retryMs);
-      }
-    }
+    return new Promise((resolve) => {
+      const attempt = async (failures: number): Promise<void> => {
+        if (closed) {
+          resolve();
+          return;
+        }
+        try {
+          await work();
+          waiting.delete(hook);
+          resolve();
+        } catch (error) {
+          const level = failures < failuresShown ? 'debug' : 'warn';
+          logger[level]('Cannot do start-up work yet', { hook, error: errorMessage(error) });
+          if (failures >= failuresShown) resolve();
+          clock.setTimeout(() => void attempt(failures + 1), retryMs);
+        }
+      };
+      void attempt(0);
+    });
   };
   const every = (ms: number, work: () => Promise<void>): void => {
     timers.push(
