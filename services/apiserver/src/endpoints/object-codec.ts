@@ -83,9 +83,10 @@ export class BuiltinObjectCodec implements ObjectCodec {
       }
       return builtinProtobuf.encode(apiVersion === '' ? { ...object, apiVersion: 'v1' } : object, schema);
     }
-    if (mediaType === yamlType) return Buffer.from(encodeYaml(object));
     const isBuilt = schema === undefined || kind.endsWith('List') || builtKinds.has(kind);
     const text = isBuilt ? JSON.stringify(object) : encodeJson(object, schema);
+    // YAML is made from the JSON, which also has the members that are always written.
+    if (mediaType === yamlType) return Buffer.from(encodeYaml(JSON.parse(text)));
     return Buffer.from(pretty ? indentJson(text) : `${text}\n`);
   }
 }
