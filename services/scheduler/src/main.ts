@@ -103,6 +103,7 @@ export async function runScheduler(argv: readonly string[]): Promise<void> {
     clock: nodeClock,
     random: nodeRandom,
     logger,
+    host: os.hostname(),
     ...(values['leader-elect'] === true
       ? {
           leaderElection: {

@@ -1,9 +1,9 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { deepEqual, hasReason } from '@pilothouse/apimachinery';
 import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
-import { errorMessage } from '@pilothouse/base';
+import { deferred, errorMessage, sleep } from '@pilothouse/base';
 import type { Transport } from '@pilothouse/client';
-import { EventRecorder, InformerFactory, LeaderElector, RestClient } from '@pilothouse/client';
+import { InformerFactory, LeaderElector, RestClient } from '@pilothouse/client';
 import { SchedulerCache } from './core/cache.ts';
 import { defaultPlugins } from './core/default-profile.ts';
 import type { ClusterEvent, ClusterView } from './core/framework.ts';
@@ -16,6 +16,7 @@ import type { QueuedPod } from './core/scheduling-queue.ts';
 import { SchedulingQueue } from './core/scheduling-queue.ts';
 import type { ClusterInformers } from './io/cluster-informers.ts';
 import { clusterInformers, clusterView } from './io/cluster-informers.ts';
+import { EventSink } from './io/event-sink.ts';
 import { startHealthServer } from './io/health-server.ts';
 import { Metrics } from './io/metrics.ts';
 import { PodWriter, schedulingRelevant } from './io/pod-writer.ts';
@@ -28,6 +29,8 @@ export interface SchedulerOptions {
   readonly logger: Logger;
   /** Pods with this spec.schedulerName are placed. Default `default-scheduler`. */
   readonly schedulerName?: string;
+  /** Name of this host, told in events. */
+  readonly host?: string;
   /** Absent: schedules without election. Times in milliseconds. */
   readonly leaderElection?: {
     readonly identity: string;
@@ -91,6 +94,7 @@ class SchedulerService implements Scheduler {
   #active = false;
   #synced = false;
   #closed = false;
+  readonly #stopped = deferred<void>();
   #bindings = 0;
   #wake: (() => void) | undefined;
   #loop: Promise<void> = Promise.resolve();
@@ -116,8 +120,14 @@ class SchedulerService implements Scheduler {
         ? {}
         : { percentageOfNodesToScore: options.percentageOfNodesToScore }),
     });
-    const recorder = new EventRecorder(client, { clock, logger, component: this.#name });
-    this.#writer = new PodWriter({ client, clock, logger, recorder, schedulerName: this.#name });
+    const events = new EventSink({
+      client,
+      clock,
+      logger,
+      controller: this.#name,
+      instance: `${this.#name}-${options.host ?? 'localhost'}`,
+    });
+    this.#writer = new PodWriter({ client, clock, logger, events, schedulerName: this.#name });
     const election = options.leaderElection;
     if (election !== undefined) {
       const { namespace = 'kube-system', name = 'kube-scheduler', ...rest } = election;
@@ -219,9 +229,11 @@ class SchedulerService implements Scheduler {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#stopped.resolve();
     this.#wakeUp();
     await this.#elector?.stop();
-    await this.#factory.stop();
+    // An informer that waits out a failure cannot be hurried; it ends by itself.
+    await Promise.race([this.#factory.stop(), sleep(this.#options.clock, 1_000)]);
     await this.#loop;
     await this.#server?.close();
   }
@@ -324,8 +336,10 @@ class SchedulerService implements Scheduler {
   // ---- the loop ----
 
   async #run(): Promise<void> {
-    await this.#factory.startAndSync();
-    this.#synced = true;
+    await Promise.race([
+      this.#factory.startAndSync().then(() => (this.#synced = true)),
+      this.#stopped.promise,
+    ]);
     let sliceStart = this.#options.clock.monotonic();
     while (!this.#closed) {
       const now = this.#options.clock.monotonic();

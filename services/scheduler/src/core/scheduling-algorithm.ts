@@ -81,7 +81,9 @@ export class SchedulingAlgorithm {
         diagnosis.absent = result.status;
         diagnosis.preFilterMessage = result.status.reasons.join(', ');
         diagnosis.unschedulablePlugins.add(result.status.plugin);
-        return this.#postFilter(cycle, diagnosis);
+        // No node was looked at, so there is nothing to preempt on; upstream words it so.
+        diagnosis.postFilterMessage = 'not found';
+        return this.#fail(diagnosis, undefined, undefined);
       }
       if (result?.nodeNames !== undefined) {
         const { nodeNames } = result;
@@ -231,7 +233,9 @@ export class SchedulingAlgorithm {
         ),
       random: this.#options.random,
     });
-    if (outcome.message !== '') diagnosis.postFilterMessage = `preemption: ${outcome.message}`;
+    // The first part is what upstream's DynamicResources says of every pod without resource claims.
+    if (outcome.message !== '')
+      diagnosis.postFilterMessage = `no new claims to deallocate, preemption: ${outcome.message}`;
     return this.#fail(diagnosis, outcome.candidate, outcome.nominatedNodeName);
   }
 

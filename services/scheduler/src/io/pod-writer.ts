@@ -2,7 +2,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import { findCondition, hasReason } from '@pilothouse/apimachinery';
 import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage, sleep } from '@pilothouse/base';
-import type { EventRecorder, RestClient } from '@pilothouse/client';
+import type { RestClient } from '@pilothouse/client';
 import { secondTime } from '@pilothouse/client';
 import type { ClusterView } from '../core/framework.ts';
 import type { PodInfo } from '../core/pod-info.ts';
@@ -10,6 +10,7 @@ import type { PreemptionCandidate } from '../core/preemption.ts';
 import type { VolumeDecision } from '../core/plugins/volumes.ts';
 import { selectedNodeAnnotation } from '../core/plugins/volumes.ts';
 import { schedulerLimits } from '../limits.ts';
+import type { EventSink } from './event-sink.ts';
 import { refs } from './resources.ts';
 
 interface PodCondition {
@@ -25,19 +26,19 @@ export class PodWriter {
   readonly #client: RestClient;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #recorder: EventRecorder;
+  readonly #events: EventSink;
   readonly #schedulerName: string;
   constructor(options: {
     client: RestClient;
     clock: Clock;
     logger: Logger;
-    recorder: EventRecorder;
+    events: EventSink;
     schedulerName: string;
   }) {
     this.#client = options.client;
     this.#clock = options.clock;
     this.#logger = options.logger;
-    this.#recorder = options.recorder;
+    this.#events = options.events;
     this.#schedulerName = options.schedulerName;
   }
 
@@ -52,12 +53,12 @@ export class PodWriter {
       },
       { namespace: pod.namespace, name: pod.name, subresource: 'binding' },
     );
-    this.#recorder.event(
-      pod.pod,
-      'Normal',
-      'Scheduled',
-      `Successfully assigned ${pod.namespace}/${pod.name} to ${nodeName}`,
-    );
+    this.#events.record(pod.pod, {
+      type: 'Normal',
+      reason: 'Scheduled',
+      action: 'Binding',
+      note: `Successfully assigned ${pod.namespace}/${pod.name} to ${nodeName}`,
+    });
   }
 
   /** Writes the choice of volumes and waits until all claims are bound. */
@@ -102,7 +103,12 @@ export class PodWriter {
     message: string,
     nominatedNodeName: string | undefined,
   ): Promise<void> {
-    this.#recorder.event(pod.pod, 'Warning', 'FailedScheduling', message);
+    this.#events.record(pod.pod, {
+      type: 'Warning',
+      reason: 'FailedScheduling',
+      action: 'Scheduling',
+      note: message,
+    });
     const status = pod.pod['status'] ?? {};
     const old = findCondition(status.conditions as PodCondition[] | undefined, 'PodScheduled');
     const sameCondition = old?.status === 'False' && old.reason === reason && old.message === message;
@@ -121,7 +127,7 @@ export class PodWriter {
         : { observedGeneration: pod.pod.metadata.generation }),
     };
     await this.#patchStatus(pod, {
-      conditions: [condition],
+      ...withCondition(pod, condition),
       ...(sameNomination ? {} : { nominatedNodeName: nominatedNodeName === '' ? null : nominatedNodeName }),
     });
   }
@@ -159,7 +165,7 @@ export class PodWriter {
           ? {}
           : { observedGeneration: victim.pod.metadata.generation }),
       };
-      await this.#patchStatus(victim, { conditions: [condition] });
+      await this.#patchStatus(victim, withCondition(victim, condition));
       try {
         await this.#client.delete(refs.pods, victim.name, {
           namespace: victim.namespace,
@@ -168,18 +174,15 @@ export class PodWriter {
       } catch (error) {
         if (!hasReason(error, 'NotFound') && !hasReason(error, 'Conflict')) throw error;
       }
-      this.#recorder.event(
-        victim.pod,
-        'Normal',
-        'Preempted',
-        `Preempted by pod ${pod.uid} on node ${candidate.nodeName}`,
-      );
+      this.#events.record(victim.pod, {
+        type: 'Normal',
+        reason: 'Preempted',
+        action: 'Preempting',
+        note: `Preempted by pod ${pod.uid} on node ${candidate.nodeName}`,
+        related: pod.pod,
+      });
     });
     await Promise.all(results);
-  }
-
-  flush(): Promise<void> {
-    return this.#recorder.flush();
   }
 }
 
@@ -188,4 +191,11 @@ export function schedulingRelevant(node: KubeObject): string {
   const spec = node['spec'] ?? {};
   const status = node['status'] ?? {};
   return JSON.stringify([node.metadata.labels, spec.taints, spec.unschedulable, status.allocatable]);
+}
+
+/** A status patch that sets one condition and keeps the order of the others. */
+function withCondition(pod: PodInfo, condition: { readonly type: string }): object {
+  const types = ((pod.pod['status']?.conditions ?? []) as PodCondition[]).map(({ type = '' }) => ({ type }));
+  if (!types.some(({ type }) => type === condition.type)) types.push({ type: condition.type });
+  return { '$setElementOrder/conditions': types, conditions: [condition] };
 }

@@ -1,3 +1,4 @@
+import { nodeMoved, podItselfChanged, podSetChanged } from '../event-hints.ts';
 import type { Cycle, Plugin } from '../framework.ts';
 import { refuse } from '../framework.ts';
 import type { NodeInfo } from '../node-info.ts';
@@ -171,8 +172,9 @@ export const interPodAffinity: Plugin = {
       scores[index] = max === min ? 0 : Math.floor((100 * ((scores[index] as number) - min)) / (max - min));
     }
   },
-  mayHelp: (_pod, event) =>
-    event.resource === 'AssignedPod' ||
+  mayHelp: (pod, event) =>
+    podSetChanged(event) ||
+    podItselfChanged(pod, event) ||
     event.resource === 'Namespace' ||
-    (event.resource === 'Node' && event.action !== 'delete'),
+    nodeMoved(event),
 };

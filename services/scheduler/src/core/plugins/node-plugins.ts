@@ -1,3 +1,4 @@
+import { nodeBecame, nodeMoved, podItselfChanged } from '../event-hints.ts';
 import type { Plugin } from '../framework.ts';
 import { defaultNormalize, refuse } from '../framework.ts';
 import type { PodInfo } from '../pod-info.ts';
@@ -25,7 +26,7 @@ export const nodeName: Plugin = {
     if (wanted === undefined || wanted === '' || wanted === node.name) return undefined;
     return refuse('NodeName', 'unschedulableAndUnresolvable', "node(s) didn't match the requested node name");
   },
-  mayHelp: (_pod, event) => event.resource === 'Node' && event.action !== 'delete',
+  mayHelp: (_pod, event) => event.resource === 'Node' && event.action === 'add',
 };
 
 const unschedulableTaint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
@@ -36,8 +37,9 @@ export const nodeUnschedulable: Plugin = {
     if (!node.unschedulable || tolerates(pod.tolerations, unschedulableTaint)) return undefined;
     return refuse('NodeUnschedulable', 'unschedulableAndUnresolvable', 'node(s) were unschedulable');
   },
-  mayHelp: (_pod, event) =>
-    event.resource === 'Node' && event.action !== 'delete' && event.object?.['spec']?.unschedulable !== true,
+  mayHelp: (pod, event) =>
+    podItselfChanged(pod, event) ||
+    nodeBecame(event, (node) => !node.unschedulable || tolerates(pod.tolerations, unschedulableTaint)),
 };
 
 function untoleratedTaint(pod: PodInfo, node: NodeInfo): boolean {
@@ -67,7 +69,8 @@ export const taintToleration: Plugin = {
     return count;
   },
   normalize: (_cycle, scores) => defaultNormalize(scores, true),
-  mayHelp: (_pod, event) => event.resource === 'Node' && event.action !== 'delete',
+  mayHelp: (pod, event) =>
+    podItselfChanged(pod, event) || nodeBecame(event, (node) => !untoleratedTaint(pod, node)),
 };
 
 /** True when the node satisfies nodeSelector and the required node affinity. */
@@ -119,7 +122,7 @@ export const nodeAffinity: Plugin = {
     return sum;
   },
   normalize: (_cycle, scores) => defaultNormalize(scores, false),
-  mayHelp: (_pod, event) => event.resource === 'Node' && event.action !== 'delete',
+  mayHelp: (pod, event) => nodeBecame(event, (node) => nodeAffinityMatches(pod, node)),
 };
 
 export const nodePorts: Plugin = {
@@ -130,8 +133,7 @@ export const nodePorts: Plugin = {
       ? refuse('NodePorts', 'unschedulable', "node(s) didn't have free ports for the requested pod ports")
       : undefined,
   mayHelp: (_pod, event) =>
-    (event.resource === 'AssignedPod' && event.action === 'delete') ||
-    (event.resource === 'Node' && event.action !== 'delete'),
+    (event.resource === 'AssignedPod' && event.action === 'delete') || nodeMoved(event),
 };
 
 const mebibyte = 1024 * 1024;

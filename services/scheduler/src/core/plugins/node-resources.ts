@@ -1,3 +1,4 @@
+import { freedResources, nodeOf, podItselfChanged } from '../event-hints.ts';
 import type { Plugin } from '../framework.ts';
 import { refuse } from '../framework.ts';
 import type { NodeInfo } from '../node-info.ts';
@@ -69,13 +70,23 @@ export const nodeResourcesFit: Plugin = {
     return weights === 0 ? 0 : Math.floor(sum / weights);
   },
   mayHelp: (pod, event) => {
-    if (event.resource === 'AssignedPod') {
-      // A pod that goes, or one that shrinks.
-      return event.action === 'delete' || event.action === 'update';
-    }
-    if (event.resource === 'UnscheduledPod')
-      return event.action === 'update' && event.object?.metadata.uid === pod.uid;
-    return event.resource === 'Node' && event.action !== 'delete';
+    if (podItselfChanged(pod, event) || freedResources(pod, event)) return true;
+    if (event.resource !== 'Node' || event.object === undefined) return false;
+    const now = nodeOf(event.object);
+    if (insufficientResources(pod, now).reasons.length > 0) return false;
+    if (event.old === undefined) return true;
+    // More of what the pod asks for; or a taint or mark gone that hid the room there was.
+    const before = nodeOf(event.old);
+    return (
+      now.podsMax > before.podsMax ||
+      now.allocatable.cpu > before.allocatable.cpu ||
+      now.allocatable.memory > before.allocatable.memory ||
+      now.allocatable.ephemeralStorage > before.allocatable.ephemeralStorage ||
+      [...(pod.requests.scalar?.keys() ?? [])].some(
+        (resource) =>
+          (now.allocatable.scalar?.get(resource) ?? 0) > (before.allocatable.scalar?.get(resource) ?? 0),
+      )
+    );
   },
 };
 

@@ -5,6 +5,7 @@ import {
   labelSelectorOf,
   nothing,
 } from '@pilothouse/apimachinery';
+import { nodeMoved, podItselfChanged, podSetChanged } from '../event-hints.ts';
 import type { Cycle, Plugin } from '../framework.ts';
 import { refuse } from '../framework.ts';
 import type { NodeInfo } from '../node-info.ts';
@@ -224,9 +225,12 @@ export const podTopologySpread: Plugin = {
     });
   },
   mayHelp: (pod, event) =>
-    event.resource === 'AssignedPod' ||
-    event.resource === 'Node' ||
-    (event.resource === 'UnscheduledPod' && event.object?.metadata.uid === pod.uid),
+    podSetChanged(event) ||
+    podItselfChanged(pod, event) ||
+    (event.resource === 'AssignedPod' &&
+      event.object?.metadata.deletionTimestamp !== event.old?.metadata.deletionTimestamp) ||
+    (event.resource === 'Node' && event.action === 'delete') ||
+    nodeMoved(event),
 };
 
 interface ScoreState {

@@ -1,5 +1,6 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { labelSelectorOf, quantityValue } from '@pilothouse/apimachinery';
+import { nodeMoved } from '../event-hints.ts';
 import type { Cycle, Plugin } from '../framework.ts';
 import { refuse } from '../framework.ts';
 import type { NodeInfo } from '../node-info.ts';
@@ -180,8 +181,9 @@ export const volumeBinding: Plugin = {
     return undefined;
   },
   mayHelp: (_pod, event) =>
-    ['PersistentVolume', 'PersistentVolumeClaim', 'StorageClass', 'Node'].includes(event.resource) &&
-    event.action !== 'delete',
+    nodeMoved(event) ||
+    (['PersistentVolume', 'PersistentVolumeClaim', 'StorageClass'].includes(event.resource) &&
+      event.action !== 'delete'),
 };
 
 /** A claim for one pod alone (ReadWriteOncePod) is not shared. */
