@@ -75,9 +75,13 @@ export async function startApiServer(
     eventTtlSeconds: Math.round(config.eventTtlMs / 1000),
   });
   closers.push(() => registry.close());
+  const advertised = config.advertiseAddress ?? defaultAddress(config.bindAddress);
   const security = createSecurity(
     {
-      authentication: config.authentication,
+      authentication: {
+        ...config.authentication,
+        externalAddress: `${config.externalHostname ?? advertised}:${config.securePort}`,
+      },
       authorization: { modes: config.authorizationModes },
       admission: { enable: config.enableAdmissionPlugins, disable: config.disableAdmissionPlugins },
     },
@@ -93,7 +97,6 @@ export async function startApiServer(
     rules: authorization.ruleResolver,
   } satisfies typeof registry.delegates);
 
-  const advertised = config.advertiseAddress ?? defaultAddress(config.bindAddress);
   const tls =
     config.tls === 'plain'
       ? undefined

@@ -144,7 +144,7 @@ test('a ServiceAccount token is bound to its pod, expires, and tells both in ext
   });
   offsetMs = 3_601_000;
   const expired = await authentication.reviewToken({ metadata: {}, spec: { token } });
-  assert.equal(expired['status'].error, 'service account token has expired');
+  assert.equal(expired['status'].error, '[invalid bearer token, service account token has expired]');
   offsetMs = 0;
   objects.remove(resources.pods, 'ns', 'p');
   await assert.rejects(bearer(token), unauthorized);

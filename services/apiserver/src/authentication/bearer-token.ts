@@ -37,5 +37,5 @@ export async function authenticateBearerToken(
     }
   }
   if (findings.length === 0) throw new CredentialError(invalidBearerToken);
-  throw new CredentialError(findings.length === 1 ? (findings[0] as string) : `[${findings.join(', ')}]`);
+  throw new CredentialError(`[${[invalidBearerToken, ...findings].join(', ')}]`);
 }

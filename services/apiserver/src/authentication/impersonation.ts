@@ -1,4 +1,4 @@
-import { statusErrors } from '@pilothouse/apimachinery';
+import { goQuote, statusErrors } from '@pilothouse/apimachinery';
 import type { AuthorizationAttributes, Authorizer } from '../authorization/interface.ts';
 import { resourceAttributes } from '../authorization/interface.ts';
 import { forbidden } from '../authorization/forbidden.ts';
@@ -7,7 +7,6 @@ import type { AuthenticationRequest, UserInfo } from './interface.ts';
 import {
   anonymousUser,
   authenticatedGroup,
-  nodesGroup,
   nodeUserPrefix,
   serviceAccountsGroup,
   unauthenticatedGroup,
@@ -25,7 +24,7 @@ export interface ImpersonationRequest {
   readonly extra: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Undefined without impersonation. Throws StatusError 500, as upstream, when a user is missing but other headers are there. */
+/** Undefined without impersonation. Throws StatusError 400 when a user is missing but other headers are there. */
 export function impersonationRequest(
   headers: AuthenticationRequest['headers'],
 ): ImpersonationRequest | undefined {
@@ -36,17 +35,32 @@ export function impersonationRequest(
   const hasMore = groups.length > 0 || Object.keys(extra).length > 0 || uid !== '';
   if (user === '') {
     if (!hasMore) return undefined;
-    throw statusErrors.internal(
-      `requested ${JSON.stringify({ groups, extra, uid })} without impersonating a user name`,
-    );
+    const shown = goUser({ uid, groups, extra });
+    throw statusErrors.badRequest(`requested ${shown} without impersonating a user name`);
   }
   return { user, uid, groups, extra };
+}
+
+/** A user as Go prints it. */
+function goUser(user: Omit<ImpersonationRequest, 'user'>): string {
+  const list = (values: readonly string[]): string =>
+    values.length === 0 ? '[]string(nil)' : `[]string{${values.map((value) => goQuote(value)).join(', ')}}`;
+  const keys = Object.keys(user.extra).sort();
+  const extra =
+    keys.length === 0
+      ? 'map[string][]string(nil)'
+      : `map[string][]string{${keys.map((key) => `${goQuote(key)}:${list(user.extra[key] ?? [])}`).join(', ')}}`;
+  return `&user.DefaultInfo{Name:"", UID:${goQuote(user.uid)}, Groups:${list(user.groups)}, Extra:${extra}}`;
 }
 
 /** Headers to take off a request once it was impersonated, so that nothing behind reads them again. */
 export function isImpersonationHeader(name: string): boolean {
   return name.toLowerCase().startsWith('impersonate-');
 }
+
+/** Per authorizer, the requestors that last acted by the verb `impersonate`; their refusals are worded in its terms. */
+const legacyRequestorsOf = new WeakMap<Authorizer, Set<string>>();
+const legacyRequestorsMax = 1024;
 
 /**
  * The user that `requestor` may act as, or StatusError 403. Constrained impersonation is tried first: `impersonate-on:<mode>:<verb>` on
@@ -59,22 +73,48 @@ export async function impersonate(
   authorizer: Authorizer,
 ): Promise<UserInfo> {
   const mode = modeOf(requestor, wanted);
-  const firstFinding = await firstRefused(authorizer, [
-    { ...request, user: requestor, verb: `impersonate-on:${mode}:${request.verb}` },
-    ...constrainedChecks(requestor, wanted, mode),
-  ]);
-  if (firstFinding !== undefined) {
-    const legacyFinding = await firstRefused(authorizer, legacyChecks(requestor, wanted));
-    if (legacyFinding !== undefined) throw forbidden(firstFinding.attributes, firstFinding.reason);
+  const legacy = (): Promise<Finding | undefined> =>
+    firstRefused(authorizer, legacyChecks(requestor, wanted));
+  const constrained = async (): Promise<Finding | undefined> =>
+    mode === undefined
+      ? await legacy()
+      : firstRefused(authorizer, [
+          { ...request, user: requestor, verb: `impersonate-on:${mode}:${request.verb}` },
+          ...constrainedChecks(requestor, wanted, mode),
+        ]);
+  const legacyRequestors = legacyRequestorsOf.get(authorizer) ?? new Set<string>();
+  legacyRequestorsOf.set(authorizer, legacyRequestors);
+  const legacyFirst = legacyRequestors.has(requestor.name);
+  const finding = await (legacyFirst ? legacy() : constrained());
+  let byLegacy = legacyFirst || mode === undefined;
+  if (finding !== undefined) {
+    if ((await (legacyFirst ? constrained() : legacy())) !== undefined) {
+      throw forbidden(finding.attributes, finding.reason);
+    }
+    byLegacy = !byLegacy;
+  }
+  if (!byLegacy) legacyRequestors.delete(requestor.name);
+  else {
+    if (legacyRequestors.size >= legacyRequestorsMax) legacyRequestors.clear();
+    legacyRequestors.add(requestor.name);
   }
   return impersonatedUser(wanted);
 }
 
+interface Finding {
+  readonly attributes: AuthorizationAttributes;
+  readonly reason: string;
+}
+
 type Mode = 'associated-node' | 'arbitrary-node' | 'serviceaccount' | 'user-info';
 
-function modeOf(requestor: UserInfo, wanted: ImpersonationRequest): Mode {
-  if (splitServiceAccountUser(wanted.user) !== undefined) return 'serviceaccount';
-  if (!wanted.user.startsWith(nodeUserPrefix)) return 'user-info';
+/** Undefined: only the old verb covers it, as service accounts and nodes come with groups of their own. */
+function modeOf(requestor: UserInfo, wanted: ImpersonationRequest): Mode | undefined {
+  const isAccount = splitServiceAccountUser(wanted.user) !== undefined;
+  if (!isAccount && !wanted.user.startsWith(nodeUserPrefix)) return 'user-info';
+  const hasMore = wanted.uid !== '' || wanted.groups.length > 0 || Object.keys(wanted.extra).length > 0;
+  if (hasMore) return undefined;
+  if (isAccount) return 'serviceaccount';
   const own = requestor.extra?.[nodeNameExtra]?.[0];
   return own !== undefined && wanted.user === `${nodeUserPrefix}${own}`
     ? 'associated-node'
@@ -136,12 +176,24 @@ function extraPairs(wanted: ImpersonationRequest): [string, string][] {
 async function firstRefused(
   authorizer: Authorizer,
   checks: readonly AuthorizationAttributes[],
-): Promise<{ attributes: AuthorizationAttributes; reason: string } | undefined> {
+): Promise<Finding | undefined> {
   for (const attributes of checks) {
+    const problem = extraKeyProblem(attributes);
+    if (problem !== undefined) {
+      return { attributes: { ...attributes, name: '', subresource: '' }, reason: problem };
+    }
     const { decision, reason } = await authorizer.authorize(attributes);
     if (decision !== 'allow') return { attributes, reason };
   }
   return undefined;
+}
+
+/** Constrained impersonation takes extra keys with a domain only. */
+function extraKeyProblem({ verb, resource, subresource }: AuthorizationAttributes): string | undefined {
+  if (verb === 'impersonate' || resource !== 'userextras' || /^[^/]+\.[^/]+\/.+$/.test(subresource)) {
+    return undefined;
+  }
+  return `impersonating an invalid key in extra is not allowed: extra.key: Invalid value: ${goQuote(subresource)}: must be a domain-prefixed path (such as "acme.io/foo")`;
 }
 
 function impersonatedUser(wanted: ImpersonationRequest): UserInfo {
@@ -150,7 +202,6 @@ function impersonatedUser(wanted: ImpersonationRequest): UserInfo {
   if (groups.length === 0 && account !== undefined) {
     groups.push(serviceAccountsGroup, `${serviceAccountsGroup}:${account.namespace}`);
   }
-  if (groups.length === 0 && wanted.user.startsWith(nodeUserPrefix)) groups.push(nodesGroup);
   if (wanted.user === anonymousUser) {
     if (!groups.includes(unauthenticatedGroup)) groups.push(unauthenticatedGroup);
   } else if (!groups.includes(authenticatedGroup) && !groups.includes(unauthenticatedGroup)) {

@@ -76,7 +76,7 @@ async function verifySignature(
       if (!other) throw error;
     }
   }
-  throw new Error('invalid signature');
+  throw new Error('go-jose/go-jose: error in cryptographic primitive');
 }
 
 async function validate(

@@ -1,4 +1,5 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
+import type { StatusError } from '@pilothouse/apimachinery';
 import { FieldPath, fieldError, hasReason, statusErrors } from '@pilothouse/apimachinery';
 import type { Clock, Random } from '@pilothouse/base';
 import { uuid } from '@pilothouse/base';
@@ -55,11 +56,23 @@ export async function fulfilTokenRequest(
   const name = serviceAccount.metadata.name ?? '';
   const namespace = serviceAccount.metadata.namespace ?? '';
   const metadata = request.metadata ?? {};
-  if (metadata.name !== undefined && metadata.name !== '' && metadata.name !== name) {
-    throw statusErrors.badRequest(`name in URL does not match name in TokenRequest object`);
-  }
-  if (metadata.namespace !== undefined && metadata.namespace !== '' && metadata.namespace !== namespace) {
-    throw statusErrors.badRequest(`namespace in URL does not match namespace in TokenRequest object`);
+  const kind = { group: 'authentication.k8s.io', kind: 'TokenRequest' };
+  const mismatch = (field: string, value: string): StatusError =>
+    statusErrors.invalid(kind, name, [
+      fieldError.invalid(
+        new FieldPath('metadata').child(field),
+        value,
+        `must match the service account ${field} if specified`,
+      ),
+    ]);
+  if (isOther(metadata.name, name)) throw mismatch('name', metadata.name as string);
+  if (isOther(metadata.namespace, namespace)) throw mismatch('namespace', metadata.namespace as string);
+  if (isOther(metadata.uid, serviceAccount.metadata.uid ?? '')) {
+    throw statusErrors.conflict(
+      { group: kind.group, resource: kind.kind },
+      name,
+      `the UID in the token request (${metadata.uid}) does not match the UID of the service account (${serviceAccount.metadata.uid})`,
+    );
   }
   const spec: { audiences?: string[]; expirationSeconds?: number; boundObjectRef?: BoundObjectReference } = {
     ...(request['spec'] as object | undefined),
@@ -68,7 +81,7 @@ export async function fulfilTokenRequest(
   spec.expirationSeconds ??= defaultSeconds;
   const problems = validateSeconds(spec.expirationSeconds);
   if (problems.length > 0) {
-    throw statusErrors.invalid({ group: 'authentication.k8s.io', kind: 'TokenRequest' }, name, problems);
+    throw statusErrors.invalid(kind, '', problems);
   }
   const bound = await boundObjects(options, serviceAccount, spec.boundObjectRef);
   let lifetimeSeconds = Math.min(spec.expirationSeconds, options.maxExpirationSeconds);
@@ -120,6 +133,10 @@ export async function fulfilTokenRequest(
   };
 }
 
+function isOther(given: string | undefined, own: string): boolean {
+  return given !== undefined && given !== '' && given !== own;
+}
+
 function validateSeconds(seconds: number): FieldError[] {
   const path = new FieldPath('spec').child('expirationSeconds');
   if (seconds < minimumSeconds) {
@@ -142,7 +159,7 @@ async function boundObjects(
   const kind = `${reference.apiVersion ?? ''}, Kind=${reference.kind ?? ''}`;
   if (reference.apiVersion === 'v1' && reference.kind === 'Pod') {
     const pod = await options.objects.get(resources.pods, namespace, name);
-    checkUid(pod, reference, 'pods');
+    checkUid(pod, reference, 'Pod');
     const account = pod['spec']?.serviceAccountName as string | undefined;
     if (account !== serviceAccount.metadata.name) {
       throw statusErrors.badRequest(
@@ -156,12 +173,12 @@ async function boundObjects(
   }
   if (reference.apiVersion === 'v1' && reference.kind === 'Secret') {
     const secret = await options.objects.get(resources.secrets, namespace, name);
-    checkUid(secret, reference, 'secrets');
+    checkUid(secret, reference, 'Secret');
     return { secret: referenceOf(secret) };
   }
   if (reference.apiVersion === 'v1' && reference.kind === 'Node') {
     const node = await options.objects.get(resources.nodes, '', name);
-    checkUid(node, reference, 'nodes');
+    checkUid(node, reference, 'Node');
     return { node: referenceOf(node) };
   }
   throw statusErrors.badRequest(
@@ -183,10 +200,10 @@ function referenceOf(object: KubeObject): ClaimReference {
   return { name: object.metadata.name ?? '', uid: object.metadata.uid ?? '' };
 }
 
-function checkUid(object: KubeObject, reference: BoundObjectReference, resource: string): void {
+function checkUid(object: KubeObject, reference: BoundObjectReference, kind: string): void {
   if (reference.uid === undefined || reference.uid === '' || reference.uid === object.metadata.uid) return;
   throw statusErrors.conflict(
-    { group: '', resource },
+    { group: '', resource: kind },
     reference.name ?? '',
     `the UID in the bound object reference (${reference.uid}) does not match the UID in record. The object might have been deleted and then recreated`,
   );

@@ -42,13 +42,17 @@ export async function reviewAccess(
     );
   }
   const result = await authorizer.authorize(attributesOf(spec, options.self ?? reviewedUser(spec)));
+  const evaluationErrors = [
+    ...(result.evaluationError === undefined ? [] : [result.evaluationError]),
+    ...badSelectors(spec),
+  ];
   return {
     ...review,
     status: {
       allowed: result.decision === 'allow',
       ...(result.decision === 'deny' ? { denied: true } : {}),
       ...(result.reason === '' ? {} : { reason: result.reason }),
-      ...(result.evaluationError === undefined ? {} : { evaluationError: result.evaluationError }),
+      ...(evaluationErrors.length === 0 ? {} : { evaluationError: evaluationErrors.join('\n') }),
     },
   };
 }
@@ -95,7 +99,7 @@ function validateReview(
     problems.push(
       fieldError.invalid(
         specPath.child('nonResourceAttributes'),
-        nonResourceAttributes,
+        goPathAttributes(nonResourceAttributes),
         'cannot be specified in combination with resourceAttributes',
       ),
     );
@@ -140,13 +144,18 @@ function validateReview(
       problems.push(
         fieldError.invalid(
           specPath.child('nonResourceAttributes'),
-          nonResourceAttributes,
+          goPathAttributes(nonResourceAttributes),
           'disallowed on this kind of request',
         ),
       );
     }
   }
   return problems;
+}
+
+/** The value as upstream's messages show it: its internal type has no JSON names. */
+function goPathAttributes(attributes: NonNullable<ReviewSpec['nonResourceAttributes']>): unknown {
+  return { Path: attributes.path ?? '', Verb: attributes.verb ?? '' };
 }
 
 function validateSelectors(attributes: NonNullable<ReviewSpec['resourceAttributes']>): FieldError[] {
@@ -170,12 +179,25 @@ function validateSelectors(attributes: NonNullable<ReviewSpec['resourceAttribute
       problems.push(
         fieldError.required(
           path.child('requirements'),
-          `when specifying ${name}, requirements or rawSelector is required`,
+          `when ${path} is specified, requirements or rawSelector is required`,
         ),
       );
     }
   }
   return problems;
+}
+
+const selectorOperators = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
+
+function badSelectors(spec: ReviewSpec): string[] {
+  const found: string[] = [];
+  for (const name of ['fieldSelector', 'labelSelector'] as const) {
+    const requirements = spec.resourceAttributes?.[name]?.requirements ?? [];
+    if (requirements.some(({ operator }) => !selectorOperators.includes(operator))) {
+      found.push(`spec.resourceAttributes.${name} ignored due to parse error`);
+    }
+  }
+  return found;
 }
 
 // Upstream passes an empty kind here, which shows in the message and leaves the kind out of the details.

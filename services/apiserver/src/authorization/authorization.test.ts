@@ -216,7 +216,7 @@ test('impersonation needs either the old verb or both new ones', async () => {
   ]);
   await assert.rejects(
     impersonate(alice, wanted, request, authorization.authorizer),
-    /cannot impersonate:user-info resource "groups"/,
+    /User "alice" cannot impersonate resource "users"/,
   );
   assert.throws(() => impersonationRequest({ 'impersonate-group': 'x' }), /without impersonating a user/);
 });

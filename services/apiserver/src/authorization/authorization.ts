@@ -4,7 +4,7 @@ import { reviewAccess, reviewRules } from './access-review.ts';
 import type { Authorization, AuthorizationConfig, AuthorizationDependencies } from './config.ts';
 import type { Authorizer, PolicyRule, RuleResolver } from './interface.ts';
 import { NodeGraph } from './node/node-graph.ts';
-import { nodeAuthorizer } from './node/node-authorizer.ts';
+import { nodeAuthorizer, nodeIdentity } from './node/node-authorizer.ts';
 import { checkEscalation } from './rbac/escalation.ts';
 import { RbacAuthorizer } from './rbac/rbac-authorizer.ts';
 import {
@@ -61,6 +61,14 @@ export function createAuthorization(
       const own = seen.has('RBAC')
         ? await rbac.rulesFor(user, namespace)
         : { resourceRules: [], nonResourceRules: [], ...open };
+      if (seen.has('Node') && nodeIdentity(user).isNode) {
+        const errors = ['node authorizer does not support user rule resolution', own.evaluationError];
+        return {
+          ...own,
+          incomplete: true,
+          evaluationError: errors.filter((each) => each !== '').join(', '),
+        };
+      }
       if (!seen.has('AlwaysAllow')) return own;
       return {
         ...own,

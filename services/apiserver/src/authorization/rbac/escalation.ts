@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { GroupResource, KubeObject } from '@pilothouse/apimachinery';
-import { goQuote, statusErrors } from '@pilothouse/apimachinery';
+import { goQuote, hasReason, statusErrors } from '@pilothouse/apimachinery';
 import type { UserInfo } from '../../authentication/interface.ts';
 import { privilegedGroup } from '../../authentication/interface.ts';
 import type { Authorizer, PolicyRule } from '../interface.ts';
@@ -96,13 +96,20 @@ async function checkBinding(
     name: reference.name,
   });
   if ((await authorizer.authorize(bind)).decision === 'allow') return;
-  const rules = await rbac.roleRules(reference, namespace);
-  const problem = escalationProblem(rbac, user, namespace, rules);
-  if (problem === undefined) return;
   const target: GroupResource = {
     group,
     resource: kind === 'RoleBinding' ? 'rolebindings' : 'clusterrolebindings',
   };
+  let rules: PolicyRule[];
+  try {
+    rules = await rbac.roleRules(reference, namespace);
+  } catch (error) {
+    // Upstream names the role in this answer, but the resource of the binding.
+    if (hasReason(error, 'NotFound')) throw statusErrors.notFound(target, reference.name);
+    throw error;
+  }
+  const problem = escalationProblem(rbac, user, namespace, rules);
+  if (problem === undefined) return;
   throw statusErrors.forbidden(target, binding.metadata.name ?? '', problem);
 }
 
