@@ -11,6 +11,9 @@ export interface DecodedYaml {
 /** A float with digits; the library would read a lone `.` (a key of managedFields) as a number. */
 const plainFloat = /^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)$/;
 
+/** Likewise `E0` is a text: the exponent needs digits before it. */
+const exponentFloat = /^[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)[eE][-+]?[0-9]+$/;
+
 /** The tags of YAML 1.1 as go-yaml resolves them: no times, no sexagesimal numbers. */
 function goTags(tags: Tags): Tags {
   return tags
@@ -18,11 +21,11 @@ function goTags(tags: Tags): Tags {
       (tag) =>
         typeof tag === 'string' || (tag.tag !== 'tag:yaml.org,2002:timestamp' && tag.format !== 'TIME'),
     )
-    .map((tag) =>
-      typeof tag !== 'string' && tag.tag === 'tag:yaml.org,2002:float' && 'test' in tag && tag.test?.test('.')
-        ? { ...tag, test: plainFloat }
-        : tag,
-    ) as Tags;
+    .map((tag) => {
+      if (typeof tag === 'string' || tag.tag !== 'tag:yaml.org,2002:float' || !('test' in tag)) return tag;
+      if (tag.format === 'EXP') return { ...tag, test: exponentFloat };
+      return tag.test?.test('.') ? { ...tag, test: plainFloat } : tag;
+    }) as Tags;
 }
 
 /** Aliases expanded at most this often, against documents that grow without end. */
