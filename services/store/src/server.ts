@@ -12,7 +12,7 @@ import { backup } from './io/backup/backup.ts';
 import { LmdbBackend } from './io/backend/lmdb-backend.ts';
 import { establishIdentity, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
 import { Duties } from './io/duties.ts';
-import { StoreMetrics } from './io/metrics.ts';
+import { grpcCodeNames, StoreMetrics } from './io/metrics.ts';
 import { TcpTransport } from './io/peer/tcp-transport.ts';
 import { createReplica } from './io/replica/index.ts';
 import { registerCluster } from './io/rpc/cluster-service.ts';
@@ -51,26 +51,6 @@ export interface StoreServer {
   /** Hands leadership over when it has it, then stops. */
   close(): Promise<void>;
 }
-
-const grpcCodeNames = [
-  'OK',
-  'Canceled',
-  'Unknown',
-  'InvalidArgument',
-  'DeadlineExceeded',
-  'NotFound',
-  'AlreadyExists',
-  'PermissionDenied',
-  'ResourceExhausted',
-  'FailedPrecondition',
-  'Aborted',
-  'OutOfRange',
-  'Unimplemented',
-  'Internal',
-  'Unavailable',
-  'DataLoss',
-  'Unauthenticated',
-];
 
 /** Starts one member and resolves when its ports are open and its log is read. Rejects with StartupError and the like. */
 export async function startStore(config: StoreConfig, ports: StorePorts): Promise<StoreServer> {
@@ -291,34 +271,17 @@ function createGrpc(
   metrics: StoreMetrics,
   service: () => StoreService | undefined,
 ): GrpcServer {
-  const labels = new Map<string, { grpc_type: string; grpc_service: string; grpc_method: string }>();
-  const labelsOf = (
-    info: MethodInfo<unknown, unknown>,
-  ): { grpc_type: string; grpc_service: string; grpc_method: string } => {
-    let found = labels.get(info.path);
-    if (found === undefined) {
-      const type = info.requestStream
-        ? info.responseStream
-          ? 'bidi_stream'
-          : 'client_stream'
-        : info.responseStream
-          ? 'server_stream'
-          : 'unary';
-      found = { grpc_type: type, grpc_service: info.service, grpc_method: info.method };
-      labels.set(info.path, found);
-    }
-    return found;
-  };
   return new GrpcServer({
     clock,
     logger,
     receiveBytesMax: config.maxRequestBytes + 512 * 1024,
     intercept: (info, headers) => {
-      metrics.started.inc(labelsOf(info));
+      metrics.rpc(info).started++;
       if (headers['hasleader'] === 'true' && service()?.hasLeader !== true) throw new StoreError('noLeader');
     },
     onHandled: (info, status, durationMs) => {
-      metrics.handled.inc({ ...labelsOf(info), grpc_code: grpcCodeNames[status] ?? 'Unknown' });
+      const { handled } = metrics.rpc(info);
+      handled[status] = (handled[status] ?? 0) + 1;
       if (!info.responseStream && durationMs > config.warningUnaryRequestMs) {
         logger.warn('request stats', {
           'response type': `${info.path}`,
@@ -327,8 +290,8 @@ function createGrpc(
         });
       }
     },
-    onReceivedBytes: (bytes) => metrics.clientReceived.inc(bytes),
-    onSentBytes: (bytes) => metrics.clientSent.inc(bytes),
+    onReceivedBytes: (bytes) => (metrics.clientReceivedBytes += bytes),
+    onSentBytes: (bytes) => (metrics.clientSentBytes += bytes),
   });
 }
 

@@ -1,16 +1,48 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { collectDefaultMetrics } from 'prom-client';
+import type { MethodInfo } from '@pilothouse/proto';
 import type { StoreStateMachine } from '../core/index.ts';
 import type { Replication } from '../core/replication.ts';
 import { versions } from './rpc/store-service.ts';
 
+export const grpcCodeNames = [
+  'OK',
+  'Canceled',
+  'Unknown',
+  'InvalidArgument',
+  'DeadlineExceeded',
+  'NotFound',
+  'AlreadyExists',
+  'PermissionDenied',
+  'ResourceExhausted',
+  'FailedPrecondition',
+  'Aborted',
+  'OutOfRange',
+  'Unimplemented',
+  'Internal',
+  'Unavailable',
+  'DataLoss',
+  'Unauthenticated',
+];
+
+interface RpcCounts {
+  readonly labels: {
+    readonly grpc_type: string;
+    readonly grpc_service: string;
+    readonly grpc_method: string;
+  };
+  started: number;
+  /** By gRPC status. */
+  readonly handled: number[];
+}
+
 /** etcd's metric names, so that its dashboards and alerts work. */
 export class StoreMetrics {
   readonly registry = new Registry();
-  readonly handled: Counter;
-  readonly started: Counter;
-  readonly clientReceived: Counter;
-  readonly clientSent: Counter;
+  /** Counted in plain numbers on the hot path and handed over at scrape time. */
+  readonly rpcs = new Map<string, RpcCounts>();
+  clientReceivedBytes = 0;
+  clientSentBytes = 0;
   readonly leaderChanges: Counter;
   readonly proposalsFailed: Counter;
   readonly proposalsPending: Gauge;
@@ -24,25 +56,54 @@ export class StoreMetrics {
     const registers = [this.registry];
     if (withProcess) collectDefaultMetrics({ register: this.registry });
     const grpcLabels = ['grpc_type', 'grpc_service', 'grpc_method'];
-    this.started = new Counter({
+    const { rpcs } = this;
+    new Counter({
       name: 'grpc_server_started_total',
       help: 'RPCs started on the server.',
       labelNames: grpcLabels,
       registers,
+      collect() {
+        this.reset();
+        for (const { labels, started } of rpcs.values()) this.inc(labels, started);
+      },
     });
-    this.handled = new Counter({
+    new Counter({
       name: 'grpc_server_handled_total',
       help: 'RPCs completed on the server, by status.',
       labelNames: [...grpcLabels, 'grpc_code'],
       registers,
+      collect() {
+        this.reset();
+        for (const { labels, handled } of rpcs.values()) {
+          handled.forEach((count, status) => {
+            if (count > 0) this.inc({ ...labels, grpc_code: grpcCodeNames[status] ?? 'Unknown' }, count);
+          });
+        }
+      },
     });
-    const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
-    const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers });
-    this.clientReceived = counter(
+    const total = (name: string, help: string, read: () => number): void => {
+      new Counter({
+        name,
+        help,
+        registers,
+        collect() {
+          this.reset();
+          this.inc(read());
+        },
+      });
+    };
+    total(
       'etcd_network_client_grpc_received_bytes_total',
       'Bytes received from gRPC clients.',
+      () => this.clientReceivedBytes,
     );
-    this.clientSent = counter('etcd_network_client_grpc_sent_bytes_total', 'Bytes sent to gRPC clients.');
+    total(
+      'etcd_network_client_grpc_sent_bytes_total',
+      'Bytes sent to gRPC clients.',
+      () => this.clientSentBytes,
+    );
+    const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
+    const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers });
     this.leaderChanges = counter('etcd_server_leader_changes_seen_total', 'Leader changes seen.');
     this.proposalsFailed = counter('etcd_server_proposals_failed_total', 'Failed proposals.');
     this.proposalsPending = gauge('etcd_server_proposals_pending', 'Proposals waiting to commit.');
@@ -71,6 +132,21 @@ export class StoreMetrics {
       labelNames: ['server_version'],
       registers,
     }).set({ server_version: versions.server }, 1);
+  }
+
+  /** The counts of one method. */
+  rpc(info: MethodInfo<unknown, unknown>): RpcCounts {
+    let counts = this.rpcs.get(info.path);
+    if (counts === undefined) {
+      const type = info.requestStream ? 'bidi_stream' : info.responseStream ? 'server_stream' : 'unary';
+      counts = {
+        labels: { grpc_type: type, grpc_service: info.service, grpc_method: info.method },
+        started: 0,
+        handled: Array.from({ length: grpcCodeNames.length }, () => 0),
+      };
+      this.rpcs.set(info.path, counts);
+    }
+    return counts;
   }
 
   /** Adds what is read from the running parts at scrape time. */
