@@ -117,7 +117,7 @@ export const statusErrors = {
       {
         ...(name === '' ? {} : { name }),
         ...(kind.group === '' ? {} : { group: kind.group }),
-        kind: kind.kind,
+        ...(kind.kind === '' ? {} : { kind: kind.kind }),
         causes: errors.map((error) => ({ reason: error.type, message: error.message, field: error.field })),
       },
     );

@@ -103,7 +103,7 @@ test('LIST as JSON, Table, PartialObjectMetadataList and protobuf', async () => 
   const bare = await ask('GET', `${base}?includeObject=None`, undefined, { accept: as('Table') });
   assert.equal(bare.json.rows[0].object, null);
   const partial = await ask('GET', base, undefined, { accept: as('PartialObjectMetadataList') });
-  assert.deepEqual(Object.keys(partial.json.items[0]), ['metadata']);
+  assert.deepEqual(Object.keys(partial.json.items[0]), ['kind', 'apiVersion', 'metadata']);
   const protobuf = await ask('GET', base, undefined, { accept: 'application/vnd.kubernetes.protobuf' });
   assert.equal(protobuf.headers['content-type'], 'application/vnd.kubernetes.protobuf');
   assert.equal(protobuf.bytes.subarray(0, 4).toString('hex'), '6b387300');

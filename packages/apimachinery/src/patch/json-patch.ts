@@ -147,7 +147,7 @@ function applyOperation(holder: { root: JsonValue }, operation: JsonPatchOperati
         return;
       }
       const location = locate(holder.root, path);
-      if (read(location) === undefined) throw unprocessablePatch();
+      // A missing member of an object is added: upstream's library does so, against the RFC.
       if (Array.isArray(location.container))
         location.container[existingIndex(location.container, location.key)] = deepClone(value);
       else setOwn(location.container, location.key, deepClone(value));

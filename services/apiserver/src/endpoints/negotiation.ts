@@ -79,6 +79,9 @@ export function negotiate(accept: string, rules: NegotiationRules = {}): Negotia
 export function negotiateError(accept: string): ObjectMediaType {
   if (accept === '' || accept === jsonType) return jsonType;
   for (const clause of parseAccept(accept)) {
+    // A Status has no other views.
+    const { as, g, v } = clause.parameters;
+    if (as !== undefined || g !== undefined || v !== undefined) continue;
     for (const mediaType of objectMediaTypes) {
       const [type, subtype] = mediaType.split('/');
       if (

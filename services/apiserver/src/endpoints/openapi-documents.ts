@@ -74,6 +74,7 @@ export class OpenApiDocuments {
     if (added) return { body: Buffer.from(await added.text()), hash: added.hash };
     let document = this.#v3.get(key);
     if (!document) {
+      if (!openApiV3Paths(this.#served).includes(key)) return undefined;
       const built = buildOpenApiV3(key, { resources: this.#resources });
       if (!built) return undefined;
       document = { body: Buffer.from(JSON.stringify(built)), hash: this.#hash(key) };

@@ -31,13 +31,12 @@ export function partialMetadata(object: KubeObject, version: string): object {
 
 export function partialMetadataList(items: Iterable<Stored>, meta: ListMeta, version: string): object {
   const list: object[] = [];
-  // Items of a list have no kind of their own, as in any typed list.
-  for (const item of items) list.push({ metadata: item.object.metadata });
+  for (const item of items) list.push(partialMetadata(item.object, version));
   return {
     kind: 'PartialObjectMetadataList',
     apiVersion: `meta.k8s.io/${version}`,
     metadata: meta,
-    items: list,
+    items: list.length > 0 ? list : null,
   };
 }
 

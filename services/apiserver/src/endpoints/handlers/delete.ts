@@ -12,6 +12,7 @@ export async function handleDelete(call: Call): Promise<void> {
   const remove = requireMember(call, 'delete');
   const output = negotiateOutput(call);
   const options = await deleteOptions(call);
+  warnOfPropagation(call, options);
   const context = contextOf(call, writeOptions(options));
   const { object, immediate } = await remove(
     context,
@@ -29,6 +30,7 @@ export async function handleDeleteCollection(call: Call): Promise<void> {
   const output = negotiateOutput(call);
   const listOptions = listOptionsOf(call.exchange.query, false);
   const options = await deleteOptions(call);
+  warnOfPropagation(call, options);
   const context = contextOf(call, writeOptions(options));
   const result = await remove(
     context,
@@ -37,6 +39,12 @@ export async function handleDeleteCollection(call: Call): Promise<void> {
     admissionOf(call, context, 'DeleteOptions', options),
   );
   await respondList(call, result, output);
+}
+
+/** A kind may have a default that its clients do not expect. */
+function warnOfPropagation(call: Call, options: DeleteOptions): void {
+  if (options.propagationPolicy !== undefined || options.orphanDependents !== undefined) return;
+  call.exchange.addWarning(call.storage.strategy?.deleteWithoutPropagationWarning ?? '');
 }
 
 function writeOptions(options: DeleteOptions): Parameters<typeof contextOf>[1] {

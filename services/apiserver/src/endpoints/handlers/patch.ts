@@ -16,7 +16,14 @@ import {
   statusErrors,
 } from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
-import { DecodeError, bodyText, decodeYaml, duplicateFields, parseJson } from '@pilothouse/serializer';
+import {
+  DecodeError,
+  bodyText,
+  decodeYaml,
+  duplicateFields,
+  encodeUnstructuredJson,
+  parseJson,
+} from '@pilothouse/serializer';
 import { limits } from '../../limits.ts';
 import type { FieldTracker } from '../../registry/generic/field-tracker.ts';
 import type { RestStorage, UpdatedObjectInfo } from '../../registry/rest/rest-storage.ts';
@@ -106,21 +113,31 @@ function json(body: Uint8Array, prefix: string): JsonValue {
   }
 }
 
+interface Patched {
+  /** JSON of the document after the patch. */
+  readonly text: string;
+  /** It was made without going through JSON text, so errors have other words. */
+  readonly isStrategic?: boolean;
+  /** What an error shows of it. */
+  shown(): string;
+}
+
 /** JSON patch, merge patch and strategic merge patch. */
 function patched(call: Call, type: string, body: Buffer, options: WriteOptions): UpdatedObjectInfo {
   const codec = codecOf(call);
   const kind = responseKindOf(call.storage.resource);
   const strict = options.fieldValidation !== 'Ignore';
-  const duplicates = strict && type !== applyType ? patchDuplicates(body) : [];
+  const duplicates = strict ? patchFindings(body, type === jsonPatchType) : [];
   const asJson = (existing: KubeObject): JsonValue =>
     JSON.parse(Buffer.from(codec.encode(existing, jsonType, false)).toString('utf8')) as JsonValue;
-  let apply: (existing: KubeObject) => { value: JsonValue; shown: () => string };
+  let apply: (existing: KubeObject) => Patched;
   switch (type) {
     case jsonPatchType: {
       const operations = decodeJsonPatch(json(body, 'error decoding patch: '));
       apply = (existing) => {
         const value = applyJsonPatch(asJson(existing), operations);
-        return { value, shown: () => jsonPatchedText(value, operations) };
+        const text = jsonPatchedText(value, operations);
+        return { text, shown: () => text };
       };
       break;
     }
@@ -128,7 +145,8 @@ function patched(call: Call, type: string, body: Buffer, options: WriteOptions):
       const patch = decodeMergePatch(json(body, 'error decoding patch: '));
       apply = (existing) => {
         const value = applyMergePatch(asJson(existing), patch);
-        return { value, shown: () => mergePatchedText(value, patch) };
+        const text = mergePatchedText(value, patch);
+        return { text, shown: () => text };
       };
       break;
     }
@@ -140,13 +158,11 @@ function patched(call: Call, type: string, body: Buffer, options: WriteOptions):
           `the body of the request was in an unknown format - accepted media types include: ${[jsonPatchType, mergePatchType, applyType].join(', ')}`,
         );
       }
-      apply = (existing) => ({
-        value: applyStrategicMergePatch(asJson(existing) as Record<string, JsonValue>, patch, {
-          registry: builtinSchemas,
-          message,
-        }) as JsonValue,
-        shown: () => goFormat(patch),
-      });
+      apply = (existing) => {
+        const document = asJson(existing) as Record<string, JsonValue>;
+        const value = applyStrategicMergePatch(document, patch, { registry: builtinSchemas, message });
+        return { text: encodeUnstructuredJson(value), shown: () => goFormat(patch), isStrategic: true };
+      };
     }
   }
   return {
@@ -157,25 +173,50 @@ function patched(call: Call, type: string, body: Buffer, options: WriteOptions):
           call.name,
         );
       }
-      const { value, shown } = apply(existing);
-      return decodePatched(call, value, shown, options, duplicates);
+      return decodePatched(call, apply(existing), options, duplicates);
     },
   };
 }
 
-function patchDuplicates(body: Uint8Array): string[] {
+const operationMembers = new Set(['op', 'path', 'from', 'value']);
+
+/** Duplicate members of a patch, and members that mean nothing in an operation of a JSON patch. */
+function patchFindings(body: Uint8Array, isJsonPatch: boolean): string[] {
+  let findings: string[];
+  let value: unknown;
   try {
-    return duplicateFields(bodyText(body));
+    findings = duplicateFields(bodyText(body));
+    value = isJsonPatch ? parseJson(bodyText(body)) : undefined;
   } catch {
     return [];
   }
+  if (!Array.isArray(value)) return findings;
+  value.forEach((operation: unknown, index) => {
+    if (!isJsonObject(operation)) return;
+    for (const member of Object.keys(operation)) {
+      if (!operationMembers.has(member)) findings.push(`unknown field ${goQuote(`[${index}].${member}`)}`);
+    }
+  });
+  return findings.map((finding) => `json patch ${finding}`);
+}
+
+/** Go's converter of decoded JSON says what is wrong in words of its own. */
+function converterText(message: string): string {
+  const match = /^json: cannot unmarshal (\S+) .*of type (\S+)$/.exec(message);
+  if (!match) return message;
+  const goKinds: Record<string, string> = { object: 'map', array: 'slice', number: 'int64' };
+  const what = goKinds[match[1] as string] ?? (match[1] as string);
+  const type = match[2] as string;
+  if (type.startsWith('[]')) return `cannot restore slice from ${what}`;
+  if (type.startsWith('map[')) return `cannot restore map from ${what}`;
+  if (type.includes('.')) return `cannot restore struct from: ${what}`;
+  return `cannot convert ${what} to ${type}`;
 }
 
 /** The document after the patch as an object of the kind, or 422 with what the client can see of it. */
 function decodePatched(
   call: Call,
-  value: JsonValue,
-  shown: () => string,
+  { text, shown, isStrategic = false }: Patched,
   options: WriteOptions,
   duplicates: readonly string[],
 ): KubeObject {
@@ -187,14 +228,15 @@ function decodePatched(
   let decoded;
   try {
     decoded = codecOf(call).decode(
-      Buffer.from(JSON.stringify(value)),
+      Buffer.from(text),
       jsonType,
       kind,
       options.fieldValidation === 'Ignore' ? 'Ignore' : 'Warn',
     );
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
-    throw invalid(error.message.replace(/^.* cannot be handled as a [^:]*: /s, ''));
+    const cause = error.message.replace(/^.* cannot be handled as a [^:]*: /s, '');
+    throw invalid(isStrategic ? converterText(cause) : cause);
   }
   const findings = [...duplicates, ...decoded.warnings];
   if (options.fieldValidation === 'Strict' && findings.length > 0) {
@@ -210,7 +252,7 @@ function decodePatched(
 /** Server-side apply. */
 function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObjectInfo {
   const { resource } = call.storage;
-  const patch = applyObject(call, body, options);
+  const { patch, duplicates } = applyObject(body);
   const kind = responseKindOf(resource);
   if (!patch.apiVersion || !patch.kind) {
     const { group, version } = parseApiVersion(patch.apiVersion ?? '') ?? { group: '', version: '' };
@@ -230,7 +272,6 @@ function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObject
   patch.metadata ??= {};
   if (patch.metadata.name === undefined) patch.metadata.name = call.name;
   else matchName(call, patch);
-  matchNamespace(call, patch);
   return {
     updatedObject: (context, existing) => {
       const object = tracker.apply(existing, structuredClone(patch), {
@@ -241,13 +282,21 @@ function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObject
         resetFields: strategy?.resetFields ?? [],
       });
       call.storage.defaults?.(object);
+      matchNamespace(call, object);
+      if (options.fieldValidation === 'Strict' && duplicates.length > 0) {
+        throw statusErrors.badRequest(
+          `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${duplicates.join('\n  ')}`,
+        );
+      }
+      if (options.fieldValidation === 'Warn')
+        for (const finding of duplicates) call.exchange.addWarning(finding);
       return object;
     },
   };
 }
 
-/** The configuration of an apply. Duplicate keys are findings of fieldValidation. */
-function applyObject(call: Call, body: Buffer, options: WriteOptions): KubeObject {
+/** The configuration of an apply, and its duplicate keys. */
+function applyObject(body: Buffer): { patch: KubeObject; duplicates: readonly string[] } {
   let value: unknown;
   let duplicates: readonly string[] = [];
   try {
@@ -258,12 +307,11 @@ function applyObject(call: Call, body: Buffer, options: WriteOptions): KubeObjec
     }
     throw error;
   }
-  if (value === null || value === undefined) return { metadata: {} };
+  if (value === null || value === undefined) return { patch: { metadata: {} }, duplicates };
   if (!isJsonObject(value)) {
     throw statusErrors.badRequest(
       `error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal ${goJsonKind(value)} into Go value of type map[string]interface {}`,
     );
   }
-  if (options.fieldValidation === 'Warn') for (const finding of duplicates) call.exchange.addWarning(finding);
-  return value as unknown as KubeObject;
+  return { patch: value as unknown as KubeObject, duplicates };
 }

@@ -1,6 +1,6 @@
 import type { JsonPatchOperation, JsonValue } from '@pilothouse/apimachinery';
 import { isJsonObject } from '@pilothouse/apimachinery';
-import { goJsonString, goJsonText, sortedKeys } from '@pilothouse/serializer';
+import { encodeUnstructuredJson, goJsonString, goJsonText, sortedKeys } from '@pilothouse/serializer';
 
 // Upstream shows a patched document in its errors. The library behind it decodes only the objects that a patch goes through and
 // writes those with sorted members; all others keep the text they had.
@@ -9,7 +9,8 @@ type Touched = Map<string, Touched>;
 
 /** The document after a merge patch, as errors show it. */
 export function mergePatchedText(document: JsonValue, patch: JsonValue): string {
-  if (!isJsonObject(document) || !isJsonObject(patch)) return goJsonText(document);
+  // What the patch brings was decoded as a whole.
+  if (!isJsonObject(document) || !isJsonObject(patch)) return encodeUnstructuredJson(document);
   const members = sortedKeys(document).map((key) => {
     const value = document[key] as JsonValue;
     return `${goJsonString(key)}:${key in patch ? mergePatchedText(value, patch[key] as JsonValue) : goJsonText(value)}`;
