@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { goQuote, hasReason } from '@pilothouse/apimachinery';
+import { goQuote, hasReason, statusErrors } from '@pilothouse/apimachinery';
 import { nodeIdentity } from '../../authorization/node/node-authorizer.ts';
 import { referencedObjects } from '../../authorization/node/pod-references.ts';
 import { resources } from '../../security/object-access.ts';
@@ -155,8 +155,7 @@ async function admitPodCreate(
   if (owner.blockOwnerDeletion === true) {
     throw forbid(attributes, `node ${quoted} must not set blockOwnerDeletion on an owner reference`);
   }
-  const node =
-    objects.cached(resources.nodes).get('', nodeName) ?? (await objects.get(resources.nodes, '', nodeName));
+  const node = await ownNode(objects, nodeName);
   if (owner.uid !== node.metadata.uid) {
     throw forbid(attributes, `node ${quoted} UID mismatch: expected ${owner.uid} got ${node.metadata.uid}`);
   }
@@ -170,6 +169,17 @@ async function admitPodCreate(
   const first = referencedObjects(pod)[0];
   if (first !== undefined) {
     throw forbid(attributes, `node ${quoted} can not create pods that reference ${kinds[first.kind]}`);
+  }
+}
+
+async function ownNode(objects: AdmissionDependencies['objects'], name: string): Promise<KubeObject> {
+  const cached = objects.cached(resources.nodes).get('', name);
+  if (cached !== undefined) return cached;
+  try {
+    return await objects.get(resources.nodes, '', name);
+  } catch (error) {
+    if (hasReason(error, 'NotFound')) throw statusErrors.notFound({ group: '', resource: 'node' }, name);
+    throw error;
   }
 }
 

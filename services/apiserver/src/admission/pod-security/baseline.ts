@@ -43,28 +43,28 @@ const seLinuxTypes = new Set([
 const appArmorAnnotation = 'container.apparmor.security.beta.kubernetes.io/';
 
 const appArmorProfile: Check = ({ metadata, spec }) => {
-  const details: string[] = [];
-  const forbidden = (context: { appArmorProfile?: { type?: string } } | undefined): boolean =>
-    context?.appArmorProfile?.type === 'Unconfined';
-  if (forbidden(spec.securityContext)) {
-    details.push(`pod must not set AppArmor profile type to "Unconfined"`);
-  }
-  const bad = containersWhere(spec, (container) => forbidden(container.securityContext));
-  if (bad.length > 0)
-    details.push(`${containerText(bad)} must not set AppArmor profile type to "Unconfined"`);
+  const subjects: string[] = [];
+  const values = new Set<string>();
+  const isBad = (context: { appArmorProfile?: { type?: string } } | undefined): boolean => {
+    const type = context?.appArmorProfile?.type;
+    if (type === undefined || type === 'RuntimeDefault' || type === 'Localhost') return false;
+    values.add(`"${type}"`);
+    return true;
+  };
+  if (isBad(spec.securityContext)) subjects.push('pod');
+  const bad = containersWhere(spec, (container) => isBad(container.securityContext));
+  if (bad.length > 0) subjects.push(containerText(bad));
+  // The inner quotes stay as they are: so upstream words it.
   const annotations = Object.entries(metadata.annotations ?? {})
     .filter(([key, value]) => key.startsWith(appArmorAnnotation) && !allowedAppArmor(value))
-    .map(([key, value]) => `${goQuote(key)}=${goQuote(value)}`)
-    .sort();
-  if (annotations.length > 0) {
-    details.push(`${plural('annotation', 'annotations', annotations.length)} ${annotations.join(', ')}`);
-  }
-  if (details.length === 0) return undefined;
-  const reason =
-    details.length + bad.length + annotations.length > 2
-      ? 'forbidden AppArmor profiles'
-      : 'forbidden AppArmor profile';
-  return { reason, detail: details.join('; ') };
+    .map(([key, value]) => `"${key}=${goQuote(value)}"`);
+  if (annotations.length > 0) subjects.push(plural('annotation', 'annotations', annotations.length));
+  for (const annotation of annotations) values.add(annotation);
+  if (subjects.length === 0) return undefined;
+  return {
+    reason: plural('forbidden AppArmor profile', 'forbidden AppArmor profiles', values.size),
+    detail: `${subjects.join(' and ')} must not set AppArmor profile type to ${[...values].sort().join(', ')}`,
+  };
 };
 
 function allowedAppArmor(profile: string): boolean {

@@ -1,4 +1,3 @@
-import { goQuote } from '@pilothouse/apimachinery';
 import { allContainers } from '@pilothouse/api/quota';
 import { baselineChecks, isWindows } from './baseline.ts';
 import type { Check, Finding, PodView } from './finding.ts';
@@ -108,7 +107,6 @@ const seccompRestricted: Check = (pod) => {
   const typeOf = (context: { seccompProfile?: { type?: string } } | undefined): string | undefined =>
     context?.seccompProfile?.type;
   const allowed = (type: string): boolean => type === 'RuntimeDefault' || type === 'Localhost';
-  const details: string[] = [];
   const types = new Set<string>();
   const subjects: string[] = [];
   const podType = typeOf(spec.securityContext);
@@ -123,20 +121,18 @@ const seccompRestricted: Check = (pod) => {
     return true;
   });
   if (explicit.length > 0) subjects.push(containerText(explicit));
+  const reason = 'seccompProfile';
   if (subjects.length > 0) {
-    details.push(
-      `${subjects.join(' and ')} must not set securityContext.seccompProfile.type to ${quoted([...types].sort())}`,
-    );
+    const detail = `${subjects.join(' and ')} must not set securityContext.seccompProfile.type to ${quoted([...types].sort())}`;
+    return { reason, detail };
   }
-  if (podType === undefined || !allowed(podType)) {
-    const missing = containersWhere(spec, (container) => typeOf(container.securityContext) === undefined);
-    if (missing.length > 0 && (podType === undefined || subjects.length === 0)) {
-      details.push(
-        `pod or ${containerText(missing)} must set securityContext.seccompProfile.type to ${goQuote('RuntimeDefault')} or ${goQuote('Localhost')}`,
-      );
-    }
-  }
-  return details.length === 0 ? undefined : { reason: 'seccompProfile', detail: details.join('; ') };
+  if (podType !== undefined) return undefined;
+  const missing = containersWhere(spec, (container) => typeOf(container.securityContext) === undefined);
+  if (missing.length === 0) return undefined;
+  return {
+    reason,
+    detail: `pod or ${containerText(missing)} must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"`,
+  };
 };
 
 /** Baseline checks that a stricter one of the restricted level replaces. */

@@ -64,7 +64,7 @@ export function nodeAuthorizer(graph: NodeGraph, rules: readonly PolicyRule[]): 
         return read(nodeName, 'configmap', attributes);
       case 'persistentvolumeclaims.': {
         if (attributes.subresource !== 'status') return get(nodeName, 'pvc', attributes);
-        if (!['get', 'update', 'patch'].includes(attributes.verb)) {
+        if (!['update', 'patch'].includes(attributes.verb)) {
           return refuse('can only get/update/patch this type');
         }
         return related(nodeName, 'pvc', attributes);
@@ -108,7 +108,8 @@ export function nodeAuthorizer(graph: NodeGraph, rules: readonly PolicyRule[]): 
     const { verb, name, subresource } = attributes;
     if (subresource === '' && ['get', 'list', 'watch'].includes(verb)) {
       if (name === nodeName) return allow;
-      if (verb === 'get') return refuse(`node '${nodeName}' cannot read '${name}', only its own Node object`);
+      if (verb === 'get' || name !== '')
+        return refuse(`node '${nodeName}' cannot read '${name}', only its own Node object`);
       if (selects(attributes, 'metadata.name', nodeName)) return allow;
       return refuse(`node '${nodeName}' cannot read all nodes, only its own Node object`);
     }
