@@ -55,6 +55,8 @@ export interface StoreConfig {
   readonly enableGrpcGateway: boolean;
   readonly cors: readonly string[];
   readonly forceNewCluster: boolean;
+  readonly bcryptCost: number;
+  readonly authTokenTtlSeconds: number;
 }
 
 const off = (
@@ -203,8 +205,8 @@ export const storeFlags: FlagSpecs = {
   cors: { type: 'string', default: '*', help: 'Allowed origins of the JSON gateway' },
   'host-whitelist': off('string', '*'),
   'auth-token': off('string', 'simple'),
-  'bcrypt-cost': off('integer', 10),
-  'auth-token-ttl': off('integer', 300),
+  'bcrypt-cost': { type: 'integer', default: 10, help: 'Cost of hashing a password' },
+  'auth-token-ttl': { type: 'integer', default: 300, help: 'Seconds an unused token lives' },
   'enable-pprof': off('boolean', false),
   metrics: off('string', 'basic'),
   'enable-grpc-gateway': { type: 'boolean', default: true, help: 'Serve the JSON gateway' },
@@ -472,6 +474,8 @@ function toConfig(values: Readonly<Record<string, FlagValue>>, given: ReadonlySe
     enableGrpcGateway: values['enable-grpc-gateway'] === true,
     cors: list(values['cors']),
     forceNewCluster: values['force-new-cluster'] === true,
+    bcryptCost: integer('bcrypt-cost'),
+    authTokenTtlSeconds: integer('auth-token-ttl'),
   };
   const secureListeners = [...config.listenClientUrls, ...config.listenClientHttpUrls].some(
     ({ secure }) => secure,

@@ -15,6 +15,7 @@ import { Duties } from './io/duties.ts';
 import { grpcCodeNames, StoreMetrics } from './io/metrics.ts';
 import { TcpTransport } from './io/peer/tcp-transport.ts';
 import { createReplica } from './io/replica/index.ts';
+import { registerAuth } from './io/rpc/auth-service.ts';
 import { registerCluster } from './io/rpc/cluster-service.ts';
 import { GrpcServer } from './io/rpc/grpc-server.ts';
 import { routeHttp, type HttpReply } from './io/rpc/http-routes.ts';
@@ -192,6 +193,8 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
       initialClusterToken: config.initialClusterToken,
       strictReconfigCheck: config.strictReconfigCheck,
       maxLearners: config.maxLearners,
+      clientCertAuth: config.clientTls.clientCertAuth,
+      authTokenTtlMs: config.authTokenTtlSeconds * 1000,
       onProposal: (outcome) => {
         if (outcome === 'pending') metrics.proposalsPending.inc();
         else metrics.proposalsPending.dec();
@@ -203,6 +206,7 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
     const watches = registerWatch(grpc, started);
     registerLease(grpc, started);
     registerCluster(grpc, started);
+    registerAuth(grpc, started, config.bcryptCost);
     registerMaintenance(grpc, started, { backup: () => backup(machine, memberDirectory) });
     service = started;
 

@@ -1,4 +1,5 @@
 import { decodeMessage, encodeMessage, etcdserverpb, type MessageInput } from '@pilothouse/proto';
+import { AuthStore, type AuthInfo } from '../auth/auth-store.ts';
 import type { Backend, BackendImage } from '../backend.ts';
 import { StoreError } from '../errors.ts';
 import { keyBytes } from '../key-text.ts';
@@ -48,6 +49,7 @@ export class StoreStateMachine implements StateMachine {
   readonly watchable: WatchableStore;
   readonly lessor: Lessor;
   readonly members: MemberStore;
+  readonly auth: AuthStore;
   readonly #backend: Backend;
   readonly #executor: TxnExecutor;
   readonly #monotonic: () => number;
@@ -71,6 +73,7 @@ export class StoreStateMachine implements StateMachine {
     this.store = new MvccStore(options.backend);
     this.lessor = new Lessor(options.leaseTtlSecondsMin ?? 2);
     this.members = new MemberStore(options.backend);
+    this.auth = new AuthStore(options.backend);
     this.#executor = new TxnExecutor(this.store, this.lessor);
     this.#load();
     this.#durableIndex = this.#appliedIndex;
@@ -136,6 +139,7 @@ export class StoreStateMachine implements StateMachine {
       if (lease !== 0n) this.lessor.attach(key, lease);
     });
     this.members.load();
+    this.auth.load();
     this.#alarms = [];
     for (const [, bytes] of this.#backend.scanRecords(alarmPrefix)) {
       const { memberID, alarm } = decodeMessage(etcdserverpb.AlarmMember, bytes);
@@ -185,20 +189,26 @@ export class StoreStateMachine implements StateMachine {
   }
 
   #execute(command: Command): unknown {
+    const { header } = command;
+    const info =
+      header === undefined ? undefined : { username: header.username, revision: header.authRevision };
     if (command.put) {
       const request = command.put;
+      this.auth.checkPut(info, request, this.#keysOfLease(request.lease));
       this.#refuseWhenFull();
       this.#executor.checkPut(request);
       return this.#inTxn((txn) => this.#executor.put(txn, request));
     }
     if (command.txn) {
       const request = command.txn;
+      this.auth.checkTxn(info, request, (id) => this.#keysOfLease(id));
       if (this.hasAlarm(etcdserverpb.AlarmType.NOSPACE) && hasPut(request)) throw new StoreError('noSpace');
       const path = this.#executor.plan(request);
       return this.#inTxn((txn) => this.#executor.run(txn, path));
     }
     if (command.deleteRange) {
       const request = command.deleteRange;
+      this.auth.checkDelete(info, request);
       return this.#inTxn((txn) => this.#executor.deleteRange(txn, request));
     }
     if (command.range) return this.range(command.range);
@@ -208,7 +218,10 @@ export class StoreStateMachine implements StateMachine {
       return { header: { revision: this.store.currentRevision } };
     }
     if (command.leaseGrant) return this.#grant(command.leaseGrant);
-    if (command.leaseRevoke) return this.#revoke(command.leaseRevoke.ID);
+    if (command.leaseRevoke) {
+      this.auth.checkKeys(info, this.#keysOfLease(command.leaseRevoke.ID), 'write');
+      return this.#revoke(command.leaseRevoke.ID);
+    }
     if (command.leaseCheckpoint) return this.#renew(command.leaseCheckpoint.checkpoints);
     if (command.alarm) return this.#alarm(command.alarm);
     if (command.clusterMemberAttrSet) {
@@ -240,7 +253,36 @@ export class StoreStateMachine implements StateMachine {
       this.onClusterChange();
       return {};
     }
+    return this.#changeAuth(command, info);
+  }
+
+  #changeAuth(command: Command, info: AuthInfo | undefined): unknown {
+    const { auth } = this;
+    if (command.authenticate) {
+      auth.assignToken(command.authenticate.simpleToken, command.authenticate.name, this.#monotonic());
+      return {};
+    }
+    auth.checkAdmin(info);
+    if (command.authEnable) auth.enable();
+    else if (command.authDisable) auth.disable();
+    else if (command.authUserAdd) auth.addUser(command.authUserAdd);
+    else if (command.authUserDelete) auth.deleteUser(command.authUserDelete.name);
+    else if (command.authUserChangePassword) {
+      auth.changePassword(command.authUserChangePassword.name, command.authUserChangePassword.hashedPassword);
+    } else if (command.authUserGrantRole)
+      auth.grantRole(command.authUserGrantRole.user, command.authUserGrantRole.role);
+    else if (command.authUserRevokeRole)
+      auth.revokeRole(command.authUserRevokeRole.name, command.authUserRevokeRole.role);
+    else if (command.authRoleAdd) auth.addRole(command.authRoleAdd.name);
+    else if (command.authRoleDelete) auth.deleteRole(command.authRoleDelete.role);
+    else if (command.authRoleGrantPermission) {
+      auth.grantPermission(command.authRoleGrantPermission.name, command.authRoleGrantPermission.perm);
+    } else if (command.authRoleRevokePermission) auth.revokePermission(command.authRoleRevokePermission);
     return {};
+  }
+
+  #keysOfLease(id: bigint): readonly Uint8Array[] {
+    return id === 0n || !this.auth.isEnabled ? [] : (this.leaseKeys(id) ?? []);
   }
 
   #header(): { revision: number } {

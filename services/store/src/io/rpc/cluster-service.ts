@@ -27,12 +27,14 @@ export function registerCluster(server: GrpcServer, service: StoreService): void
   const header = (): object => service.header(0);
   const list = (): object => ({ header: header(), members: machine.members.list().map(memberMessage) });
 
-  server.unary(ClusterService.MemberList, async (request) => {
+  server.unary(ClusterService.MemberList, async (request, call) => {
+    machine.auth.checkLoggedIn(service.authInfo(call));
     if (request.linearizable) await service.readBarrier();
     return list();
   });
 
-  server.unary(ClusterService.MemberAdd, async (request) => {
+  server.unary(ClusterService.MemberAdd, async (request, call) => {
+    machine.auth.checkAdmin(service.authInfo(call));
     checkUrls(request.peerURLs);
     service.checkNotLearner();
     await service.readBarrier();
@@ -55,7 +57,8 @@ export function registerCluster(server: GrpcServer, service: StoreService): void
     return { ...list(), member: memberMessage(member) };
   });
 
-  server.unary(ClusterService.MemberRemove, async (request) => {
+  server.unary(ClusterService.MemberRemove, async (request, call) => {
+    machine.auth.checkAdmin(service.authInfo(call));
     service.checkNotLearner();
     await service.readBarrier();
     const members = machine.members.list();
@@ -66,7 +69,8 @@ export function registerCluster(server: GrpcServer, service: StoreService): void
     return list();
   });
 
-  server.unary(ClusterService.MemberUpdate, async (request) => {
+  server.unary(ClusterService.MemberUpdate, async (request, call) => {
+    machine.auth.checkAdmin(service.authInfo(call));
     checkUrls(request.peerURLs);
     service.checkNotLearner();
     await service.readBarrier();
@@ -85,7 +89,8 @@ export function registerCluster(server: GrpcServer, service: StoreService): void
     return list();
   });
 
-  server.unary(ClusterService.MemberPromote, async (request) => {
+  server.unary(ClusterService.MemberPromote, async (request, call) => {
+    machine.auth.checkAdmin(service.authInfo(call));
     service.checkNotLearner();
     await service.readBarrier();
     const member = machine.members.get(request.ID as MemberId);

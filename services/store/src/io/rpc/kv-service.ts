@@ -16,52 +16,63 @@ export function registerKv(server: GrpcServer, service: StoreService): void {
   const { machine, options } = service;
   const { KVService } = etcdserverpb;
 
-  server.unary(KVService.Range, (request) => {
+  server.unary(KVService.Range, (request, call) => {
     checkRange(request);
     service.checkHealthy();
+    const info = service.authInfo(call);
+    machine.auth.checkRange(info, request.key, request.rangeEnd, 'read');
     const read = (): MessageInput<etcdserverpb.RangeResponse> => service.withHeader(machine.range(request));
     if (request.serializable) return read();
     service.checkNotLearner();
-    return service.readBarrier().then(read);
+    return service.readBarrier().then(() => {
+      // Permissions may have changed while the barrier was awaited.
+      machine.auth.checkRange(info, request.key, request.rangeEnd, 'read');
+      return read();
+    });
   });
 
-  server.unary(KVService.Put, async (request) => {
+  server.unary(KVService.Put, async (request, call) => {
     checkPut(request);
     service.checkNotLearner();
     service.checkHealthy();
     await service.reserve(service.putCost(request));
     return service.withHeader(
-      await service.propose<MessageInput<etcdserverpb.PutResponse>>({ put: request }),
+      await service.propose<MessageInput<etcdserverpb.PutResponse>>({ put: request }, service.caller(call)),
     );
   });
 
-  server.unary(KVService.DeleteRange, async (request) => {
+  server.unary(KVService.DeleteRange, async (request, call) => {
     checkDelete(request);
     service.checkNotLearner();
     service.checkHealthy();
     return service.withHeader(
-      await service.propose<MessageInput<etcdserverpb.DeleteRangeResponse>>({ deleteRange: request }),
+      await service.propose<MessageInput<etcdserverpb.DeleteRangeResponse>>(
+        { deleteRange: request },
+        service.caller(call),
+      ),
     );
   });
 
-  server.unary(KVService.Txn, async (request) => {
+  server.unary(KVService.Txn, async (request, call) => {
     checkTxn(request, options.maxTxnOps);
     service.checkNotLearner();
     service.checkHealthy();
     if (isReadOnlyTxn(request)) {
       if (!isSerializableTxn(request)) await service.readBarrier();
+      machine.auth.checkTxn(service.authInfo(call), request, () => []);
       return service.withHeader(machine.readOnlyTxn(request));
     }
     const cost = txnCost(service, request);
     if (cost > 0) await service.reserve(cost);
     return service.withHeader(
-      await service.propose<MessageInput<etcdserverpb.TxnResponse>>({ txn: request }),
+      await service.propose<MessageInput<etcdserverpb.TxnResponse>>({ txn: request }, service.caller(call)),
     );
   });
 
-  server.unary(KVService.Compact, async (request) => {
+  server.unary(KVService.Compact, async (request, call) => {
     service.checkNotLearner();
     service.checkHealthy();
+    machine.auth.checkAdmin(service.authInfo(call));
     const reply = await service.propose<MessageInput<etcdserverpb.CompactionResponse>>({
       compaction: request,
     });
@@ -83,6 +94,7 @@ export function registerKv(server: GrpcServer, service: StoreService): void {
       throw new GrpcError(grpcStatus.unimplemented, 'RangeStream does not support revision filters');
     }
     service.checkHealthy();
+    machine.auth.checkRange(service.authInfo(call), request.key, request.rangeEnd, 'read');
     if (!request.serializable) {
       service.checkNotLearner();
       await service.readBarrier();

@@ -10,7 +10,8 @@ export function registerLease(server: GrpcServer, service: StoreService): void {
   const { LeaseService } = etcdserverpb;
   const nowMs = (): number => options.clock.monotonic();
 
-  server.unary(LeaseService.LeaseGrant, async (request) => {
+  server.unary(LeaseService.LeaseGrant, async (request, call) => {
+    machine.auth.checkLoggedIn(service.authInfo(call));
     service.checkNotLearner();
     service.checkHealthy();
     if (request.TTL > limits.leaseTtlSecondsMax) throw new StoreError('leaseTtlTooLarge');
@@ -26,8 +27,9 @@ export function registerLease(server: GrpcServer, service: StoreService): void {
     return service.withHeader(reply);
   });
 
-  server.unary(LeaseService.LeaseRevoke, async (request) => {
+  server.unary(LeaseService.LeaseRevoke, async (request, call) => {
     service.checkNotLearner();
+    const info = service.caller(call);
     return service.withHeader(
       await service.propose<MessageInput<etcdserverpb.LeaseRevokeResponse>>({
         leaseRevoke: { ID: request.ID },
@@ -54,9 +56,12 @@ export function registerLease(server: GrpcServer, service: StoreService): void {
     });
   });
 
-  server.unary(LeaseService.LeaseTimeToLive, async (request) => {
+  server.unary(LeaseService.LeaseTimeToLive, async (request, call) => {
     service.checkNotLearner();
     await service.readBarrier();
+    const info = service.authInfo(call);
+    machine.auth.checkLoggedIn(info);
+    if (request.keys) machine.auth.checkKeys(info, machine.leaseKeys(request.ID) ?? [], 'read');
     const lease = machine.lessor.get(request.ID);
     if (lease === undefined) return { header: service.header(), ID: request.ID, TTL: -1 };
     return {
@@ -68,8 +73,9 @@ export function registerLease(server: GrpcServer, service: StoreService): void {
     };
   });
 
-  server.unary(LeaseService.LeaseLeases, async () => {
+  server.unary(LeaseService.LeaseLeases, async (_request, call) => {
     service.checkNotLearner();
+    machine.auth.checkLoggedIn(service.authInfo(call));
     await service.readBarrier();
     return { header: service.header(), leases: machine.lessor.ids().map((ID) => ({ ID })) };
   });

@@ -21,7 +21,8 @@ export function registerMaintenance(
   const { machine, options } = service;
   const { MaintenanceService, AlarmType } = etcdserverpb;
 
-  server.unary(MaintenanceService.Status, () => {
+  server.unary(MaintenanceService.Status, (_request, call) => {
+    machine.auth.checkLoggedIn(service.authInfo(call));
     const status = service.replication.status();
     const errors: string[] = status.leader === undefined ? ['etcdserver: no leader'] : [];
     for (const { memberId, type } of machine.alarms) {
@@ -46,26 +47,32 @@ export function registerMaintenance(
     };
   });
 
-  server.unary(MaintenanceService.Alarm, async (request) => {
+  server.unary(MaintenanceService.Alarm, async (request, call) => {
+    const info = service.authInfo(call);
+    if (request.action === 0) machine.auth.checkLoggedIn(info);
+    else machine.auth.checkAdmin(info);
     service.checkNotLearner();
     return service.withHeader(
       await service.propose<MessageInput<etcdserverpb.AlarmResponse>>({ alarm: request }),
     );
   });
 
-  server.unary(MaintenanceService.Defragment, async () => {
+  server.unary(MaintenanceService.Defragment, async (_request, call) => {
+    machine.auth.checkAdmin(service.authInfo(call));
     options.logger.info('starting defragment');
     await machine.backend.defragment();
     options.logger.info('finished defragment');
     return { header: service.header() };
   });
 
-  server.unary(MaintenanceService.Hash, () => {
+  server.unary(MaintenanceService.Hash, (_request, call) => {
+    machine.auth.checkAdmin(service.authInfo(call));
     const { hash } = machine.store.hash(0);
     return { header: service.header(), hash };
   });
 
-  server.unary(MaintenanceService.HashKV, async (request) => {
+  server.unary(MaintenanceService.HashKV, async (request, call) => {
+    machine.auth.checkAdmin(service.authInfo(call));
     service.checkNotLearner();
     if (request.revision === 0) await service.readBarrier();
     const { hash, compactRevision, hashRevision } = machine.store.hash(request.revision);
@@ -73,6 +80,7 @@ export function registerMaintenance(
   });
 
   server.serverStream(MaintenanceService.Snapshot, async (_request, call) => {
+    machine.auth.checkAdmin(service.authInfo(call));
     const chunks: Uint8Array[] = [];
     let total = 0;
     for await (const chunk of maintenance.backup()) {
@@ -110,7 +118,8 @@ export function registerMaintenance(
     });
   });
 
-  server.unary(MaintenanceService.MoveLeader, async (request) => {
+  server.unary(MaintenanceService.MoveLeader, async (request, call) => {
+    machine.auth.checkAdmin(service.authInfo(call));
     service.checkNotLearner();
     if (!service.isLeader) throw new StoreError('notLeader');
     const target = machine.members.get(request.targetID as MemberId);
@@ -120,7 +129,8 @@ export function registerMaintenance(
     return { header: service.header() };
   });
 
-  server.unary(MaintenanceService.Downgrade, async (request) => {
+  server.unary(MaintenanceService.Downgrade, async (request, call) => {
+    machine.auth.checkAdmin(service.authInfo(call));
     service.checkNotLearner();
     const { DowngradeRequest_DowngradeAction: Action } = etcdserverpb;
     const version = (machine.clusterVersion ?? versions.cluster).split('.').slice(0, 2).join('.');

@@ -4,6 +4,7 @@ import {
   grpcStatus,
   StoreError,
   type ApplyResult,
+  type AuthInfo,
   type Command,
   type StoreErrorCode,
   type StoreStateMachine,
@@ -32,6 +33,9 @@ export interface StoreServiceOptions {
   readonly initialClusterToken: string;
   readonly strictReconfigCheck: boolean;
   readonly maxLearners: number;
+  /** The common name of a client certificate is the user. */
+  readonly clientCertAuth: boolean;
+  readonly authTokenTtlMs: number;
   /** Counts for metrics. */
   readonly onProposal?: (outcome: 'pending' | 'done' | 'failed') => void;
 }
@@ -71,9 +75,17 @@ export class StoreService {
     return { ...response, header: this.header(revision) };
   }
 
-  /** Puts a command through the log and returns the state machine's response. Throws StoreError. */
-  async propose<T>(command: MessageInput<Command>): Promise<T> {
-    const payload = encodeMessage(etcdserverpb.InternalRaftRequest, command);
+  /** Puts a command through the log for `info` (default: the server itself) and returns the state machine's response. Throws StoreError. */
+  async propose<T>(
+    command: MessageInput<Command>,
+    info: AuthInfo | undefined = this.ownAuthInfo(),
+  ): Promise<T> {
+    const payload = encodeMessage(
+      etcdserverpb.InternalRaftRequest,
+      info === undefined
+        ? command
+        : { ...command, header: { username: info.username, authRevision: info.revision } },
+    );
     if (payload.length > this.options.maxRequestBytes) throw new StoreError('requestTooLarge');
     this.options.onProposal?.('pending');
     let result: ApplyResult;
@@ -147,9 +159,32 @@ export class StoreService {
     await this.machine.flush();
   }
 
-  /** Who calls: undefined while authentication is off. */
-  user(_call: Call): string | undefined {
-    return undefined;
+  /** Who calls: by token, else by client certificate; undefined while authentication is off or for nobody. */
+  authInfo(call: Call): AuthInfo | undefined {
+    const { auth } = this.machine;
+    if (!auth.isEnabled) return undefined;
+    const { revision } = auth;
+    const header = call.headers['token'] ?? call.headers['authorization'];
+    if (typeof header === 'string' && header !== '') {
+      const token = header.replace(/^Bearer /, '');
+      return {
+        username: auth.userOfToken(token, this.options.clock.monotonic(), this.options.authTokenTtlMs),
+        revision,
+      };
+    }
+    const name = this.options.clientCertAuth ? call.commonName : undefined;
+    return name === undefined ? undefined : { username: name, revision };
+  }
+
+  /** The caller of a change. A request without a user stays one: it must not run as the server itself. */
+  caller(call: Call): AuthInfo | undefined {
+    return this.machine.auth.isEnabled ? (this.authInfo(call) ?? { username: '', revision: 0 }) : undefined;
+  }
+
+  /** For what the server does on its own behalf. */
+  ownAuthInfo(): AuthInfo | undefined {
+    const { auth } = this.machine;
+    return auth.isEnabled ? { username: 'root', revision: auth.revision } : undefined;
   }
 }
 

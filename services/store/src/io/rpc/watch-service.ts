@@ -1,5 +1,7 @@
 import { etcdserverpb } from '@pilothouse/proto';
-import { StoreError, type WatchMessage } from '../../core/index.ts';
+import { errorMessage } from '@pilothouse/base';
+import { grpcStatus, StoreError, type WatchMessage } from '../../core/index.ts';
+import { grpcCodeNames } from '../metrics.ts';
 import { compactedCancelReason } from './watch-texts.ts';
 import type { BidiCall, GrpcServer } from './grpc-server.ts';
 import type { StoreService } from './store-service.ts';
@@ -91,6 +93,13 @@ function serveWatch(service: StoreService, call: WatchCall): void {
       }
       if (create.startRevision < 0) {
         refuse(compactedCancelReason);
+        return;
+      }
+      try {
+        machine.auth.checkRange(service.authInfo(call), key, rangeEnd, 'read');
+      } catch (error) {
+        const status = error instanceof StoreError ? error.grpcStatus : grpcStatus.permissionDenied;
+        refuse(`rpc error: code = ${grpcCodeNames[status] ?? 'Unknown'} desc = ${errorMessage(error)}`);
         return;
       }
       let id = create.watchId;
