@@ -3,7 +3,15 @@ import os from 'node:os';
 import { uuid } from '@pilothouse/base';
 import { createHttp2Transport, loadKubeconfig } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
-import { createLogger, FlagError, nodeClock, nodeRandom, parseFlags } from '@pilothouse/host';
+import {
+  createAuthority,
+  createLogger,
+  FlagError,
+  issueCertificate,
+  nodeClock,
+  nodeRandom,
+  parseFlags,
+} from '@pilothouse/host';
 import { startScheduler } from './scheduler.ts';
 
 const ignored = (type: FlagSpecs[string]['type']): FlagSpecs[string] => ({
@@ -75,6 +83,21 @@ const specs: FlagSpecs = {
   'logging-format': { type: 'string', default: 'json', help: 'json', ignored: true },
 };
 
+/** As upstream: without a certificate given, one is made that nobody trusts, good for a year. */
+async function selfSigned(): Promise<{ cert: string; key: string }> {
+  const now = nodeClock.now();
+  const until = now + 365 * 86_400_000;
+  const authority = await createAuthority('kube-scheduler-ca', now - 300_000, until);
+  const { certPem, keyPem } = await issueCertificate(authority, {
+    commonName: 'kube-scheduler',
+    hosts: ['localhost', '127.0.0.1'],
+    usage: 'server',
+    notBefore: now - 300_000,
+    notAfter: until,
+  });
+  return { cert: certPem, key: keyPem };
+}
+
 /** `pilothouse scheduler`: runs until SIGTERM or SIGINT. */
 export async function runScheduler(argv: readonly string[]): Promise<void> {
   const { values, warnings } = parseFlags(specs, argv);
@@ -92,8 +115,10 @@ export async function runScheduler(argv: readonly string[]): Promise<void> {
   const access = loadKubeconfig(text('kubeconfig'));
   const pem = (name: string): string | undefined =>
     text(name) === '' ? undefined : readFileSync(text(name), 'utf8');
-  const cert = pem('tls-cert-file');
-  const key = pem('tls-private-key-file');
+  const serving =
+    text('tls-cert-file') === '' || text('tls-private-key-file') === ''
+      ? await selfSigned()
+      : { cert: pem('tls-cert-file'), key: pem('tls-private-key-file') };
   const transport = createHttp2Transport(
     text('master') === '' ? access : { ...access, server: text('master') },
     nodeClock,
@@ -122,7 +147,7 @@ export async function runScheduler(argv: readonly string[]): Promise<void> {
           server: {
             address: text('bind-address'),
             port: number('secure-port'),
-            ...(cert === undefined || key === undefined ? {} : { cert, key }),
+            ...serving,
           },
         }),
   });

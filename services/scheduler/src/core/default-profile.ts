@@ -1,4 +1,5 @@
 import type { Plugin } from './framework.ts';
+import { dynamicResources } from './plugins/dynamic-resources.ts';
 import { interPodAffinity } from './plugins/inter-pod-affinity.ts';
 import {
   imageLocality,
@@ -24,6 +25,7 @@ export const defaultPlugins: readonly Plugin[] = [
   nodeResourcesFit,
   volumeRestrictions,
   volumeBinding,
+  dynamicResources,
   podTopologySpread,
   interPodAffinity,
   balancedAllocation,
