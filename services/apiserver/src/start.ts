@@ -7,6 +7,7 @@ import { createLogger, FlagError, nodeClock, nodeRandom } from '@pilothouse/host
 import { builtinResources, featureGates } from '@pilothouse/api';
 import type { ApiServerConfig } from './config.ts';
 import { registerOpenIdPaths } from './endpoints/openid-paths.ts';
+import { nodeDialer } from './node/node-dialer.ts';
 import type { Bootstrap } from './registry/bootstrap/bootstrap.ts';
 import { startBootstrap } from './registry/bootstrap/bootstrap.ts';
 import { policyBased, policyBasedResources } from './registry/rbac/policy-based.ts';
@@ -95,6 +96,7 @@ export async function startApiServer(
     identities: authentication,
     authorizer: authorization.authorizer,
     rules: authorization.ruleResolver,
+    dialer: nodeDialer(config.kubeletClient),
   } satisfies typeof registry.delegates);
 
   const tls =

@@ -72,21 +72,22 @@ function validateListOptions(options: ListOptions, isWatch: boolean): FieldError
   const errors: FieldError[] = [];
   const match = options.resourceVersionMatch as string | undefined;
   const path = (name: string): FieldPath => new FieldPath(name);
-  if (isWatch && options.sendInitialEvents !== undefined) {
-    if (match === undefined) {
-      errors.push(
-        fieldError.forbidden(
-          path('resourceVersionMatch'),
-          'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
-        ),
-      );
-    } else if (match !== 'NotOlderThan') {
+  if (isWatch) {
+    if (options.sendInitialEvents !== undefined && match !== 'NotOlderThan') {
+      const text = 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan';
+      errors.push(fieldError.forbidden(path('resourceVersionMatch'), text));
+    }
+    if (match === undefined) return errors;
+    if (options.sendInitialEvents === undefined) {
+      const text = 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided';
+      errors.push(fieldError.forbidden(path('resourceVersionMatch'), text));
+    }
+    if (match !== 'NotOlderThan') {
       errors.push(fieldError.notSupported(path('resourceVersionMatch'), match, ['NotOlderThan']));
     }
     if (options.continue !== undefined) {
-      errors.push(
-        fieldError.forbidden(path('continue'), 'continue is forbidden when sendInitialEvents is provided'),
-      );
+      const text = 'resourceVersionMatch is forbidden when continue is provided';
+      errors.push(fieldError.forbidden(path('resourceVersionMatch'), text));
     }
     return errors;
   }
@@ -94,14 +95,6 @@ function validateListOptions(options: ListOptions, isWatch: boolean): FieldError
     errors.push(fieldError.forbidden(path('sendInitialEvents'), 'sendInitialEvents is forbidden for list'));
   }
   if (match !== undefined) {
-    if (isWatch) {
-      errors.push(
-        fieldError.forbidden(
-          path('resourceVersionMatch'),
-          'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
-        ),
-      );
-    }
     if (options.resourceVersion === undefined) {
       errors.push(
         fieldError.forbidden(

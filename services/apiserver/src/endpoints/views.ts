@@ -83,6 +83,16 @@ function rowObject(request: TableRequest, stored: Stored): unknown {
   }
 }
 
+/** A pod that has ended is marked, so that clients may leave it out. */
+function rowConditions(stored: Stored): object[] | undefined {
+  const { kind, apiVersion } = stored.object;
+  if (kind !== 'Pod' || apiVersion !== 'v1') return undefined;
+  const phase = stored.object['status']?.phase as string | undefined;
+  if (phase !== 'Succeeded' && phase !== 'Failed') return undefined;
+  const message = phase === 'Failed' ? 'The pod failed.' : 'The pod has completed successfully.';
+  return [{ type: 'Completed', status: 'True', reason: phase, message }];
+}
+
 export function tableRow(request: TableRequest, stored: Stored): object {
   const { storage, nowMs } = request;
   const cells = storage.table?.cells?.(stored.object, nowMs) ??
@@ -90,7 +100,8 @@ export function tableRow(request: TableRequest, stored: Stored): object {
       stored.object.metadata.name ?? '',
       stored.object.metadata.creationTimestamp ?? null,
     ];
-  return { cells, object: rowObject(request, stored) };
+  const conditions = rowConditions(stored);
+  return { cells, ...(conditions ? { conditions } : {}), object: rowObject(request, stored) };
 }
 
 /** A Table of all rows. `columns` false leaves the definitions out, as in all but the first event of a watch. */

@@ -200,6 +200,18 @@ function patchFindings(body: Uint8Array, isJsonPatch: boolean): string[] {
   return findings.map((finding) => `json patch ${finding}`);
 }
 
+/** Patched objects are decoded by another registry of kinds, which has no default for what is missing. */
+function patchCause(text: string, error: StatusError): string {
+  const { apiVersion, kind } = JSON.parse(text) as { apiVersion?: unknown; kind?: unknown };
+  const scheme = 'pkg/runtime/scheme.go:111';
+  if (!apiVersion) {
+    return `no kind ${goQuote(String(kind ?? ''))} is registered for the internal version of group "" in scheme "${scheme}"`;
+  }
+  return error.message
+    .replace(/^.* cannot be handled as a [^:]*: /s, '')
+    .replace('pkg/api/legacyscheme/scheme.go:30', scheme);
+}
+
 /** Go's converter of decoded JSON says what is wrong in words of its own. */
 function converterText(message: string): string {
   const match = /^json: cannot unmarshal (\S+) .*of type (\S+)$/.exec(message);
@@ -235,7 +247,7 @@ function decodePatched(
     );
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
-    const cause = error.message.replace(/^.* cannot be handled as a [^:]*: /s, '');
+    const cause = patchCause(text, error);
     throw invalid(isStrategic ? converterText(cause) : cause);
   }
   const findings = [...duplicates, ...decoded.warnings];
@@ -270,18 +282,19 @@ function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObject
     );
   }
   patch.metadata ??= {};
-  if (patch.metadata.name === undefined) patch.metadata.name = call.name;
-  else matchName(call, patch);
   return {
     updatedObject: (context, existing) => {
-      const object = tracker.apply(existing, structuredClone(patch), {
+      const result = tracker.apply(existing, structuredClone(patch), {
         manager: options.fieldManager,
         force: options.force === true,
         now: context.now,
         subresource: resource.subresource,
         resetFields: strategy?.resetFields ?? [],
       });
+      // The result shares parts with the stored object, which must not change.
+      const object = structuredClone(result);
       call.storage.defaults?.(object);
+      matchName(call, object);
       matchNamespace(call, object);
       if (options.fieldValidation === 'Strict' && duplicates.length > 0) {
         throw statusErrors.badRequest(
