@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import path from 'node:path';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorCode, errorMessage } from '@pilothouse/base';
@@ -10,7 +11,7 @@ import { grpcStatus, hexId, memberMessage, StoreError, StoreStateMachine } from 
 import type { MemberId, ReplicaStatus } from './core/replication.ts';
 import { backup } from './io/backup/backup.ts';
 import { LmdbBackend } from './io/backend/lmdb-backend.ts';
-import { establishIdentity, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
+import { establishIdentity, peerRequest, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
 import { Duties } from './io/duties.ts';
 import { grpcCodeNames, StoreMetrics } from './io/metrics.ts';
 import { TcpTransport } from './io/peer/tcp-transport.ts';
@@ -19,6 +20,7 @@ import { registerAuth } from './io/rpc/auth-service.ts';
 import { registerCluster } from './io/rpc/cluster-service.ts';
 import { GrpcServer } from './io/rpc/grpc-server.ts';
 import { routeHttp, type HttpReply } from './io/rpc/http-routes.ts';
+import { answerLeaderCall, forwardingLeaderCalls, type PeerPost } from './io/rpc/leader-calls.ts';
 import { registerKv } from './io/rpc/kv-service.ts';
 import { registerLease } from './io/rpc/lease-service.ts';
 import { listen, type Listener, type ListenUrl, type PortHandlers } from './io/rpc/listener.ts';
@@ -204,8 +206,9 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
     metrics.observe(machine, replica, config.quotaBytes, hexId(identity.memberId));
     registerKv(grpc, started);
     const watches = registerWatch(grpc, started);
-    registerLease(grpc, started);
-    registerCluster(grpc, started);
+    const leader = forwardingLeaderCalls(started, peerPost(config));
+    registerLease(grpc, started, leader);
+    registerCluster(grpc, started, leader);
     registerAuth(grpc, started, config.bcryptCost);
     registerMaintenance(grpc, started, { backup: () => backup(machine, memberDirectory) });
     service = started;
@@ -353,8 +356,23 @@ function send(response: http.ServerResponse, reply: HttpReply): void {
   response.end(reply.body);
 }
 
+/** Posts to other members over connections that are kept. */
+function peerPost(config: StoreConfig): PeerPost {
+  const agents = {
+    http: new http.Agent({ keepAlive: true, timeout: 30_000 }),
+    https: new https.Agent({ keepAlive: true, timeout: 30_000 }),
+  };
+  return (url, body) =>
+    peerRequest(url, config.peerTls, {
+      method: 'POST',
+      body,
+      timeoutMs: 2_000,
+      agent: url.startsWith('https:') ? agents.https : agents.http,
+    });
+}
+
 /** What members ask each other over HTTP on the peer port. */
-function servePeer(
+async function servePeer(
   request: http.IncomingMessage,
   clusterId: bigint,
   service: StoreService | undefined,
@@ -365,25 +383,29 @@ function servePeer(
     body: JSON.stringify(value),
   });
   const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-  request.resume();
-  if (service === undefined)
-    return Promise.resolve({ status: 503, contentType: 'text/plain', body: 'not started\n' });
+  let body = '';
+  for await (const chunk of request.setEncoding('utf8')) {
+    body += String(chunk);
+    if (body.length > 4096) return { status: 413, contentType: 'text/plain', body: 'request is too large\n' };
+  }
+  if (service === undefined) return { status: 503, contentType: 'text/plain', body: 'not started\n' };
   if (pathname === '/version') {
-    return Promise.resolve(
-      json({
-        etcdserver: versions.server,
-        etcdcluster: service.machine.clusterVersion ?? 'not_decided',
-        storage: versions.storage,
-      }),
-    );
+    return json({
+      etcdserver: versions.server,
+      etcdcluster: service.machine.clusterVersion ?? 'not_decided',
+      storage: versions.storage,
+    });
   }
   if (pathname === '/members') {
     const members = service.machine.members
       .list()
       .map((member) => ({ ...memberMessage(member), ID: undefined, id: member.id.toString(16) }));
-    return Promise.resolve(json({ clusterId: clusterId.toString(16), members }));
+    return json({ clusterId: clusterId.toString(16), members });
   }
-  return Promise.resolve({ status: 404, contentType: 'text/plain', body: '404 page not found\n' });
+  const answer = request.method === 'POST' ? await answerLeaderCall(service, pathname, body) : undefined;
+  return answer === undefined
+    ? { status: 404, contentType: 'text/plain', body: '404 page not found\n' }
+    : { status: 200, contentType: 'application/json', body: answer };
 }
 
 /** Tells the cluster this member's name and client URLs; tries until it is known. */

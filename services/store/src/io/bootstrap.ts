@@ -217,7 +217,12 @@ export function peerGet(url: string, files: TlsFiles, timeoutMs = 3000): Promise
 export function peerRequest(
   url: string,
   files: TlsFiles,
-  options: { readonly method: string; readonly body?: string; readonly timeoutMs: number },
+  options: {
+    readonly method: string;
+    readonly body?: string;
+    readonly timeoutMs: number;
+    readonly agent?: http.Agent;
+  },
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const secure = url.startsWith('https:');
@@ -226,7 +231,7 @@ export function peerRequest(
       {
         method: options.method,
         timeout: options.timeoutMs,
-        agent: false,
+        agent: options.agent ?? false,
         ...(secure ? clientTls(files) : {}),
       },
       (response) => {

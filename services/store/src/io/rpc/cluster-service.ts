@@ -3,6 +3,7 @@ import { etcdserverpb } from '@pilothouse/proto';
 import { memberMessage, StoreError } from '../../core/index.ts';
 import type { MemberId, MemberInfo } from '../../core/replication.ts';
 import type { GrpcServer } from './grpc-server.ts';
+import type { LeaderCalls } from './leader-calls.ts';
 import type { StoreService } from './store-service.ts';
 
 /** First eight bytes, big endian, of SHA-1 over the sorted peer URLs, the cluster token and, for later members, the time. */
@@ -21,7 +22,7 @@ export function clusterIdOf(memberIds: readonly bigint[]): bigint {
 }
 
 /** Registers etcdserverpb.Cluster. */
-export function registerCluster(server: GrpcServer, service: StoreService): void {
+export function registerCluster(server: GrpcServer, service: StoreService, leader: LeaderCalls): void {
   const { machine, options } = service;
   const { ClusterService } = etcdserverpb;
   const header = (): object => service.header(0);
@@ -92,16 +93,8 @@ export function registerCluster(server: GrpcServer, service: StoreService): void
   server.unary(ClusterService.MemberPromote, async (request, call) => {
     machine.auth.checkAdmin(service.authInfo(call));
     service.checkNotLearner();
+    await leader.promote(request.ID as MemberId);
     await service.readBarrier();
-    const member = machine.members.get(request.ID as MemberId);
-    if (member === undefined) throw new StoreError('memberNotFound');
-    if (!member.isLearner) throw new StoreError('memberNotLearner');
-    const status = service.replication.status();
-    if (status.role === 'leader') {
-      const match = status.progress.get(member.id) ?? 0;
-      if (match < status.commitIndex * 0.9) throw new StoreError('learnerNotReady');
-    }
-    await service.consensus(service.replication.changeMembership({ kind: 'promote', id: member.id }));
     return list();
   });
 }

@@ -2,13 +2,13 @@ import { etcdserverpb, type MessageInput } from '@pilothouse/proto';
 import { StoreError } from '../../core/index.ts';
 import { limits } from '../../core/limits.ts';
 import type { GrpcServer } from './grpc-server.ts';
+import type { LeaderCalls } from './leader-calls.ts';
 import type { StoreService } from './store-service.ts';
 
 /** Registers etcdserverpb.Lease. */
-export function registerLease(server: GrpcServer, service: StoreService): void {
-  const { machine, options } = service;
+export function registerLease(server: GrpcServer, service: StoreService, leader: LeaderCalls): void {
+  const { machine } = service;
   const { LeaseService } = etcdserverpb;
-  const nowMs = (): number => options.clock.monotonic();
 
   server.unary(LeaseService.LeaseGrant, async (request, call) => {
     machine.auth.checkLoggedIn(service.authInfo(call));
@@ -49,7 +49,7 @@ export function registerLease(server: GrpcServer, service: StoreService): void {
     call.onMessage(({ ID }) => {
       chain = chain
         .then(async () => {
-          const ttl = await renew(service, ID);
+          const ttl = await renew(service, leader, ID);
           call.write({ header: service.header(), ID, TTL: ttl });
         })
         .catch((error: unknown) => call.end(error));
@@ -64,10 +64,12 @@ export function registerLease(server: GrpcServer, service: StoreService): void {
     if (request.keys) machine.auth.checkKeys(info, machine.leaseKeys(request.ID) ?? [], 'read');
     const lease = machine.lessor.get(request.ID);
     if (lease === undefined) return { header: service.header(), ID: request.ID, TTL: -1 };
+    const remaining = await leader.remainingSeconds(request.ID);
+    if (remaining === undefined) return { header: service.header(), ID: request.ID, TTL: -1 };
     return {
       header: service.header(),
       ID: request.ID,
-      TTL: machine.lessor.remainingSeconds(request.ID, nowMs()) ?? -1,
+      TTL: remaining,
       grantedTTL: lease.ttlSeconds,
       keys: request.keys ? (machine.leaseKeys(request.ID) ?? []) : [],
     };
@@ -82,20 +84,19 @@ export function registerLease(server: GrpcServer, service: StoreService): void {
 }
 
 /**
- * Starts a lease's TTL anew and gives it in seconds, 0 for a lease that is gone. The leader counts the time and answers by
- * itself; other members send the renewal through the log, which reaches it in order with all revocations.
+ * Starts a lease's TTL anew and gives it in seconds, 0 for a lease that is gone. The leader counts the time. When it cannot be
+ * asked directly, the renewal goes through the log, which reaches it in order with all revocations.
  */
-export async function renew(service: StoreService, id: bigint): Promise<number> {
-  const { machine, options } = service;
-  if (service.isLeader && machine.lessor.isPrimary) {
-    // A deposed leader that has not noticed must not promise anything.
-    await service.readBarrier();
-    return machine.lessor.renew(id, options.clock.monotonic()) ?? 0;
+async function renew(service: StoreService, leader: LeaderCalls, id: bigint): Promise<number> {
+  const { machine } = service;
+  try {
+    return await leader.keepAlive(id);
+  } catch {
+    if (!machine.lessor.exists(id)) {
+      await service.readBarrier();
+      if (!machine.lessor.exists(id)) return 0;
+    }
+    await service.propose({ leaseCheckpoint: { checkpoints: [{ ID: id }] } });
+    return machine.lessor.get(id)?.ttlSeconds ?? 0;
   }
-  if (!machine.lessor.exists(id)) {
-    await service.readBarrier();
-    if (!machine.lessor.exists(id)) return 0;
-  }
-  await service.propose({ leaseCheckpoint: { checkpoints: [{ ID: id }] } });
-  return machine.lessor.get(id)?.ttlSeconds ?? 0;
 }
