@@ -113,8 +113,7 @@ export async function runScheduler(argv: readonly string[]): Promise<void> {
   const logger = createLogger({ component: 'scheduler', level: number('v') >= 4 ? 'debug' : 'info' });
   for (const warning of warnings) logger.warn(warning);
   const access = loadKubeconfig(text('kubeconfig'));
-  const pem = (name: string): string | undefined =>
-    text(name) === '' ? undefined : readFileSync(text(name), 'utf8');
+  const pem = (name: string): string => readFileSync(text(name), 'utf8');
   const serving =
     text('tls-cert-file') === '' || text('tls-private-key-file') === ''
       ? await selfSigned()

@@ -8,8 +8,8 @@ import { termMatches } from '../pod-info.ts';
 const name = 'InterPodAffinity';
 const hardPodAffinityWeight = 1;
 
-/** Counts per `key=value` of a topology. */
-type PairCounts = Map<string, number>;
+/** Counts per topology key and domain. */
+type PairCounts = Map<string, Map<string, number>>;
 
 interface FilterState {
   readonly existingAntiAffinity: PairCounts;
@@ -17,11 +17,23 @@ interface FilterState {
   readonly antiAffinity: PairCounts;
 }
 
-function bump(counts: PairCounts, key: string, value: string, by: number): void {
-  const pair = `${key}\u0000${value}`;
-  const count = (counts.get(pair) ?? 0) + by;
-  if (count === 0) counts.delete(pair);
-  else counts.set(pair, count);
+function bump(counts: PairCounts, key: string, domain: string, by: number): void {
+  let domains = counts.get(key);
+  if (domains === undefined) counts.set(key, (domains = new Map()));
+  const count = (domains.get(domain) ?? 0) + by;
+  if (count !== 0) domains.set(domain, count);
+  else {
+    domains.delete(domain);
+    if (domains.size === 0) counts.delete(key);
+  }
+}
+
+function countOf(counts: PairCounts, key: string, domain: string): number {
+  return counts.get(key)?.get(domain) ?? 0;
+}
+
+function copyCounts(counts: PairCounts): PairCounts {
+  return new Map([...counts].map(([key, domains]) => [key, new Map(domains)]));
 }
 
 function countExistingAnti(
@@ -87,9 +99,9 @@ export const interPodAffinity: Plugin = {
   cloneState: (state) => {
     const { existingAntiAffinity, affinity, antiAffinity } = state as FilterState;
     return {
-      existingAntiAffinity: new Map(existingAntiAffinity),
-      affinity: new Map(affinity),
-      antiAffinity: new Map(antiAffinity),
+      existingAntiAffinity: copyCounts(existingAntiAffinity),
+      affinity: copyCounts(affinity),
+      antiAffinity: copyCounts(antiAffinity),
     };
   },
   adjust: (cycle, pod, node, sign) => {
@@ -110,7 +122,7 @@ export const interPodAffinity: Plugin = {
         found = true;
         break;
       }
-      if ((state.affinity.get(`${term.topologyKey}\u0000${value}`) ?? 0) <= 0) found = false;
+      if (countOf(state.affinity, term.topologyKey, value) <= 0) found = false;
     }
     // The first pod of a group that wants to be with itself may go anywhere.
     if (satisfied && !found)
@@ -119,13 +131,14 @@ export const interPodAffinity: Plugin = {
       return refuse(name, 'unschedulableAndUnresolvable', "node(s) didn't match pod affinity rules");
     for (const term of pod.requiredAntiAffinity) {
       const value = node.labels[term.topologyKey];
-      if (value !== undefined && (state.antiAffinity.get(`${term.topologyKey}\u0000${value}`) ?? 0) > 0) {
+      if (value !== undefined && countOf(state.antiAffinity, term.topologyKey, value) > 0) {
         return refuse(name, 'unschedulable', "node(s) didn't match pod anti-affinity rules");
       }
     }
     if (state.existingAntiAffinity.size > 0) {
-      for (const key in node.labels) {
-        if ((state.existingAntiAffinity.get(`${key}\u0000${node.labels[key]}`) ?? 0) > 0) {
+      for (const [key, domains] of state.existingAntiAffinity) {
+        const value = node.labels[key];
+        if (value !== undefined && (domains.get(value) ?? 0) > 0) {
           return refuse(name, 'unschedulable', "node(s) didn't satisfy existing pods anti-affinity rules");
         }
       }
@@ -159,9 +172,9 @@ export const interPodAffinity: Plugin = {
   score: (cycle, node) => {
     const scores = cycle.state.get(`${name}/score`) as PairCounts;
     let sum = 0;
-    for (const [pair, weight] of scores) {
-      const split = pair.indexOf('\u0000');
-      if (node.labels[pair.slice(0, split)] === pair.slice(split + 1)) sum += weight;
+    for (const [key, domains] of scores) {
+      const value = node.labels[key];
+      if (value !== undefined) sum += domains.get(value) ?? 0;
     }
     return sum;
   },
