@@ -33,6 +33,7 @@ import {
   persistentVolumeClaimResize,
   storageObjectInUseProtection,
 } from './plugins/storage-plugins.ts';
+import { mutatingWebhooks, validatingWebhooks } from './webhooks/webhook-plugins.ts';
 
 type Factory = (dependencies: AdmissionDependencies) => AdmissionPlugin;
 
@@ -69,9 +70,9 @@ const plugins: readonly (readonly [name: string, factory: Factory | undefined])[
   ['DenyServiceExternalIPs', denyServiceExternalIps],
   ['PodTopologyLabels', podTopologyLabels],
   ['MutatingAdmissionPolicy', undefined],
-  ['MutatingAdmissionWebhook', undefined],
+  ['MutatingAdmissionWebhook', mutatingWebhooks],
   ['ValidatingAdmissionPolicy', undefined],
-  ['ValidatingAdmissionWebhook', undefined],
+  ['ValidatingAdmissionWebhook', validatingWebhooks],
   ['ResourceQuota', resourceQuota],
   ['AlwaysDeny', alwaysDeny],
 ];

@@ -1,7 +1,7 @@
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import type { Authorizer } from '../authorization/interface.ts';
 import type { ObjectAccess } from '../security/object-access.ts';
-import type { AdmissionPlugin } from './interface.ts';
+import type { AdmissionAttributes, AdmissionPlugin } from './interface.ts';
 
 export interface AdmissionConfig {
   /** --enable-admission-plugins: in addition to the default ones. */
@@ -17,6 +17,13 @@ export interface AdmissionDependencies {
   readonly objects: ObjectAccess;
   readonly authorizer: Authorizer;
   readonly logger: Logger;
+  /** Fills defaults into `attributes.object`, in its version, after something from outside changed it. */
+  setDefaults?(attributes: AdmissionAttributes): void;
+  /** Whether all CEL conditions hold. Rejects when one cannot be evaluated. */
+  matchConditions?(
+    conditions: readonly { readonly name: string; readonly expression: string }[],
+    attributes: AdmissionAttributes,
+  ): Promise<boolean>;
   /** Plugins made elsewhere (admission policies, webhooks), by name; they take their upstream place in the order. */
   readonly plugins?: readonly AdmissionPlugin[];
 }

@@ -30,6 +30,10 @@ export interface AdmissionPlugin {
   handles(operation: AdmissionOperation): boolean;
   /** Mutating phase: may change `attributes.object`. */
   admit?(attributes: AdmissionAttributes): Promise<void>;
+  /** Second mutating phase, in place of `admit`, after a plugin with `wantsReadmission` changed the object. */
+  readmit?(attributes: AdmissionAttributes): Promise<void>;
+  /** Whether this plugin changed the object behind the back of those before it. */
+  wantsReadmission?(attributes: AdmissionAttributes): boolean;
   /** Validating phase: must not change anything. */
   validate?(attributes: AdmissionAttributes): Promise<void>;
 }

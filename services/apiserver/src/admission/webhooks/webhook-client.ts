@@ -1,0 +1,116 @@
+import https from 'node:https';
+import type { WebhookTarget } from './service-resolver.ts';
+
+/** The answer of a webhook may not be larger. */
+const responseBytesMax = 7 * 1024 * 1024;
+const agentsMax = 256;
+
+/** POSTs JSON to webhooks over kept connections. */
+export class WebhookClient {
+  readonly #agents = new Map<string, https.Agent>();
+
+  /** The parsed answer. Rejects with an Error in Go's words: connection, certificate, time, status, no JSON. */
+  async post(
+    target: WebhookTarget,
+    caPem: string | undefined,
+    body: string,
+    timeoutMs: number,
+  ): Promise<unknown> {
+    const { status, text } = await this.#send(target, caPem, body, timeoutMs);
+    if (status === 404) throw new Error('the server could not find the requested resource');
+    if (status < 200 || status > 299) {
+      throw new Error(
+        `an error on the server (${JSON.stringify(text.slice(0, 2048))}) has prevented the request from succeeding`,
+      );
+    }
+    return JSON.parse(text);
+  }
+
+  close(): void {
+    for (const agent of this.#agents.values()) agent.destroy();
+    this.#agents.clear();
+  }
+
+  #send(
+    target: WebhookTarget,
+    caPem: string | undefined,
+    body: string,
+    timeoutMs: number,
+  ): Promise<{ status: number; text: string }> {
+    const post = (detail: string): Error => new Error(`Post "${target.url}": ${detail}`);
+    return new Promise((resolve, reject) => {
+      const request = https.request(
+        {
+          host: target.host,
+          port: target.port,
+          path: target.path,
+          method: 'POST',
+          servername: /^[\d.]+$|:/.test(target.serverName) ? '' : target.serverName,
+          agent: this.#agent(caPem),
+          ...(caPem === undefined ? {} : { ca: caPem }),
+          headers: {
+            'content-type': 'application/json',
+            accept: 'application/json',
+            'user-agent': 'kube-apiserver-admission',
+            'content-length': Buffer.byteLength(body),
+          },
+          signal: AbortSignal.timeout(timeoutMs),
+        },
+        (response) => {
+          const chunks: Buffer[] = [];
+          let length = 0;
+          response.on('data', (chunk: Buffer) => {
+            length += chunk.length;
+            if (length > responseBytesMax) request.destroy(post('the answer is too large'));
+            else chunks.push(chunk);
+          });
+          response.on('end', () =>
+            resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+          );
+          response.on('error', (error) => reject(post(goNetworkError(error, target))));
+        },
+      );
+      request.on('error', (error) =>
+        reject(error.message.startsWith('Post ') ? error : post(goNetworkError(error, target))),
+      );
+      request.end(body);
+    });
+  }
+
+  #agent(caPem: string | undefined): https.Agent {
+    const key = caPem ?? '';
+    let agent = this.#agents.get(key);
+    if (agent === undefined) {
+      if (this.#agents.size >= agentsMax) this.close();
+      agent = new https.Agent({ keepAlive: true, maxSockets: 64 });
+      this.#agents.set(key, agent);
+    }
+    return agent;
+  }
+}
+
+/** Node's error in the words that clients know from Go. */
+function goNetworkError(error: Error & { code?: string }, target: WebhookTarget): string {
+  if (error.name === 'TimeoutError' || error.name === 'AbortError') return 'context deadline exceeded';
+  const address = target.host.includes(':')
+    ? `[${target.host}]:${target.port}`
+    : `${target.host}:${target.port}`;
+  switch (error.code) {
+    case 'ECONNREFUSED':
+      return `dial tcp ${address}: connect: connection refused`;
+    case 'EHOSTUNREACH':
+      return `dial tcp ${address}: connect: no route to host`;
+    case 'ENETUNREACH':
+      return `dial tcp ${address}: connect: network is unreachable`;
+    case 'ENOTFOUND':
+      return `dial tcp: lookup ${target.host}: no such host`;
+    case 'ECONNRESET':
+      return 'EOF';
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+      return 'tls: failed to verify certificate: x509: certificate signed by unknown authority';
+    default:
+      return error.message;
+  }
+}

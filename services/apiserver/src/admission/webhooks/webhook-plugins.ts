@@ -1,0 +1,191 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { KubeObject } from '@pilothouse/apimachinery';
+import { goQuote, StatusError, statusErrors } from '@pilothouse/apimachinery';
+import { errorMessage, uuid } from '@pilothouse/base';
+import type { AdmissionDependencies } from '../config.ts';
+import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
+import { findNamespace } from '../plugins/namespace-lifecycle.ts';
+import type { WebhookVerdict } from './admission-review.ts';
+import { admissionReview, denial, InvalidResponse, patchedObject, verdictOf } from './admission-review.ts';
+import { isEmpty, isExempt, namespaceMatches, objectMatches, ruleMatches } from './matching.ts';
+import { webhookTarget } from './service-resolver.ts';
+import { WebhookClient } from './webhook-client.ts';
+import type { ConfiguredWebhook, Webhook } from './webhook.ts';
+import { webhooksOf } from './webhook.ts';
+
+const group = 'admissionregistration.k8s.io';
+const mutatingConfigurations = { group, version: 'v1', resource: 'mutatingwebhookconfigurations' } as const;
+const validatingConfigurations = {
+  group,
+  version: 'v1',
+  resource: 'validatingwebhookconfigurations',
+} as const;
+const defaultTimeoutSeconds = 10;
+
+/** MutatingAdmissionWebhook: webhooks one after the other; each may patch the object. */
+export function mutatingWebhooks(dependencies: AdmissionDependencies): AdmissionPlugin {
+  const { objects } = dependencies;
+  const caller = new WebhookCaller(dependencies, true);
+  /** What each webhook left behind, for those that want to see later changes. */
+  const rounds = new WeakMap<AdmissionAttributes, Map<string, KubeObject | undefined>>();
+  const patched = new WeakSet<AdmissionAttributes>();
+  const run = async (attributes: AdmissionAttributes, again: boolean): Promise<void> => {
+    if (isExempt(attributes)) return;
+    const seen = rounds.get(attributes) ?? new Map<string, KubeObject | undefined>();
+    rounds.set(attributes, seen);
+    for (const hook of webhooksOf(objects.cached(mutatingConfigurations).list())) {
+      const key = `${hook.configuration}/${hook.webhook.name}`;
+      if (again) {
+        if (hook.webhook.reinvocationPolicy !== 'IfNeeded') continue;
+        if (seen.has(key) && isDeepStrictEqual(seen.get(key), attributes.object)) continue;
+      }
+      if (!(await caller.concerns(hook, attributes))) continue;
+      const verdict = await caller.call(hook.webhook, attributes);
+      if (verdict !== undefined) {
+        tell(hook.webhook, verdict, attributes);
+        if (!verdict.allowed) throw denial(hook.webhook.name, verdict.status);
+        if (verdict.patch !== undefined && attributes.object !== undefined) {
+          applyPatch(dependencies, hook.webhook, attributes, verdict.patch);
+          patched.add(attributes);
+        }
+      }
+      seen.set(key, structuredClone(attributes.object));
+    }
+  };
+  return {
+    name: 'MutatingAdmissionWebhook',
+    handles: () => true,
+    admit: (attributes) => run(attributes, false),
+    readmit: (attributes) => run(attributes, true),
+    wantsReadmission: (attributes) => patched.has(attributes),
+  };
+}
+
+/** ValidatingAdmissionWebhook: all webhooks at once; the first refusal in their order counts. */
+export function validatingWebhooks(dependencies: AdmissionDependencies): AdmissionPlugin {
+  const { objects } = dependencies;
+  const caller = new WebhookCaller(dependencies, false);
+  return {
+    name: 'ValidatingAdmissionWebhook',
+    handles: () => true,
+    async validate(attributes) {
+      if (isExempt(attributes)) return;
+      const concerned: Webhook[] = [];
+      for (const hook of webhooksOf(objects.cached(validatingConfigurations).list())) {
+        if (await caller.concerns(hook, attributes)) concerned.push(hook.webhook);
+      }
+      const results = await Promise.allSettled(concerned.map((webhook) => caller.call(webhook, attributes)));
+      for (const [index, result] of results.entries()) {
+        if (result.status === 'rejected') throw result.reason as Error;
+        const webhook = concerned[index] as Webhook;
+        if (result.value === undefined) continue;
+        tell(webhook, result.value, attributes);
+        if (!result.value.allowed) throw denial(webhook.name, result.value.status);
+      }
+    },
+  };
+}
+
+function applyPatch(
+  dependencies: AdmissionDependencies,
+  webhook: Webhook,
+  attributes: AdmissionAttributes,
+  patch: string,
+): void {
+  try {
+    attributes.object = patchedObject(attributes.object as KubeObject, patch);
+  } catch (error) {
+    throw statusErrors.internal(
+      `failed applying patch of webhook ${goQuote(webhook.name)}: ${errorMessage(error)}`,
+    );
+  }
+  dependencies.setDefaults?.(attributes);
+}
+
+function tell(webhook: Webhook, verdict: WebhookVerdict, attributes: AdmissionAttributes): void {
+  for (const warning of verdict.warnings) attributes.addWarning(warning);
+  for (const [key, value] of Object.entries(verdict.auditAnnotations)) {
+    attributes.addAuditAnnotation(`${webhook.name}/${key}`, value);
+  }
+}
+
+class WebhookCaller {
+  readonly #dependencies: AdmissionDependencies;
+  readonly #mutating: boolean;
+  readonly #client = new WebhookClient();
+
+  constructor(dependencies: AdmissionDependencies, mutating: boolean) {
+    this.#dependencies = dependencies;
+    this.#mutating = mutating;
+  }
+
+  /** Whether the webhook is to be asked. Throws StatusError when that cannot be told and its failurePolicy is Fail. */
+  async concerns({ webhook }: ConfiguredWebhook, attributes: AdmissionAttributes): Promise<boolean> {
+    const matchPolicy = webhook.matchPolicy ?? 'Equivalent';
+    if (!(webhook.rules ?? []).some((rule) => ruleMatches(rule, attributes, matchPolicy))) return false;
+    if (!objectMatches(webhook, attributes)) return false;
+    if (
+      !isEmpty(webhook.namespaceSelector) &&
+      !namespaceMatches(webhook, await this.#namespaceLabels(attributes))
+    ) {
+      return false;
+    }
+    const conditions = webhook.matchConditions ?? [];
+    if (conditions.length === 0) return true;
+    try {
+      const { matchConditions } = this.#dependencies;
+      if (matchConditions === undefined)
+        throw new Error('match conditions cannot be evaluated by this server');
+      return await matchConditions(conditions, attributes);
+    } catch (error) {
+      if (webhook.failurePolicy === 'Ignore') return false;
+      throw new StatusError(
+        403,
+        'Forbidden',
+        `webhook ${goQuote(webhook.name)}: matchConditions could not be evaluated: ${errorMessage(error)}`,
+      );
+    }
+  }
+
+  /** Undefined: the webhook failed and its failurePolicy ignores that. Throws StatusError otherwise. */
+  async call(webhook: Webhook, attributes: AdmissionAttributes): Promise<WebhookVerdict | undefined> {
+    if (attributes.dryRun && webhook.sideEffects !== 'None' && webhook.sideEffects !== 'NoneOnDryRun') {
+      throw statusErrors.badRequest(`admission webhook ${goQuote(webhook.name)} does not support dry run`);
+    }
+    const { random, objects, logger } = this.#dependencies;
+    const uid = uuid(random);
+    const timeoutSeconds = webhook.timeoutSeconds ?? defaultTimeoutSeconds;
+    try {
+      const { url, resolve } = webhookTarget(webhook.clientConfig, timeoutSeconds, objects);
+      let target;
+      try {
+        target = resolve();
+      } catch (error) {
+        throw new Error(`Post "${url}": ${errorMessage(error)}`, { cause: error });
+      }
+      const { caBundle } = webhook.clientConfig;
+      const caPem = caBundle === undefined ? undefined : Buffer.from(caBundle, 'base64').toString('utf8');
+      const body = JSON.stringify(admissionReview(attributes, uid));
+      const answer = await this.#client.post(target, caPem, body, timeoutSeconds * 1000);
+      return verdictOf(answer, uid, this.#mutating);
+    } catch (error) {
+      const what =
+        error instanceof InvalidResponse ? 'received invalid webhook response' : 'failed to call webhook';
+      const text = `failed calling webhook ${goQuote(webhook.name)}: ${what}: ${errorMessage(error)}`;
+      if (webhook.failurePolicy === 'Ignore') {
+        logger.warn('Ignored a webhook that failed', { webhook: webhook.name, error: errorMessage(error) });
+        return undefined;
+      }
+      throw statusErrors.internal(text);
+    }
+  }
+
+  async #namespaceLabels(attributes: AdmissionAttributes): Promise<Record<string, string> | undefined> {
+    const { resource, namespace, object, oldObject } = attributes;
+    if (resource.group === '' && resource.resource === 'namespaces' && attributes.subresource === '') {
+      return (object ?? oldObject)?.metadata.labels ?? {};
+    }
+    if (namespace === '') return undefined;
+    return (await findNamespace(this.#dependencies.objects, namespace)).metadata.labels ?? {};
+  }
+}
