@@ -392,6 +392,7 @@ export class TcpTransport implements PeerTransport {
   }
 
   async close(): Promise<void> {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     for (const outbound of this.#outbound.values()) outbound.close();
     this.#outbound.clear();
