@@ -10,6 +10,7 @@ import { horizontalPodAutoscalerV1 } from './autoscaling/horizontal-pod-autoscal
 import { selfSubjectReview, tokenReview } from './authentication/reviews.ts';
 import type { ReviewAnswer } from './authorization/reviews.ts';
 import { accessReview, rulesReview } from './authorization/reviews.ts';
+import { jobHooks } from './batch/job.ts';
 import { componentStatusStore } from './core/component-status.ts';
 import { eventsV1, eventTtlSeconds } from './core/event.ts';
 import { NamespaceStore } from './core/namespace/namespace-store.ts';
@@ -206,6 +207,7 @@ class BuiltinRegistry implements ApiRegistry {
       const ttl = this.#options.eventTtlSeconds ?? eventTtlSeconds;
       return { ttlSeconds: () => ttl };
     }
+    if (id === 'batch/jobs') return jobHooks;
     if (id !== '/services') return undefined;
     const { random, logger } = this.services;
     const ips = new IpAllocator(() => this.client, this.serviceCidrs, random, logger);

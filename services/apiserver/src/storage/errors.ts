@@ -37,9 +37,13 @@ export const storageErrors = {
   keyNotFound: (key: string): StorageError => new StorageError('keyNotFound', key, `Cannot find ${key}`),
   conflict: (key: string): StorageError =>
     new StorageError('resourceVersionConflict', key, `Cannot write ${key}: it was changed by somebody else`),
-  /** `message` is upstream's text; clients see it after "Operation cannot be fulfilled on …: ". */
+  /** `key` is the full key: clients see upstream's text with it after "Operation cannot be fulfilled on …: ". */
   precondition: (key: string, message: string): StorageError =>
-    new StorageError('invalidObject', key, message),
+    new StorageError(
+      'invalidObject',
+      key,
+      `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${message}`,
+    ),
   compactedWatch: (requested: number, oldest: number): StatusError =>
     statusErrors.expired(`too old resource version: ${requested} (${oldest})`),
   compactedList: (): StatusError =>

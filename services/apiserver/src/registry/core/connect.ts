@@ -1,5 +1,6 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { statusErrors } from '@pilothouse/apimachinery';
+import { validateLogOptions } from './pod/log-options.ts';
 import type { NodeDialer, NodeTarget, RegistryDelegates } from '../delegates.ts';
 import type {
   ConnectHandler,
@@ -27,11 +28,33 @@ export function connectStore(resource: ResourceDescriptor, services: ConnectServ
   return {
     resource,
     async connect(context, name, path, query): Promise<ConnectHandler> {
+      if (resource.subresource === 'log') {
+        validateLogOptions(name, query);
+        if (await hasNoLog(services.client, context, name, query)) return emptyAnswer;
+      }
       const to = await target(resource.subresource, services.client, context, name, path, query);
       return dialerOf(services.delegates).proxy(to);
     },
   };
 }
+
+/** The log of a pod that no node runs yet is empty. */
+async function hasNoLog(
+  client: InternalClient,
+  context: RestContext,
+  name: string,
+  query: URLSearchParams,
+): Promise<boolean> {
+  const pod = await client.get('', 'v1', 'pods', context.namespace, name);
+  containerOf(pod, query.get('container') ?? '');
+  return ((pod['spec']?.nodeName as string | undefined) ?? '') === '';
+}
+
+const emptyAnswer: ConnectHandler = {
+  handle(_request, response) {
+    response.writeHead(204).end();
+  },
+};
 
 function dialerOf(delegates: RegistryDelegates): NodeDialer {
   if (delegates.dialer === undefined) {
@@ -52,12 +75,10 @@ type FindTarget = (
 const podTarget: FindTarget = async (subresource, client, context, name, path, query) => {
   if (subresource === 'proxy') return podProxyTarget(client, context, name, path, query);
   const pod = await client.get('', 'v1', 'pods', context.namespace, name);
-  const container =
-    subresource === 'portforward' ? '' : containerOf(pod, query.get('container') ?? '', subresource);
+  const container = subresource === 'portforward' ? '' : containerOf(pod, query.get('container') ?? '');
   const node = (pod['spec']?.nodeName as string | undefined) ?? '';
   const namespace = pod.metadata.namespace ?? '';
   if (node === '') {
-    // Logs of a pod that no node has yet are empty upstream; a stream to it cannot be.
     throw statusErrors.badRequest(`pod ${name} does not have a host assigned`);
   }
   const connection = await nodeConnection(client, node);
@@ -87,7 +108,7 @@ function renameStreams(parameters: URLSearchParams): void {
 }
 
 /** The container that is meant; texts as upstream's. */
-function containerOf(pod: KubeObject, wanted: string, subresource: string): string {
+function containerOf(pod: KubeObject, wanted: string): string {
   const names = (list: unknown): string[] => ((list ?? []) as { name: string }[]).map((each) => each.name);
   const spec = (pod['spec'] ?? {}) as Record<string, unknown>;
   const containers = names(spec['containers']);
@@ -100,10 +121,9 @@ function containerOf(pod: KubeObject, wanted: string, subresource: string): stri
   }
   if (containers.length === 1) return containers[0] as string;
   const byDefault = pod.metadata.annotations?.['kubectl.kubernetes.io/default-container'];
-  if (subresource !== 'log' && byDefault !== undefined && containers.includes(byDefault)) return byDefault;
-  let text = `a container name must be specified for pod ${podName}, choose one of: [${containers.join(' ')}]`;
-  if (inits.length > 0) text += ` or one of the init containers: [${inits.join(' ')}]`;
-  if (ephemeral.length > 0) text += ` or one of the ephemeral containers: [${ephemeral.join(' ')}]`;
+  if (byDefault !== undefined && containers.includes(byDefault)) return byDefault;
+  const all = [...inits, ...containers, ...ephemeral].join(' ');
+  const text = `a container name must be specified for pod ${podName}, choose one of: [${all}]`;
   throw statusErrors.badRequest(text);
 }
 
@@ -123,7 +143,7 @@ async function podProxyTarget(
   if (port === '') number = ports[0]?.containerPort ?? 80;
   else if (Number.isNaN(number)) number = ports.find((each) => each.name === port)?.containerPort ?? 0;
   const ip = (pod['status']?.podIP as string | undefined) ?? '';
-  if (ip === '') throw statusErrors.internal(`address not allowed`);
+  if (ip === '') throw statusErrors.badRequest('address not allowed');
   return { scheme, host: ip, port: number, path: withQuery(`/${path}`, query), asKubelet: false };
 }
 

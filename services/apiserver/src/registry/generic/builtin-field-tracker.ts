@@ -1,6 +1,7 @@
 import type { KubeObject, MessageSchema, SchemaRegistry } from '@pilothouse/apimachinery';
 import { apiVersionOf, builtInFieldManager, FieldManager } from '@pilothouse/apimachinery';
 import type { MapType } from '@pilothouse/apimachinery';
+import { deepClone } from '../../storage/deep.ts';
 import type { FieldTracker, FieldWrite } from './field-tracker.ts';
 
 type Make = (subresource: string, resetFields: readonly string[]) => FieldManager;
@@ -26,11 +27,9 @@ class ManagerTracker implements FieldTracker {
     patch: KubeObject,
     write: FieldWrite & { readonly force: boolean },
   ): KubeObject {
-    return this.#manager(write).apply(live, patch, {
-      manager: write.manager,
-      force: write.force,
-      now: write.now,
-    }).object;
+    const options = { manager: write.manager, force: write.force, now: write.now };
+    // The result shares parts with the live object, which is frozen.
+    return deepClone(this.#manager(write).apply(live, patch, options).object);
   }
 
   #manager(write: FieldWrite): FieldManager {

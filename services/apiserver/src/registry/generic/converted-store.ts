@@ -163,12 +163,8 @@ export class ConvertedStore implements RestStorage {
   #view(stored: Stored): Stored {
     let view = this.#views.get(stored);
     if (view === undefined) {
-      view = new StoredObject(
-        this.#codec,
-        stored.key,
-        stored.revision,
-        this.#conversion.fromStored(stored.object),
-      );
+      const object = unfrozen(this.#conversion.fromStored(stored.object));
+      view = new StoredObject(this.#codec, stored.key, stored.revision, object);
       this.#views.set(stored, view);
     }
     return view;
@@ -183,7 +179,7 @@ export class ConvertedStore implements RestStorage {
   /** Admission sees the version of the request. */
   #admission(admission: AdmissionHooks): AdmissionHooks {
     const view = (object: KubeObject | undefined): KubeObject | undefined =>
-      object === undefined ? undefined : this.#conversion.fromStored(object);
+      object === undefined ? undefined : unfrozen(this.#conversion.fromStored(object));
     return {
       admit: async (operation, object, old, name) => {
         const admitted = await admission.admit(operation, view(object), view(old), name);

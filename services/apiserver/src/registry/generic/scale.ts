@@ -113,7 +113,7 @@ export class ScaleStore implements RestStorage {
       ...(info.preconditions === undefined ? {} : { preconditions: info.preconditions }),
       updatedObject: async (inner, existing) => {
         if (existing === undefined) throw statusErrors.notFound(this.#parent.groupResource, name);
-        const oldScale = this.#scaleOf(existing);
+        const oldScale = this.#scaleOf(existing, true);
         let scale = await info.updatedObject(inner, deepClone(oldScale));
         scale = (await admission.admit('UPDATE', scale, oldScale)) ?? scale;
         const object = deepClone(existing);
@@ -196,12 +196,13 @@ export class ScaleStore implements RestStorage {
     return new StoredObject(this.#codec, parent.key, parent.revision, this.#scaleOf(parent.object));
   }
 
-  #scaleOf(parent: KubeObject): KubeObject {
+  /** `withManagers`: as a write sees it. Answers do not show who owns the replicas, as upstream's do not. */
+  #scaleOf(parent: KubeObject, withManagers = false): KubeObject {
     const { name, namespace, uid, resourceVersion, creationTimestamp } = parent.metadata;
     const selector = this.#paths.selector(parent);
     const replicas = this.#paths.specReplicas(parent);
     const managed =
-      this.tracker === undefined
+      this.tracker === undefined || !withManagers
         ? []
         : scaleManagedFields(parent.metadata.managedFields, {
             [parent.apiVersion ?? '']: this.#paths.replicasPath,

@@ -2,7 +2,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import type { ResourceStrategy } from '@pilothouse/api';
 import type { Storage } from '../../storage/interface.ts';
 import type { ObjectCodec } from '../../storage/stored-object.ts';
-import type { ResourceDescriptor, RestContext } from '../rest/rest-storage.ts';
+import type { DeleteOptions, ResourceDescriptor, RestContext } from '../rest/rest-storage.ts';
 import type { FieldTracker } from './field-tracker.ts';
 import type { RegistryServices } from './services.ts';
 
@@ -14,6 +14,7 @@ export interface StoreHooks {
   /** Before strategy and validation: the object may hold anything. May change `object`. Throws StatusError to refuse. */
   beginCreate?(context: RestContext, object: KubeObject): Promise<Finish>;
   beginUpdate?(context: RestContext, object: KubeObject, old: KubeObject): Promise<Finish>;
+  warningsOnDelete?(options: DeleteOptions): string[];
   /** The object is gone. */
   afterDelete?(context: RestContext, object: KubeObject): Promise<void> | void;
   /** Seconds until the store removes the object by itself; 0 never. */

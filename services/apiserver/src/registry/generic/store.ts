@@ -408,7 +408,9 @@ export class GenericStore implements RestStorage {
     else delete meta.deletionTimestamp;
     if (oldMeta.deletionGracePeriodSeconds === undefined) delete meta.deletionGracePeriodSeconds;
     else meta.deletionGracePeriodSeconds = oldMeta.deletionGracePeriodSeconds;
-    const errors = validateObjectMetaUpdate(meta, oldMeta, { builtIn: this.options.builtIn ?? true });
+    const metaErrors = validateObjectMetaUpdate(meta, oldMeta, { builtIn: this.options.builtIn ?? true });
+    // Upstream checks metadata in general and once more in each kind, so clients get these causes twice.
+    const errors = [...metaErrors, ...metaErrors];
     errors.push(...(hooks.validateUpdate?.(object, old, rules) ?? []));
     if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
     for (const warning of hooks.warningsOnUpdate?.(object, old, rules) ?? []) context.addWarning(warning);
@@ -424,6 +426,7 @@ export class GenericStore implements RestStorage {
   ): Promise<DeleteResult> {
     const nowMs = this.options.services.clock.now();
     const storage = context.dryRun ? this.#dryRun : this.storage;
+    for (const warning of this.options.hooks?.warningsOnDelete?.(options) ?? []) context.addWarning(warning);
     const first = await storage.get(key, { resourceVersion: '' });
     const start = beginDeletion(deepClone(first.object), this.strategy, options, nowMs);
     if (start.pending) return { object: this.#deleted(first), immediate: false };

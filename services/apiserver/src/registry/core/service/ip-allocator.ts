@@ -59,6 +59,8 @@ export class IpAllocator {
     const taken = this.#client().watchCache(group, 'ipaddresses');
     for (const range of this.#ranges()) {
       if (range.family !== family) continue;
+      // What a dry run shows is a guess in any case; a search would not make it better.
+      if (dryRun) return range.at(0);
       for (const candidate of range.candidates(this.#random)) {
         if (taken?.get('', candidate) !== undefined) continue;
         if (await this.#take(candidate, owner, dryRun)) return candidate;

@@ -51,6 +51,8 @@ export class PortAllocator {
 
   /** Takes any free port. Throws {@link PortAllocationError} when all are taken. */
   async allocateNext(dryRun: boolean, avoid: ReadonlySet<number> = new Set()): Promise<number> {
+    // What a dry run shows is a guess in any case; a search would not make it better.
+    if (dryRun) return this.#base;
     let chosen = -1;
     await this.#change(dryRun, (bits) => {
       chosen = -1;
