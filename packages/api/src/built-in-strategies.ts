@@ -1,8 +1,21 @@
+import { admissionRegistrationStrategies } from './admissionregistration/index.ts';
 import { apiServiceStrategy } from './apiregistration/api-service.ts';
+import { horizontalPodAutoscalerStrategy } from './autoscaling/horizontal-pod-autoscaler.ts';
+import { certificateSigningRequestStrategy } from './certificates/certificate-signing-request.ts';
+import { leaseStrategy } from './coordination/lease.ts';
+import { endpointSliceStrategy } from './discovery/endpoint-slice.ts';
+import { flowSchemaStrategy } from './flowcontrol/flow-schema.ts';
+import { priorityLevelStrategy } from './flowcontrol/priority-level.ts';
+import { networkingStrategies } from './networking/index.ts';
+import { runtimeClassStrategy } from './node/runtime-class.ts';
+import { podDisruptionBudgetStrategy } from './policy/pod-disruption-budget.ts';
+import { rbacStrategies } from './rbac/index.ts';
+import { resourceStrategies } from './resource/index.ts';
+import { priorityClassStrategy } from './scheduling/priority-class.ts';
+import { storageStrategies } from './storage/index.ts';
 import { appsStrategies } from './apps/index.ts';
 import { batchStrategies } from './batch/index.ts';
 import { coreStrategies } from './core/index.ts';
-import { rbacStrategies } from './rbac/index.ts';
 import type { ResourceStrategy } from './strategy.ts';
 
 export const builtInStrategies: readonly ResourceStrategy[] = [
@@ -11,59 +24,24 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
   ...rbacStrategies,
   apiServiceStrategy,
   ...coreStrategies,
-  {
-    group: 'admissionregistration.k8s.io',
-    version: 'v1',
-    kind: 'MutatingAdmissionPolicy',
-    resource: 'mutatingadmissionpolicies',
-  },
-  {
-    group: 'admissionregistration.k8s.io',
-    version: 'v1',
-    kind: 'MutatingAdmissionPolicyBinding',
-    resource: 'mutatingadmissionpolicybindings',
-  },
-  {
-    group: 'admissionregistration.k8s.io',
-    version: 'v1',
-    kind: 'MutatingWebhookConfiguration',
-    resource: 'mutatingwebhookconfigurations',
-  },
-  {
-    group: 'admissionregistration.k8s.io',
-    version: 'v1',
-    kind: 'ValidatingAdmissionPolicy',
-    resource: 'validatingadmissionpolicies',
-  },
-  {
-    group: 'admissionregistration.k8s.io',
-    version: 'v1',
-    kind: 'ValidatingAdmissionPolicyBinding',
-    resource: 'validatingadmissionpolicybindings',
-  },
-  {
-    group: 'admissionregistration.k8s.io',
-    version: 'v1',
-    kind: 'ValidatingWebhookConfiguration',
-    resource: 'validatingwebhookconfigurations',
-  },
+  ...admissionRegistrationStrategies,
+  horizontalPodAutoscalerStrategy,
+  certificateSigningRequestStrategy,
+  leaseStrategy,
+  endpointSliceStrategy,
+  flowSchemaStrategy,
+  priorityLevelStrategy,
+  ...networkingStrategies,
+  runtimeClassStrategy,
+  podDisruptionBudgetStrategy,
+  ...resourceStrategies,
+  priorityClassStrategy,
+  ...storageStrategies,
   {
     group: 'apiextensions.k8s.io',
     version: 'v1',
     kind: 'CustomResourceDefinition',
     resource: 'customresourcedefinitions',
-  },
-  {
-    group: 'autoscaling',
-    version: 'v2',
-    kind: 'HorizontalPodAutoscaler',
-    resource: 'horizontalpodautoscalers',
-  },
-  {
-    group: 'certificates.k8s.io',
-    version: 'v1',
-    kind: 'CertificateSigningRequest',
-    resource: 'certificatesigningrequests',
   },
   {
     group: 'certificates.k8s.io',
@@ -77,38 +55,13 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
     kind: 'PodCertificateRequest',
     resource: 'podcertificaterequests',
   },
-  { group: 'coordination.k8s.io', version: 'v1', kind: 'Lease', resource: 'leases' },
   { group: 'coordination.k8s.io', version: 'v1beta1', kind: 'LeaseCandidate', resource: 'leasecandidates' },
-  { group: 'discovery.k8s.io', version: 'v1', kind: 'EndpointSlice', resource: 'endpointslices' },
-  { group: 'flowcontrol.apiserver.k8s.io', version: 'v1', kind: 'FlowSchema', resource: 'flowschemas' },
-  {
-    group: 'flowcontrol.apiserver.k8s.io',
-    version: 'v1',
-    kind: 'PriorityLevelConfiguration',
-    resource: 'prioritylevelconfigurations',
-  },
   {
     group: 'internal.apiserver.k8s.io',
     version: 'v1alpha1',
     kind: 'StorageVersion',
     resource: 'storageversions',
   },
-  { group: 'networking.k8s.io', version: 'v1', kind: 'IngressClass', resource: 'ingressclasses' },
-  { group: 'networking.k8s.io', version: 'v1', kind: 'Ingress', resource: 'ingresses' },
-  { group: 'networking.k8s.io', version: 'v1', kind: 'IPAddress', resource: 'ipaddresses' },
-  { group: 'networking.k8s.io', version: 'v1', kind: 'NetworkPolicy', resource: 'networkpolicies' },
-  { group: 'networking.k8s.io', version: 'v1', kind: 'ServiceCIDR', resource: 'servicecidrs' },
-  { group: 'node.k8s.io', version: 'v1', kind: 'RuntimeClass', resource: 'runtimeclasses' },
-  { group: 'policy', version: 'v1', kind: 'PodDisruptionBudget', resource: 'poddisruptionbudgets' },
-  { group: 'resource.k8s.io', version: 'v1', kind: 'DeviceClass', resource: 'deviceclasses' },
-  { group: 'resource.k8s.io', version: 'v1', kind: 'ResourceClaim', resource: 'resourceclaims' },
-  {
-    group: 'resource.k8s.io',
-    version: 'v1',
-    kind: 'ResourceClaimTemplate',
-    resource: 'resourceclaimtemplates',
-  },
-  { group: 'resource.k8s.io', version: 'v1', kind: 'ResourceSlice', resource: 'resourceslices' },
   { group: 'resource.k8s.io', version: 'v1alpha3', kind: 'DeviceTaintRule', resource: 'devicetaintrules' },
   {
     group: 'resource.k8s.io',
@@ -116,20 +69,8 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
     kind: 'ResourcePoolStatusRequest',
     resource: 'resourcepoolstatusrequests',
   },
-  { group: 'scheduling.k8s.io', version: 'v1', kind: 'PriorityClass', resource: 'priorityclasses' },
   { group: 'scheduling.k8s.io', version: 'v1alpha2', kind: 'PodGroup', resource: 'podgroups' },
   { group: 'scheduling.k8s.io', version: 'v1alpha2', kind: 'Workload', resource: 'workloads' },
-  { group: 'storage.k8s.io', version: 'v1', kind: 'CSIDriver', resource: 'csidrivers' },
-  { group: 'storage.k8s.io', version: 'v1', kind: 'CSINode', resource: 'csinodes' },
-  { group: 'storage.k8s.io', version: 'v1', kind: 'CSIStorageCapacity', resource: 'csistoragecapacities' },
-  { group: 'storage.k8s.io', version: 'v1', kind: 'StorageClass', resource: 'storageclasses' },
-  { group: 'storage.k8s.io', version: 'v1', kind: 'VolumeAttachment', resource: 'volumeattachments' },
-  {
-    group: 'storage.k8s.io',
-    version: 'v1',
-    kind: 'VolumeAttributesClass',
-    resource: 'volumeattributesclasses',
-  },
   {
     group: 'storagemigration.k8s.io',
     version: 'v1beta1',

@@ -71,3 +71,5 @@ export type {
   storageV1beta1,
   storagemigrationV1beta1,
 } from './generated/types/index.ts';
+export { defaultColumns } from './table/columns.ts';
+export { scaleCells, scaleColumns } from './table/scale.ts';

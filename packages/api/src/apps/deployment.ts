@@ -180,8 +180,8 @@ export const deploymentStrategy: ResourceStrategy = {
     return [
       nameOf(object),
       `${String(status['readyReplicas'] ?? 0)}/${String(spec['replicas'] ?? 0)}`,
-      String(status['updatedReplicas'] ?? 0),
-      String(status['availableReplicas'] ?? 0),
+      status['updatedReplicas'] ?? 0,
+      status['availableReplicas'] ?? 0,
       ageOf(object, nowMs),
       containers,
       images,

@@ -172,6 +172,11 @@ function addressOf(object: KubeObject, type: string): string {
   return orNone(text(found?.['address']));
 }
 
+function kernelOf(info: Json): string {
+  const version = orUnknown(info['kernelVersion']);
+  return text(info['architecture']) === '' ? version : `${version} (${text(info['architecture'])})`;
+}
+
 const orUnknown = (value: unknown): string => (text(value) === '' ? '<unknown>' : text(value));
 
 export const nodeStrategy: ResourceStrategy = {
@@ -217,7 +222,7 @@ export const nodeStrategy: ResourceStrategy = {
       addressOf(object, 'InternalIP'),
       addressOf(object, 'ExternalIP'),
       orUnknown(info['osImage']),
-      orUnknown(info['kernelVersion']),
+      kernelOf(info),
       orUnknown(info['containerRuntimeVersion']),
     ];
   },

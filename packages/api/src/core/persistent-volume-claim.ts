@@ -19,11 +19,21 @@ const specOf = (claim: KubeObject): Json => (claim['spec'] ?? {}) as Json;
 function agreeOnDataSource(spec: Json): void {
   const source = spec['dataSource'] as Json | null | undefined;
   const ref = spec['dataSourceRef'] as Json | null | undefined;
-  if (isSet(source) && !isSet(ref)) spec['dataSourceRef'] = clone(source);
+  // Old clients may name kinds that no version ever filled a claim from; those are dropped without a word.
+  if (isSet(source) && !isSet(ref) && !isFillable(source)) delete spec['dataSource'];
+  else if (isSet(source) && !isSet(ref)) spec['dataSourceRef'] = clone(source);
   else if (isSet(ref) && !isSet(source) && text(ref['namespace']) === '') {
     const { apiGroup, kind, name } = ref as { apiGroup?: unknown; kind?: unknown; name?: unknown };
     spec['dataSource'] = { ...(isSet(apiGroup) ? { apiGroup } : {}), kind, name };
   }
+}
+
+function isFillable(source: Json): boolean {
+  const group = text(source['apiGroup']);
+  return (
+    (group === '' && source['kind'] === 'PersistentVolumeClaim') ||
+    (group === 'snapshot.storage.k8s.io' && source['kind'] === 'VolumeSnapshot')
+  );
 }
 
 const immutableText =

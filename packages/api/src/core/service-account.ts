@@ -2,7 +2,6 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { list } from '../validation/values.ts';
 
 const enforceSecrets = 'kubernetes.io/enforce-mountable-secrets';
 const deprecated = `metadata.annotations[${enforceSecrets}]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets`;
@@ -17,5 +16,5 @@ export const serviceAccountStrategy: ResourceStrategy = {
   warningsOnCreate: (object) => (has(object) ? [deprecated] : []),
   warningsOnUpdate: (object, old) => (has(object) && !has(old) ? [deprecated] : []),
   columns: columnsOf['/serviceaccounts'] ?? [],
-  cells: (object, nowMs) => [nameOf(object), list(object['secrets']).length, ageOf(object, nowMs)],
+  cells: (object, nowMs) => [nameOf(object), ageOf(object, nowMs)],
 };

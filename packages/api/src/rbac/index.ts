@@ -1,6 +1,6 @@
 import type { ResourceStrategy } from '../strategy.ts';
-import { clusterRoleStrategy, roleStrategy } from './role.ts';
 import { clusterRoleBindingStrategy, roleBindingStrategy } from './role-binding.ts';
+import { clusterRoleStrategy, roleStrategy } from './role.ts';
 
 export const rbacStrategies: readonly ResourceStrategy[] = [
   clusterRoleBindingStrategy,

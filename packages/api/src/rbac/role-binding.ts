@@ -1,46 +1,38 @@
-import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery';
-import { fieldError, isValidPathSegmentName, nameIsPathSegment } from '@pilothouse/apimachinery';
+import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
+import { fieldError } from '@pilothouse/apimachinery';
 import { rootPath } from '../common.ts';
+import { ensure, setZeroDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { nameIsDnsSubdomain } from '@pilothouse/apimachinery';
+import { nameIsDnsSubdomain, nameIsPathSegment } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
-import { list, text } from '../validation/values.ts';
+import { list, problems, semanticEqual, text } from '../validation/values.ts';
 
-const rbacGroup = 'rbac.authorization.k8s.io';
+const group = 'rbac.authorization.k8s.io';
 
 function defaults(object: KubeObject): void {
-  const reference = object['roleRef'] as Json | undefined;
-  if (reference && text(reference['apiGroup']) === '') reference['apiGroup'] = rbacGroup;
-  for (const subject of list(object['subjects']) as Json[]) {
-    if (text(subject['apiGroup']) !== '') continue;
-    if (subject['kind'] === 'User' || subject['kind'] === 'Group') subject['apiGroup'] = rbacGroup;
-    else if (subject['kind'] === 'ServiceAccount') delete subject['apiGroup'];
-  }
+  setZeroDefault(ensure(object, 'roleRef'), 'apiGroup', group);
+  for (const subject of list(object['subjects']) as Json[])
+    if (subject['kind'] !== 'ServiceAccount') setZeroDefault(subject, 'apiGroup', group);
 }
 
-function validateSubject(subject: Json, namespaced: boolean, path: FieldPath): FieldError[] {
+function validateSubject(subject: Json, namespaced: boolean, index: number): FieldError[] {
+  const path = rootPath.child('subjects').index(index);
   const errors: FieldError[] = [];
   const name = text(subject['name']);
+  const apiGroup = text(subject['apiGroup']);
   if (name === '') errors.push(fieldError.required(path.child('name')));
   switch (subject['kind']) {
     case 'ServiceAccount':
-      if (name !== '')
-        errors.push(
-          ...nameIsDnsSubdomain(name, false).map((each) =>
-            fieldError.invalid(path.child('name'), name, each),
-          ),
-        );
-      if (text(subject['apiGroup']) !== '')
-        errors.push(fieldError.notSupported(path.child('apiGroup'), subject['apiGroup'], ['']));
+      if (name !== '') errors.push(...problems(path.child('name'), name, nameIsDnsSubdomain(name, false)));
+      if (apiGroup !== '') errors.push(fieldError.notSupported(path.child('apiGroup'), apiGroup, ['']));
       if (!namespaced && text(subject['namespace']) === '')
         errors.push(fieldError.required(path.child('namespace')));
       break;
     case 'User':
     case 'Group':
-      if (text(subject['apiGroup']) !== rbacGroup)
-        errors.push(fieldError.notSupported(path.child('apiGroup'), subject['apiGroup'], [rbacGroup]));
+      if (apiGroup !== group) errors.push(fieldError.notSupported(path.child('apiGroup'), apiGroup, [group]));
       break;
     default:
       errors.push(
@@ -54,79 +46,87 @@ function validateSubject(subject: Json, namespaced: boolean, path: FieldPath): F
   return errors;
 }
 
-function validate(object: KubeObject, namespaced: boolean): FieldError[] {
+function validateBinding(object: KubeObject, namespaced: boolean): FieldError[] {
   const errors: FieldError[] = [];
-  const reference = (object['roleRef'] ?? {}) as Json;
+  const ref = (object['roleRef'] ?? {}) as Json;
   const path = rootPath.child('roleRef');
-  if (text(reference['apiGroup']) !== rbacGroup)
-    errors.push(fieldError.notSupported(path.child('apiGroup'), text(reference['apiGroup']), [rbacGroup]));
+  if (ref['apiGroup'] !== group)
+    errors.push(fieldError.notSupported(path.child('apiGroup'), text(ref['apiGroup']), [group]));
   const kinds = namespaced ? ['Role', 'ClusterRole'] : ['ClusterRole'];
-  if (!kinds.includes(text(reference['kind'])))
-    errors.push(fieldError.notSupported(path.child('kind'), text(reference['kind']), kinds));
-  const name = text(reference['name']);
+  if (!kinds.includes(text(ref['kind'])))
+    errors.push(fieldError.notSupported(path.child('kind'), text(ref['kind']), kinds));
+  const name = text(ref['name']);
   if (name === '') errors.push(fieldError.required(path.child('name')));
-  else
-    errors.push(
-      ...isValidPathSegmentName(name).map((each) => fieldError.invalid(path.child('name'), name, each)),
-    );
-  for (const [index, subject] of list(object['subjects']).entries())
-    errors.push(...validateSubject(subject as Json, namespaced, rootPath.child('subjects').index(index)));
+  else errors.push(...problems(path.child('name'), name, nameIsPathSegment(name, false)));
+  list(object['subjects']).forEach((subject: Json, index) => {
+    errors.push(...validateSubject(subject, namespaced, index));
+  });
   return errors;
 }
 
-function validateUpdate(object: KubeObject, old: KubeObject, namespaced: boolean): FieldError[] {
-  const errors = validate(object, namespaced);
-  const same = ['apiGroup', 'kind', 'name'].every(
-    (field) => text(object['roleRef']?.[field]) === text(old['roleRef']?.[field]),
-  );
-  if (!same)
-    errors.push(fieldError.invalid(rootPath.child('roleRef'), object['roleRef'], 'cannot change roleRef'));
-  return errors;
+const internalRef = (ref: Json): Json => ({
+  APIGroup: text(ref['apiGroup']),
+  Kind: text(ref['kind']),
+  Name: text(ref['name']),
+});
+
+function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
+  return semanticEqual(object['roleRef'], old['roleRef'])
+    ? []
+    : [
+        fieldError.invalid(
+          rootPath.child('roleRef'),
+          internalRef((object['roleRef'] ?? {}) as Json),
+          'cannot change roleRef',
+        ),
+      ];
 }
 
-function cells(object: KubeObject, nowMs: number): unknown[] {
-  const subjects = list(object['subjects']) as Json[];
-  const named = (kind: string): string =>
-    subjects
-      .filter((each) => each['kind'] === kind)
-      .map((each) =>
-        kind === 'ServiceAccount' ? `${text(each['namespace'])}/${text(each['name'])}` : text(each['name']),
-      )
-      .join(', ');
+function subjectsText(object: KubeObject): [users: string, groups: string, accounts: string] {
+  const of = (kind: string): Json[] =>
+    (list(object['subjects']) as Json[]).filter((subject) => subject['kind'] === kind);
   return [
-    nameOf(object),
-    `${text(object['roleRef']?.kind)}/${text(object['roleRef']?.name)}`,
-    ageOf(object, nowMs),
-    named('User'),
-    named('Group'),
-    named('ServiceAccount'),
+    of('User')
+      .map((each) => text(each['name']))
+      .join(', '),
+    of('Group')
+      .map((each) => text(each['name']))
+      .join(', '),
+    of('ServiceAccount')
+      .map((each) =>
+        text(each['namespace']) === ''
+          ? text(each['name'])
+          : `${text(each['namespace'])}/${text(each['name'])}`,
+      )
+      .join(', '),
   ];
 }
 
-export const roleBindingStrategy: ResourceStrategy = {
-  group: rbacGroup,
-  version: 'v1',
-  kind: 'RoleBinding',
-  resource: 'rolebindings',
-  allowCreateOnUpdate: true,
-  validateName: nameIsPathSegment,
-  defaults,
-  validate: (object) => validate(object, true),
-  validateUpdate: (object, old) => validateUpdate(object, old, true),
-  columns: columnsOf[`${rbacGroup}/rolebindings`] ?? [],
-  cells,
-};
+function cells(object: KubeObject, nowMs: number): unknown[] {
+  const ref = (object['roleRef'] ?? {}) as Json;
+  return [
+    nameOf(object),
+    `${text(ref['kind'])}/${text(ref['name'])}`,
+    ageOf(object, nowMs),
+    ...subjectsText(object),
+  ];
+}
 
-export const clusterRoleBindingStrategy: ResourceStrategy = {
-  group: rbacGroup,
-  version: 'v1',
-  kind: 'ClusterRoleBinding',
-  resource: 'clusterrolebindings',
-  allowCreateOnUpdate: true,
-  validateName: nameIsPathSegment,
-  defaults,
-  validate: (object) => validate(object, false),
-  validateUpdate: (object, old) => validateUpdate(object, old, false),
-  columns: columnsOf[`${rbacGroup}/clusterrolebindings`] ?? [],
-  cells,
-};
+function bindingStrategy(kind: string, resource: string, namespaced: boolean): ResourceStrategy {
+  return {
+    group,
+    version: 'v1',
+    kind,
+    resource,
+    allowCreateOnUpdate: true,
+    validateName: nameIsPathSegment,
+    defaults,
+    validate: (object) => validateBinding(object, namespaced),
+    validateUpdate: (object, old) => [...validateBinding(object, namespaced), ...validateChange(object, old)],
+    columns: columnsOf[`${group}/${resource}`] ?? [],
+    cells,
+  };
+}
+
+export const roleBindingStrategy = bindingStrategy('RoleBinding', 'rolebindings', true);
+export const clusterRoleBindingStrategy = bindingStrategy('ClusterRoleBinding', 'clusterrolebindings', false);

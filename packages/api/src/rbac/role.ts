@@ -1,36 +1,36 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
-import { fieldError, nameIsPathSegment, validateLabelSelector } from '@pilothouse/apimachinery';
+import { fieldError } from '@pilothouse/apimachinery';
 import { rootPath } from '../common.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
+import { validateLabelSelector } from '../validation/meta.ts';
+import { nameIsPathSegment } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, list } from '../validation/values.ts';
-import { validateRule } from './rules.ts';
+import { validatePolicyRule } from './rules.ts';
 
 const validateRules = (object: KubeObject, namespaced: boolean): FieldError[] =>
-  list(object['rules']).flatMap((rule, index) =>
-    validateRule(rule as Json, namespaced, rootPath.child('rules').index(index)),
+  list(object['rules']).flatMap((rule: Json, index) =>
+    validatePolicyRule(rule, namespaced, rootPath.child('rules').index(index)),
   );
 
-function validateAggregation(object: KubeObject): FieldError[] {
-  const rule = object['aggregationRule'] as Json | undefined;
-  if (!isSet(rule)) return [];
+function validateClusterRole(object: KubeObject): FieldError[] {
+  const errors = validateRules(object, false);
+  const aggregation = object['aggregationRule'] as Json | null | undefined;
+  if (!isSet(aggregation)) return errors;
   const path = rootPath.child('aggregationRule', 'clusterRoleSelectors');
-  const selectors = list(rule?.['clusterRoleSelectors']);
+  const selectors = list(aggregation['clusterRoleSelectors']) as Json[];
   if (selectors.length === 0)
-    return [
+    errors.push(
       fieldError.required(path, 'at least one clusterRoleSelector required if aggregationRule is non-nil'),
-    ];
-  return selectors.flatMap((selector, index) => {
-    const errors = validateLabelSelector(
-      selector as Parameters<typeof validateLabelSelector>[0],
-      path.index(index),
     );
-    return errors.length === 0
-      ? []
-      : [...errors, fieldError.invalid(path.index(index), null, 'invalid label selector.')];
+  selectors.forEach((selector, index) => {
+    const found = validateLabelSelector(selector, path.index(index));
+    errors.push(...found);
+    if (found.length > 0) errors.push(fieldError.invalid(path.index(index), null, 'invalid label selector.'));
   });
+  return errors;
 }
 
 export const roleStrategy: ResourceStrategy = {
@@ -53,8 +53,8 @@ export const clusterRoleStrategy: ResourceStrategy = {
   resource: 'clusterroles',
   allowCreateOnUpdate: true,
   validateName: nameIsPathSegment,
-  validate: (object) => [...validateRules(object, false), ...validateAggregation(object)],
-  validateUpdate: (object) => [...validateRules(object, false), ...validateAggregation(object)],
+  validate: validateClusterRole,
+  validateUpdate: validateClusterRole,
   columns: columnsOf['rbac.authorization.k8s.io/clusterroles'] ?? [],
   cells: (object) => [nameOf(object), object.metadata.creationTimestamp],
 };

@@ -3,33 +3,32 @@ import { fieldError } from '@pilothouse/apimachinery';
 import type { Json } from '../validation/values.ts';
 import { list } from '../validation/values.ts';
 
-/** One PolicyRule; `namespaced` rules of Roles cannot name URLs. */
-export function validateRule(rule: Json, namespaced: boolean, path: FieldPath): FieldError[] {
+/** One rule of a Role (`namespaced`) or ClusterRole. */
+export function validatePolicyRule(rule: Json, namespaced: boolean, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
   if (list(rule['verbs']).length === 0)
     errors.push(fieldError.required(path.child('verbs'), 'verbs must contain at least one value'));
   if (list(rule['nonResourceURLs']).length > 0) {
-    const value = list(rule['nonResourceURLs']);
     if (namespaced)
       errors.push(
         fieldError.invalid(
           path.child('nonResourceURLs'),
-          value,
+          rule['nonResourceURLs'],
           'namespaced rules cannot apply to non-resource URLs',
         ),
       );
     if (
-      list(rule['apiGroups']).length + list(rule['resources']).length + list(rule['resourceNames']).length >
-      0
-    ) {
+      list(rule['apiGroups']).length > 0 ||
+      list(rule['resources']).length > 0 ||
+      list(rule['resourceNames']).length > 0
+    )
       errors.push(
         fieldError.invalid(
           path.child('nonResourceURLs'),
-          value,
+          rule['nonResourceURLs'],
           'rules cannot apply to both regular resources and non-resource URLs',
         ),
       );
-    }
     return errors;
   }
   if (list(rule['apiGroups']).length === 0)

@@ -268,6 +268,15 @@ export class MiniRegistry {
     delete object.metadata.managedFields;
     strategy.prepareForCreate?.(object, context);
     if (strategy.kind === 'Pod') admitPod(object);
+    if (
+      strategy.kind === 'Service' &&
+      object['spec'].type !== 'ExternalName' &&
+      object['spec'].clusterIP === undefined &&
+      object['spec'].clusterIPs === undefined
+    ) {
+      object['spec'].clusterIP = '10.0.0.9';
+      object['spec'].clusterIPs = ['10.0.0.9'];
+    }
     const errors = [
       ...validateObjectMeta(object.metadata, {
         namespaced,

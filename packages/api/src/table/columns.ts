@@ -84,7 +84,7 @@ export const columnsOf: Readonly<Record<string, readonly TableColumn[]>> = {
       'The time at which the event was first recorded. (Time of server receipt is in TypeMeta.)',
     ),
     column('Count', 'string', 1, 'The number of times this event has occurred.'),
-    name,
+    column('Name', 'string', 1, nameText, 'name'),
   ],
   '/limitranges': [name, createdAt],
   '/namespaces': [name, column('Status', 'string', 0, 'The status of the namespace'), age],

@@ -1,6 +1,6 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
-import { bumpGeneration, restore, specPath } from '../../common.ts';
+import { bumpGeneration, keepLabels, restore, specPath } from '../../common.ts';
 import type { UpdateHooks } from '../../strategy.ts';
 import { internalDiff } from '../../validation/internal-text.ts';
 import { goQuote } from '@pilothouse/apimachinery';
@@ -42,6 +42,7 @@ export const ephemeralContainersHooks: UpdateHooks = {
   prepareForUpdate(pod, old) {
     const wanted: unknown = clone(pod['spec']?.ephemeralContainers as unknown);
     restore(pod, old, 'spec', 'status');
+    keepLabels(pod, old);
     if (wanted === undefined || wanted === null) delete pod['spec'].ephemeralContainers;
     else pod['spec'].ephemeralContainers = wanted;
     bumpGeneration(pod, old);

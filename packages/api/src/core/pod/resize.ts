@@ -1,6 +1,6 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError, FieldPath } from '@pilothouse/apimachinery';
-import { bumpGeneration, restore, specPath } from '../../common.ts';
+import { bumpGeneration, keepLabels, restore, specPath } from '../../common.ts';
 import type { UpdateHooks } from '../../strategy.ts';
 import { validateOnlyForPod, validatePodSpec } from '../../validation/pod-spec.ts';
 import type { Json } from '../../validation/values.ts';
@@ -45,7 +45,7 @@ function validate(pod: KubeObject, old: KubeObject): FieldError[] {
     ...validatePodSpec(spec, pod.metadata as Json, specPath),
     ...validateOnlyForPod(spec, specPath),
   ];
-  const root = new FieldPath('');
+  const root = new FieldPath('[]');
   if (isSet(old.metadata.annotations?.['kubernetes.io/config.mirror']))
     return [
       ...errors,
@@ -92,6 +92,7 @@ export const resizeHooks: UpdateHooks = {
   prepareForUpdate(pod, old) {
     const wanted = clone((pod['spec'] ?? {}) as Json);
     restore(pod, old, 'spec', 'status');
+    keepLabels(pod, old);
     for (const name of ['containers', 'initContainers']) {
       const byName = new Map((list(wanted[name]) as Json[]).map((each) => [text(each['name']), each]));
       for (const container of list(pod['spec'][name]) as Json[]) {

@@ -41,7 +41,15 @@ function defaults(service: KubeObject): void {
 function ipWarnings(service: KubeObject): string[] {
   const spec = specOf(service);
   const warnings: string[] = [];
+  if (service.metadata.annotations?.['service.kubernetes.io/topology-aware-hints'] !== undefined)
+    warnings.push(
+      'annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead',
+    );
+  if (clusterIpsOf(spec)[0] === 'None' && spec['sessionAffinity'] === 'ClientIP')
+    warnings.push('spec.SessionAffinity is ignored for headless services');
   const externalIps = list(spec['externalIPs']) as string[];
+  if (externalIps.length > 0)
+    warnings.push('spec.externalIPs is deprecated and may no longer be implemented in some clusters');
   if (clusterIpsOf(spec)[0] === 'None' && externalIps.length > 0)
     warnings.push('spec.externalIPs is ignored when spec.clusterIP is "None"');
   clusterIpsOf(spec).forEach((ip, index) => warnings.push(...nonCanonical(ip, `spec.clusterIPs[${index}]`)));
@@ -64,7 +72,7 @@ function ipWarnings(service: KubeObject): string[] {
   if (spec['type'] !== 'ExternalName' && text(spec['externalName']) !== '')
     warnings.push('spec.externalName is ignored when spec.type is not "ExternalName"');
   if (spec['trafficDistribution'] === 'PreferClose')
-    warnings.push('spec.trafficDistribution: PreferClose is deprecated in v1.35+; use PreferSameZone');
+    warnings.push('spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"');
   return warnings;
 }
 

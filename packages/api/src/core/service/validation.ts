@@ -12,7 +12,7 @@ import {
   isIpv6,
   parseIp,
   validateCidrLegacy,
-  validateIpLegacy,
+  validateIp,
   validateNonSpecialIp,
 } from '../../validation/network.ts';
 import { validatePortNumOrName } from '../../validation/probes.ts';
@@ -153,7 +153,7 @@ function validateClusterIps(spec: Json): FieldError[] {
       }
       return;
     }
-    const found = validateIpLegacy(path.index(index), ip);
+    const found = validateIp(path.index(index), ip);
     if (found.length > 0) bad = true;
     errors.push(...found);
   });
@@ -324,7 +324,7 @@ export function validateService(service: KubeObject): FieldError[] {
   errors.push(...validateClusterIps(spec));
   (list(spec['externalIPs']) as string[]).forEach((ip, index) => {
     const at = specPath.child('externalIPs').index(index);
-    const found = validateIpLegacy(at, ip);
+    const found = validateIp(at, ip);
     errors.push(...(found.length > 0 ? found : validateNonSpecialIp(at, ip)));
   });
   if (text(spec['type']) === '') errors.push(fieldError.required(specPath.child('type')));

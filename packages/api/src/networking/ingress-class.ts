@@ -1,0 +1,78 @@
+import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
+import { fieldError } from '@pilothouse/apimachinery';
+import { bumpGeneration, specPath, startGeneration } from '../common.ts';
+import { setDefault } from '../defaults/set.ts';
+import type { ResourceStrategy } from '../strategy.ts';
+import { ageOf, nameOf } from '../table/cells.ts';
+import { columnsOf } from '../table/columns.ts';
+import { isFullyQualifiedDomainName, nameIsPathSegment } from '../validation/names.ts';
+import type { Json } from '../validation/values.ts';
+import { immutable, isSet, problems, text } from '../validation/values.ts';
+
+function validateController(controller: string): FieldError[] {
+  const path = specPath.child('controller');
+  if (controller.length > 250) return [fieldError.tooLong(path, 250)];
+  const slash = controller.indexOf('/');
+  if (slash <= 0 || slash === controller.length - 1)
+    return [fieldError.invalid(path, controller, 'must be a domain-prefixed path (such as "acme.io/foo")')];
+  return problems(path, controller.slice(0, slash), isFullyQualifiedDomainName(controller.slice(0, slash)));
+}
+
+function validate(object: KubeObject): FieldError[] {
+  const spec = (object['spec'] ?? {}) as Json;
+  const controller = text(spec['controller']);
+  const errors =
+    controller === '' ? [fieldError.required(specPath.child('controller'))] : validateController(controller);
+  const parameters = spec['parameters'] as Json | null | undefined;
+  if (!isSet(parameters)) return errors;
+  const path = specPath.child('parameters');
+  for (const name of ['kind', 'name']) {
+    const value = text(parameters[name]);
+    if (value === '') errors.push(fieldError.required(path.child(name), `${name} is required`));
+    else errors.push(...problems(path.child(name), value, nameIsPathSegment(value, false)));
+  }
+  const scope = text(parameters['scope']);
+  const namespace = text(parameters['namespace']);
+  if (scope === '') errors.push(fieldError.required(path.child('scope')));
+  else if (scope !== 'Cluster' && scope !== 'Namespace')
+    errors.push(fieldError.notSupported(path.child('scope'), scope, ['Cluster', 'Namespace']));
+  else if (scope === 'Namespace' && namespace === '')
+    errors.push(fieldError.required(path.child('namespace'), "`parameters.scope` is set to 'Namespace'"));
+  else if (scope === 'Cluster' && namespace !== '')
+    errors.push(fieldError.forbidden(path.child('namespace'), "`parameters.scope` is set to 'Cluster'"));
+  return errors;
+}
+
+function parametersText(object: KubeObject): string {
+  const parameters = object['spec']?.parameters as Json | null | undefined;
+  if (!isSet(parameters)) return '<none>';
+  const group = text(parameters['apiGroup']);
+  return `${text(parameters['kind'])}${group === '' ? '' : `.${group}`}/${text(parameters['name'])}`;
+}
+
+export const ingressClassStrategy: ResourceStrategy = {
+  group: 'networking.k8s.io',
+  version: 'v1',
+  kind: 'IngressClass',
+  resource: 'ingressclasses',
+  defaults(object) {
+    const parameters = object['spec']?.parameters as Json | null | undefined;
+    if (isSet(parameters)) setDefault(parameters, 'scope', 'Cluster');
+  },
+  prepareForCreate: startGeneration,
+  validate,
+  prepareForUpdate(object, old) {
+    bumpGeneration(object, old);
+  },
+  validateUpdate: (object, old) => [
+    ...immutable(object['spec']?.controller, old['spec']?.controller, specPath.child('controller')),
+    ...validate(object),
+  ],
+  columns: columnsOf['networking.k8s.io/ingressclasses'] ?? [],
+  cells: (object, nowMs) => [
+    nameOf(object),
+    text(object['spec']?.controller),
+    parametersText(object),
+    ageOf(object, nowMs),
+  ],
+};

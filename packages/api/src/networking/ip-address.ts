@@ -1,0 +1,51 @@
+import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
+import { fieldError } from '@pilothouse/apimachinery';
+import { specPath } from '../common.ts';
+import type { ResourceStrategy } from '../strategy.ts';
+import { ageOf, nameOf } from '../table/cells.ts';
+import { columnsOf } from '../table/columns.ts';
+import { nameIsPathSegment } from '../validation/names.ts';
+import { ipText, parseIp } from '../validation/network.ts';
+import type { Json } from '../validation/values.ts';
+import { immutable, isSet, problems, text } from '../validation/values.ts';
+
+function validate(object: KubeObject): FieldError[] {
+  const ref = object['spec']?.parentRef as Json | null | undefined;
+  const path = specPath.child('parentRef');
+  if (!isSet(ref)) return [fieldError.required(path)];
+  const errors: FieldError[] = [];
+  for (const name of ['resource', 'name']) {
+    const value = text(ref[name]);
+    if (value === '') errors.push(fieldError.required(path.child(name)));
+    else errors.push(...problems(path.child(name), value, nameIsPathSegment(value, false)));
+  }
+  return errors;
+}
+
+function parentText(object: KubeObject): string {
+  const ref = object['spec']?.parentRef as Json | null | undefined;
+  if (!isSet(ref)) return '<none>';
+  const group = text(ref['group']);
+  const resource = group === '' ? text(ref['resource']) : `${text(ref['resource'])}.${group}`;
+  return [resource, text(ref['namespace']), text(ref['name'])].filter((part) => part !== '').join('/');
+}
+
+export const ipAddressStrategy: ResourceStrategy = {
+  group: 'networking.k8s.io',
+  version: 'v1',
+  kind: 'IPAddress',
+  resource: 'ipaddresses',
+  /** The name is the address in canonical form. */
+  validateName(name) {
+    const bytes = parseIp(name);
+    if (bytes === undefined) return ['must be a valid IP address'];
+    return ipText(bytes) === name ? [] : ['must be a canonical format IP address'];
+  },
+  validate,
+  validateUpdate: (object, old) =>
+    immutable(object['spec']?.parentRef, old['spec']?.parentRef, specPath.child('parentRef')),
+  selectableFields: { 'spec.parentRef.name': (object) => text(object['spec']?.parentRef?.name) },
+  columns: columnsOf['networking.k8s.io/ipaddresses'] ?? [],
+  // There is one cell more than columns; upstream's table is so.
+  cells: (object, nowMs) => [nameOf(object), parentText(object), ageOf(object, nowMs)],
+};

@@ -1,0 +1,156 @@
+import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
+import { fieldError } from '@pilothouse/apimachinery';
+import { rootPath } from '../common.ts';
+import { setDefault } from '../defaults/set.ts';
+import type { ResourceStrategy } from '../strategy.ts';
+import { ageOf, nameOf } from '../table/cells.ts';
+import { columnsOf } from '../table/columns.ts';
+import { validateLabelName } from '../validation/meta.ts';
+import { isQualifiedName } from '../validation/names.ts';
+import type { Json } from '../validation/values.ts';
+import {
+  entries,
+  immutable,
+  isSet,
+  list,
+  oneOf,
+  problems,
+  semanticEqual,
+  text,
+} from '../validation/values.ts';
+
+function validateProvisioner(name: string, path = rootPath.child('provisioner')): FieldError[] {
+  if (name === '') return [fieldError.required(path)];
+  return problems(path, name, isQualifiedName(name.toLowerCase()));
+}
+
+function validateParameters(parameters: unknown): FieldError[] {
+  const path = rootPath.child('parameters');
+  const all = entries(parameters);
+  if (all.length > 512) return [fieldError.tooLong(path, 512)];
+  const errors: FieldError[] = [];
+  let size = 0;
+  for (const [key, value] of all) {
+    if (key === '') errors.push(fieldError.invalid(path, key, 'field can not be empty.'));
+    size += key.length + text(value).length;
+  }
+  if (size > 256 * 1024) errors.push(fieldError.tooLong(path, 256 * 1024));
+  return errors;
+}
+
+function validateTopologies(topologies: unknown): FieldError[] {
+  return list(topologies).flatMap((term: Json, index) => {
+    const at = rootPath.child('allowedTopologies').index(index).child('matchLabelExpressions');
+    const keys = new Set<string>();
+    return list(term['matchLabelExpressions']).flatMap((expression: Json, expressionIndex) => {
+      const path = at.index(expressionIndex);
+      const errors: FieldError[] = [];
+      const values = list(expression['values']) as string[];
+      if (values.length === 0) errors.push(fieldError.required(path.child('values')));
+      values.forEach((value, valueIndex) => {
+        if (values.indexOf(value) !== valueIndex)
+          errors.push(fieldError.duplicate(path.child('values').index(valueIndex), value));
+      });
+      const key = text(expression['key']);
+      errors.push(...validateLabelName(key, path.child('key')));
+      if (keys.has(key)) errors.push(fieldError.duplicate(path.child('key'), key));
+      keys.add(key);
+      return errors;
+    });
+  });
+}
+
+function validate(object: KubeObject): FieldError[] {
+  const errors = validateProvisioner(text(object['provisioner']));
+  errors.push(...validateParameters(object['parameters']));
+  if (text(object['reclaimPolicy']) !== '')
+    errors.push(...oneOf(rootPath.child('reclaimPolicy'), object['reclaimPolicy'], ['Delete', 'Retain']));
+  const mode = object['volumeBindingMode'] as string | null | undefined;
+  if (!isSet(mode)) errors.push(fieldError.required(rootPath.child('volumeBindingMode')));
+  else
+    errors.push(...oneOf(rootPath.child('volumeBindingMode'), mode, ['Immediate', 'WaitForFirstConsumer']));
+  errors.push(...validateTopologies(object['allowedTopologies']));
+  return errors;
+}
+
+function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const field of ['parameters', 'provisioner', 'reclaimPolicy'])
+    if (!semanticEqual(object[field], old[field]))
+      errors.push(fieldError.forbidden(rootPath.child(field), `updates to ${field} are forbidden.`));
+  errors.push(
+    ...immutable(object['volumeBindingMode'], old['volumeBindingMode'], rootPath.child('volumeBindingMode')),
+  );
+  return errors;
+}
+
+const defaultAnnotations = [
+  'storageclass.kubernetes.io/is-default-class',
+  'storageclass.beta.kubernetes.io/is-default-class',
+];
+
+function warnings(object: KubeObject): string[] {
+  return list(object['allowedTopologies']).flatMap((term: Json, index) =>
+    list(term['matchLabelExpressions']).flatMap((expression: Json, expressionIndex) => {
+      const renamed: Readonly<Record<string, string>> = {
+        'failure-domain.beta.kubernetes.io/zone': 'topology.kubernetes.io/zone',
+        'failure-domain.beta.kubernetes.io/region': 'topology.kubernetes.io/region',
+      };
+      const key = text(expression['key']);
+      return renamed[key] === undefined
+        ? []
+        : [
+            `allowedTopologies[${index}].matchLabelExpressions[${expressionIndex}].key: deprecated since v1.17; use "${renamed[key]}" instead`,
+          ];
+    }),
+  );
+}
+
+export const storageClassStrategy: ResourceStrategy = {
+  group: 'storage.k8s.io',
+  version: 'v1',
+  kind: 'StorageClass',
+  resource: 'storageclasses',
+  defaults(object) {
+    setDefault(object, 'reclaimPolicy', 'Delete');
+    setDefault(object, 'volumeBindingMode', 'Immediate');
+  },
+  validate,
+  warningsOnCreate: warnings,
+  validateUpdate: (object, old) => [...validate(object), ...validateChange(object, old)],
+  warningsOnUpdate: warnings,
+  columns: columnsOf['storage.k8s.io/storageclasses'] ?? [],
+  cells(object, nowMs) {
+    const isDefault = defaultAnnotations.some((each) => object.metadata.annotations?.[each] === 'true');
+    return [
+      isDefault ? `${nameOf(object)} (default)` : nameOf(object),
+      text(object['provisioner']),
+      isSet(object['reclaimPolicy']) ? text(object['reclaimPolicy']) : 'Delete',
+      isSet(object['volumeBindingMode']) ? text(object['volumeBindingMode']) : '<unset>',
+      object['allowVolumeExpansion'] === true,
+      ageOf(object, nowMs),
+    ];
+  },
+};
+
+export const volumeAttributesClassStrategy: ResourceStrategy = {
+  group: 'storage.k8s.io',
+  version: 'v1',
+  kind: 'VolumeAttributesClass',
+  resource: 'volumeattributesclasses',
+  validate: (object) => [
+    ...validateProvisioner(text(object['driverName']), rootPath.child('driverName')),
+    ...(entries(object['parameters']).length === 0
+      ? [fieldError.required(rootPath.child('parameters'), 'must contain at least one key/value pair')]
+      : validateParameters(object['parameters'])),
+  ],
+  validateUpdate(object, old) {
+    const errors: FieldError[] = [];
+    for (const field of ['driverName', 'parameters'])
+      if (!semanticEqual(object[field], old[field]))
+        errors.push(fieldError.forbidden(rootPath.child(field), `updates to ${field} are forbidden.`));
+    return errors;
+  },
+  columns: columnsOf['storage.k8s.io/volumeattributesclasses'] ?? [],
+  cells: (object, nowMs) => [nameOf(object), text(object['driverName']), ageOf(object, nowMs)],
+};

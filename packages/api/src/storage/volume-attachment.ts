@@ -1,0 +1,76 @@
+import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
+import { fieldError } from '@pilothouse/apimachinery';
+import { restore, specPath, statusHooks } from '../common.ts';
+import { ensure } from '../defaults/set.ts';
+import type { ResourceStrategy } from '../strategy.ts';
+import { ageOf, nameOf } from '../table/cells.ts';
+import { columnsOf } from '../table/columns.ts';
+import { nameIsDnsSubdomain } from '../validation/names.ts';
+import type { Json } from '../validation/values.ts';
+import { isSet, problems, semanticEqual, text } from '../validation/values.ts';
+import { validateCsiDriverName } from '../validation/volumes.ts';
+
+function validate(object: KubeObject): FieldError[] {
+  const spec = (object['spec'] ?? {}) as Json;
+  const errors: FieldError[] = [];
+  const attacher = text(spec['attacher']);
+  if (attacher === '') errors.push(fieldError.required(specPath.child('attacher')));
+  const source = (spec['source'] ?? {}) as Json;
+  const path = specPath.child('source');
+  const name = source['persistentVolumeName'] as string | null | undefined;
+  const inline = source['inlineVolumeSpec'] as Json | null | undefined;
+  if (!isSet(name) && !isSet(inline))
+    errors.push(
+      fieldError.required(path, 'must specify exactly one of inlineVolumeSpec and persistentVolumeName'),
+    );
+  if (isSet(name) && isSet(inline))
+    errors.push(
+      fieldError.forbidden(path, 'must specify exactly one of inlineVolumeSpec and persistentVolumeName'),
+    );
+  if (isSet(name)) {
+    if (name === '')
+      errors.push(
+        fieldError.required(
+          path.child('persistentVolumeName'),
+          'must specify non empty persistentVolumeName',
+        ),
+      );
+    else errors.push(...problems(path.child('persistentVolumeName'), name, nameIsDnsSubdomain(name, false)));
+  }
+  const node = text(spec['nodeName']);
+  errors.push(...problems(specPath.child('nodeName'), node, nameIsDnsSubdomain(node, false)));
+  if (attacher !== '') errors.push(...validateCsiDriverName(attacher, specPath.child('attacher')));
+  return errors;
+}
+
+export const volumeAttachmentStrategy: ResourceStrategy = {
+  group: 'storage.k8s.io',
+  version: 'v1',
+  kind: 'VolumeAttachment',
+  resource: 'volumeattachments',
+  resetFields: ['status'],
+  prepareForCreate(object) {
+    object['status'] = { attached: false };
+  },
+  validate,
+  prepareForUpdate(object, old) {
+    restore(object, old, 'status');
+  },
+  validateUpdate(object, old) {
+    const errors = validate(object);
+    if (!semanticEqual(object['spec'], old['spec']))
+      errors.push(fieldError.invalid(specPath, object['spec'] ?? null, 'field is immutable'));
+    return errors;
+  },
+  defaults: (object) => void ensure(object, 'spec'),
+  subresources: { status: statusHooks(undefined, { keepMeta: true }) },
+  columns: columnsOf['storage.k8s.io/volumeattachments'] ?? [],
+  cells: (object, nowMs) => [
+    nameOf(object),
+    text(object['spec']?.attacher),
+    text(object['spec']?.source?.persistentVolumeName),
+    text(object['spec']?.nodeName),
+    object['status']?.attached === true,
+    ageOf(object, nowMs),
+  ],
+};
