@@ -180,9 +180,8 @@ function stampConditions(object: KubeObject, old: KubeObject, context: StrategyC
     const same = before.find(
       (each) => each['type'] === condition['type'] && each['status'] === condition['status'],
     );
-    condition['lastTransitionTime'] = isSet(same?.['lastTransitionTime'])
-      ? same['lastTransitionTime']
-      : context.now;
+    condition['lastTransitionTime'] =
+      (same?.['lastTransitionTime'] as string | null | undefined) ?? context.now;
   }
 }
 

@@ -48,7 +48,7 @@ function ipWarnings(service: KubeObject): string[] {
   if (clusterIpsOf(spec)[0] === 'None' && spec['sessionAffinity'] === 'ClientIP')
     warnings.push('spec.SessionAffinity is ignored for headless services');
   const externalIps = list(spec['externalIPs']) as string[];
-  if (externalIps.length > 0)
+  if (externalIps.length > 0 && spec['type'] !== 'ExternalName')
     warnings.push('spec.externalIPs is deprecated and may no longer be implemented in some clusters');
   if (clusterIpsOf(spec)[0] === 'None' && externalIps.length > 0)
     warnings.push('spec.externalIPs is ignored when spec.clusterIP is "None"');
