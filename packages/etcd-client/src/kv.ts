@@ -65,7 +65,8 @@ export class EtcdKv {
 function isReadOnlyTxn(request: Pb<etcdserverpb.TxnRequest>): boolean {
   const branches = [...(request.success ?? []), ...(request.failure ?? [])];
   return branches.every((op) => {
-    if (op instanceof Uint8Array || op.requestPut !== undefined || op.requestDeleteRange !== undefined) return false;
+    if (op instanceof Uint8Array || op.requestPut !== undefined || op.requestDeleteRange !== undefined)
+      return false;
     const inner = op.requestTxn;
     return inner === undefined || (!(inner instanceof Uint8Array) && isReadOnlyTxn(inner));
   });
