@@ -6,6 +6,7 @@ import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
 import { podSpec } from '@pilothouse/api/quota';
 import { forbid, isResource } from '../refusal.ts';
 
+const systemClasses: readonly string[] = ['system-node-critical', 'system-cluster-critical'];
 const defaultPolicy = 'PreemptLowerPriority';
 
 /** The priority of a pod comes from its PriorityClass, or from the default class, and never from its author. */
@@ -59,7 +60,7 @@ export function priorityPlugin({ objects }: AdmissionDependencies): AdmissionPlu
   };
   return {
     name: 'Priority',
-    handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
+    handles: (operation) => operation !== 'CONNECT',
     async admit(attributes) {
       const { object, oldObject } = attributes;
       if (!isResource(attributes, '', 'pods') || object === undefined) return;
@@ -74,7 +75,11 @@ export function priorityPlugin({ objects }: AdmissionDependencies): AdmissionPlu
     },
     async validate(attributes) {
       const { object } = attributes;
-      if (!isResource(attributes, 'scheduling.k8s.io', 'priorityclasses') || object === undefined) return;
+      if (!isResource(attributes, 'scheduling.k8s.io', 'priorityclasses')) return;
+      if (attributes.operation === 'DELETE' && systemClasses.includes(attributes.name)) {
+        throw forbid(attributes, 'this is a system priority class and cannot be deleted');
+      }
+      if (object === undefined) return;
       if (object['globalDefault'] !== true) return;
       // A cache that lags would let a second default through, so the store is asked.
       for (const other of await objects.list(resources.priorityClasses)) {

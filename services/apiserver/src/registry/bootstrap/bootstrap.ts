@@ -4,8 +4,10 @@ import { builtinCodec } from '../codecs.ts';
 import type { ApiRegistry } from '../registry.ts';
 import { ensureApiServices } from './api-services.ts';
 import { ensureClusterAuthentication } from './cluster-authentication.ts';
+import { followFlowSchemas } from './flow-schema-status.ts';
 import { collectIdentityLeases, renewIdentityLease, serverIdentity } from './identity-lease.ts';
 import { ensureKubernetesService, reconcileEndpoints } from './kubernetes-service.ts';
+import { managedClient } from './managed-client.ts';
 import { ServerLeases } from './server-leases.ts';
 import { ensureServiceCidr } from './service-cidr.ts';
 import { ensureFlowControl, ensureNamespaces, ensurePriorityClasses } from './system-objects.ts';
@@ -62,6 +64,8 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
   );
   const waiting = new Set<string>();
   const timers: Timer[] = [];
+  const producer = managedClient(client, clock, 'api-priority-and-fairness-config-producer-v1');
+  let endFlowSchemas: (() => void) | undefined;
   let closed = false;
   const iso = (): string => new Date(clock.now()).toISOString();
   const now = (): string => `${iso().slice(0, 19)}Z`;
@@ -115,7 +119,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
     await once('start-system-namespaces-controller', () => ensureNamespaces(client));
     await Promise.all([
       once('scheduling/bootstrap-system-priority-classes', () => ensurePriorityClasses(client)),
-      once('priority-and-fairness-config-producer', () => ensureFlowControl(client)),
+      once('priority-and-fairness-config-producer', () => ensureFlowControl(producer)),
       once('start-kubernetes-service-cidr-controller', () =>
         ensureServiceCidr(client, registry.serviceCidrs, now()),
       ),
@@ -129,11 +133,12 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
       ),
     ]);
     if (closed) return;
+    endFlowSchemas = followFlowSchemas(client, clock, logger);
     every(periodMs, () => renewIdentityLease(client, identity, `${iso().slice(0, 23)}000Z`));
     every(periodMs, kubernetesService);
     every(namespacePeriodMs, async () => {
       await ensureNamespaces(client);
-      await ensureFlowControl(client);
+      await ensureFlowControl(producer);
     });
     every(collectPeriodMs, () => collectIdentityLeases(client, clock.now()));
   };
@@ -146,6 +151,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
       closed = true;
       for (const timer of timers) timer.cancel();
       await done.catch(() => undefined);
+      endFlowSchemas?.();
       if (options.advertiseAddress === undefined) return;
       try {
         await leases.remove(options.advertiseAddress);

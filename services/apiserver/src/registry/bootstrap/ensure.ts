@@ -1,7 +1,7 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { hasReason, parseApiVersion } from '@pilothouse/apimachinery';
 import { deepClone } from '../../storage/deep.ts';
-import type { InternalClient } from '../rest/rest-storage.ts';
+import type { EnsureClient } from './managed-client.ts';
 
 const attemptsMax = 8;
 
@@ -10,7 +10,7 @@ const attemptsMax = 8;
  * to leave it. Several servers do this at once, so lost races are tried again.
  */
 export async function ensureObject(
-  client: InternalClient,
+  client: EnsureClient,
   resource: string,
   wanted: KubeObject,
   change: (existing: KubeObject) => KubeObject | undefined = () => undefined,

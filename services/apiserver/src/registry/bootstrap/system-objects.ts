@@ -2,6 +2,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import { deepClone, deepEqual } from '../../storage/deep.ts';
 import type { InternalClient } from '../rest/rest-storage.ts';
 import { ensureObject } from './ensure.ts';
+import type { EnsureClient } from './managed-client.ts';
 import { autoUpdateAnnotation, flowSchemas, mandatoryFlowControl, priorityLevels } from './flow-control.ts';
 
 /** Namespaces that always exist. */
@@ -49,7 +50,7 @@ export async function ensurePriorityClasses(client: InternalClient): Promise<voi
 }
 
 /** Flow schemas and priority levels. What an administrator took over (annotation at `false`) stays as it is, mandatory ones do not. */
-export async function ensureFlowControl(client: InternalClient): Promise<void> {
+export async function ensureFlowControl(client: EnsureClient): Promise<void> {
   const keep =
     (wanted: KubeObject) =>
     (existing: KubeObject): KubeObject | undefined => {
