@@ -183,12 +183,11 @@ function run(seed: number, steps: number): { committed: number; leaders: number 
       if (isHealed || !random.chance(0.03)) network.splice(position, 1);
       const target = members.get(message.to) as Member;
       const isLost = !isHealed && (random.chance(0.05) || blocked.has(`${message.from}>${message.to}`));
-      if (target.isUp && !isLost) {
-        target.node.step(message);
-        if (message.kind === 'snapshot') {
-          const source = members.get(message.from) as Member;
-          if (source.isUp) source.node.snapshotStatus(message.to, true);
-        }
+      const isDelivered = target.isUp && !isLost;
+      if (isDelivered) target.node.step(message);
+      if (message.kind === 'snapshot') {
+        const source = members.get(message.from) as Member;
+        if (source.isUp) source.node.snapshotStatus(message.to, isDelivered);
       }
     }
     for (const other of members.values()) drain(other);
@@ -197,6 +196,8 @@ function run(seed: number, steps: number): { committed: number; leaders: number 
       for (const message of network.splice(0)) {
         const target = members.get(message.to) as Member;
         if (target.isUp) target.node.step(message);
+        const source = members.get(message.from) as Member;
+        if (message.kind === 'snapshot' && source.isUp) source.node.snapshotStatus(message.to, target.isUp);
         drain(target);
       }
     }

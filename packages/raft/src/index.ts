@@ -19,6 +19,7 @@ export { emptyConfig, entryBytes } from './types.ts';
 export type {
   Append,
   AppendResponse,
+  CommitHint,
   Heartbeat,
   HeartbeatResponse,
   Message,

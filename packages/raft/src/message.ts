@@ -7,8 +7,17 @@ export interface Envelope {
   readonly term: Term;
 }
 
+/**
+ * What the sender knows to be committed. A receiver whose log holds that entry may take it as committed, too: else a voter that
+ * missed the commit of the other voters' removal could wait for ever for the vote of one who is none any more.
+ */
+export interface CommitHint {
+  readonly commit: LogIndex;
+  readonly commitTerm: Term;
+}
+
 /** Asks for a vote. `preVote` asks whether a vote would be given, and changes no state at the receiver. */
-export interface VoteRequest extends Envelope {
+export interface VoteRequest extends Envelope, CommitHint {
   readonly kind: 'preVote' | 'vote';
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
@@ -16,7 +25,7 @@ export interface VoteRequest extends Envelope {
   readonly isTransfer: boolean;
 }
 
-export interface VoteResponse extends Envelope {
+export interface VoteResponse extends Envelope, CommitHint {
   readonly kind: 'preVoteResponse' | 'voteResponse';
   readonly isGranted: boolean;
 }

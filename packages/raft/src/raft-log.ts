@@ -10,6 +10,7 @@ export class RaftLog {
   #entries: Entry[] = [];
   #offset: LogIndex;
   #offsetTerm: Term;
+  #bytes = 0;
   committed: LogIndex;
   applied: LogIndex;
   /** Given out for application, not yet reported as applied. */
@@ -35,6 +36,11 @@ export class RaftLog {
 
   get lastTerm(): Term {
     return this.#entries.at(-1)?.term ?? this.#offsetTerm;
+  }
+
+  /** Payload bytes of the entries in memory. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Undefined when the entry is compacted away or does not exist. */
@@ -69,12 +75,15 @@ export class RaftLog {
   push(entry: Entry): void {
     assert(entry.index === this.lastIndex + 1, `Entry ${entry.index} does not follow ${this.lastIndex}`);
     this.#entries.push(entry);
+    this.#bytes += entryBytes(entry);
   }
 
   /** Drops entries from `index` on; committed ones never. */
   truncateFrom(index: LogIndex): void {
     assert(index > this.committed, `Cannot truncate from ${index}: ${this.committed} is committed`);
-    this.#entries.length = index - this.#offset - 1;
+    const kept = index - this.#offset - 1;
+    for (const entry of this.#entries.slice(kept)) this.#bytes -= entryBytes(entry);
+    this.#entries.length = kept;
     this.stable = Math.min(this.stable, index - 1) as LogIndex;
     this.persisting = Math.min(this.persisting, index - 1) as LogIndex;
   }
@@ -103,6 +112,7 @@ export class RaftLog {
     assert(index <= this.applied, `Cannot compact to ${index}: applied is ${this.applied}`);
     const term = this.term(index);
     assert(term !== undefined, 'A compacted entry exists');
+    for (const entry of this.#entries.slice(0, index - this.#offset)) this.#bytes -= entryBytes(entry);
     this.#entries = this.#entries.slice(index - this.#offset);
     this.#offset = index;
     this.#offsetTerm = term;
@@ -111,6 +121,7 @@ export class RaftLog {
   /** Replaces everything by a snapshot. */
   restore(index: LogIndex, term: Term): void {
     this.#entries = [];
+    this.#bytes = 0;
     this.#offset = index;
     this.#offsetTerm = term;
     this.committed = this.stable = this.persisting = index;

@@ -5,6 +5,7 @@ import { ForwardedBatches } from './forwarded-batches.ts';
 import type {
   Append,
   AppendResponse,
+  CommitHint,
   Heartbeat,
   HeartbeatResponse,
   Message,
@@ -143,6 +144,10 @@ export class RaftNode {
   /** Index before the first entry still in memory. */
   get logOffset(): LogIndex {
     return this.#log.offset;
+  }
+  /** Payload bytes of the entries in memory. */
+  get logBytes(): number {
+    return this.#log.bytes;
   }
   get hardState(): HardState {
     return { term: this.#term, vote: this.#vote, commit: this.#log.committed };
@@ -307,6 +312,7 @@ export class RaftNode {
   /** Takes a message from another member. Messages may be lost, repeated, delayed and reordered, never altered. */
   step(message: Message): void {
     if (message.kind === 'removed') return;
+    if ('commitTerm' in message) this.#learnCommit(message);
     if (message.term > this.#term) {
       if (message.kind === 'preVote' || message.kind === 'vote') {
         if (
@@ -487,6 +493,15 @@ export class RaftNode {
     this.#log.compact(Math.min(index, this.#log.applied) as LogIndex);
   }
 
+  /** Forgets entries from the front, but none after `index`, until at most `bytes` of payload are in memory. */
+  compactToBytes(bytes: number, index: LogIndex): void {
+    const last = Math.min(index, this.#log.applied);
+    let excess = this.#log.bytes - bytes;
+    let at = this.#log.offset as number;
+    while (excess > 0 && at < last) excess -= entryBytes(mustExist(this.#log.entry(++at as LogIndex)));
+    this.#log.compact(at as LogIndex);
+  }
+
   // ---- elections ----
 
   #isPromotable(): boolean {
@@ -560,8 +575,21 @@ export class RaftNode {
         lastIndex: this.#log.lastIndex,
         lastTerm: this.#log.lastTerm,
         isTransfer: this.#isTransferCampaign,
+        ...this.#commitHint,
       });
     }
+  }
+
+  #learnCommit({ commit, commitTerm }: CommitHint): void {
+    if (this.#role === 'leader' || commit <= this.#log.committed || this.#log.term(commit) !== commitTerm)
+      return;
+    this.#log.committed = commit;
+    // The ballot may be one under a configuration that is past.
+    if (this.#role !== 'follower' && !this.#isPromotable()) this.#becomeFollower(this.#term, undefined);
+  }
+
+  get #commitHint(): CommitHint {
+    return { commit: this.#log.committed, commitTerm: this.#log.term(this.#log.committed) ?? (0 as Term) };
   }
 
   #handleVoteRequest(message: VoteRequest): void {
@@ -577,6 +605,7 @@ export class RaftNode {
       // A granted pre-vote answers in the term that was asked for; a refusal tells the candidate ours.
       term: isPreVote && isGranted ? message.term : this.#term,
       isGranted,
+      ...this.#commitHint,
     } as const;
     if (isPreVote || !isGranted) this.#send(response);
     else {
@@ -660,7 +689,7 @@ export class RaftNode {
         hintTerm: 0 as Term,
       });
     } else if (message.kind === 'preVote') {
-      this.#send({ kind: 'preVoteResponse', to: message.from, isGranted: false });
+      this.#send({ kind: 'preVoteResponse', to: message.from, isGranted: false, ...this.#commitHint });
     }
   }
 

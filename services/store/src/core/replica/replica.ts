@@ -38,6 +38,8 @@ export interface ReplicaLimits {
   readonly applyBacklogMax: number;
   /** Applied entries after which a snapshot is due. */
   readonly snapshotCount: number;
+  /** Payload bytes of new entries after which a snapshot is due, and that are kept at most after it. */
+  readonly logBytesMax: number;
 }
 
 export interface ReplicaOptions {
@@ -116,6 +118,8 @@ export class Replica {
   #appliedTerm = 0;
   #snapshotIndex: LogIndex;
   #isSnapshotDue = false;
+  /** Bytes that the log held after its last compaction. */
+  #keptBytes = 0;
   #nextReads: WaitingRead[] = [];
   #activeReads: WaitingRead[] = [];
   #appliedWaits: { readonly index: LogIndex; readonly reads: readonly WaitingRead[] }[] = [];
@@ -265,6 +269,8 @@ export class Replica {
     this.#membership = membership;
     this.#raft.applied(index);
     this.#snapshotIndex = index;
+    this.#isSnapshotDue = false;
+    this.#keptBytes = 0;
     this.#appliedTerm = Math.max(this.#appliedTerm, term);
     // Whatever was handed to a leader may be inside the image: whether it ran cannot be known, so it is not proposed again.
     for (const pending of [...this.#pending.values()]) {
@@ -291,6 +297,8 @@ export class Replica {
     this.#snapshotIndex = index;
     this.#isSnapshotDue = false;
     this.#raft.compact(compactIndex);
+    this.#raft.compactToBytes(this.#limits.logBytesMax, index);
+    this.#keptBytes = this.#raft.logBytes;
   }
 
   /** Ends everything that waits. */
@@ -358,7 +366,9 @@ export class Replica {
       this.#raft.applied(last.index);
       this.#configApplied(ready.committedEntries);
       this.#resolveApplied();
-      if (!this.#isSnapshotDue && last.index - this.#snapshotIndex >= this.#limits.snapshotCount) {
+      const isLong = last.index - this.#snapshotIndex >= this.#limits.snapshotCount;
+      const isLarge = this.#raft.logBytes - this.#keptBytes >= this.#limits.logBytesMax;
+      if (!this.#isSnapshotDue && (isLong || isLarge)) {
         this.#isSnapshotDue = true;
         this.#events.push({ kind: 'snapshotDue' });
       }

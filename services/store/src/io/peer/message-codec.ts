@@ -41,7 +41,7 @@ export function readSnapshotMetadata(reader: ByteReader): SnapshotMetadata {
   };
 }
 
-/** One message between members as bytes; the shape is described in proto/raft/v1. */
+/** One message as bytes: kind u8 | from | to | term | the kind's fields in the order below. */
 export function encodeMessage(message: Message): Uint8Array {
   const writer = new ByteWriter(96);
   writer.uint8(kinds.indexOf(message.kind));
@@ -54,10 +54,14 @@ export function encodeMessage(message: Message): Uint8Array {
       writer.varint(message.lastIndex);
       writer.varint(message.lastTerm);
       writer.uint8(message.isTransfer ? 1 : 0);
+      writer.varint(message.commit);
+      writer.varint(message.commitTerm);
       break;
     case 'preVoteResponse':
     case 'voteResponse':
       writer.uint8(message.isGranted ? 1 : 0);
+      writer.varint(message.commit);
+      writer.varint(message.commitTerm);
       break;
     case 'append':
       writer.varint(message.prevIndex);
@@ -119,10 +123,18 @@ export function decodeMessage(bytes: Uint8Array): Message {
         lastIndex: reader.varint() as LogIndex,
         lastTerm: reader.varint() as Term,
         isTransfer: reader.uint8() === 1,
+        commit: reader.varint() as LogIndex,
+        commitTerm: reader.varint() as Term,
       };
     case 'preVoteResponse':
     case 'voteResponse':
-      return { ...envelope, kind, isGranted: reader.uint8() === 1 };
+      return {
+        ...envelope,
+        kind,
+        isGranted: reader.uint8() === 1,
+        commit: reader.varint() as LogIndex,
+        commitTerm: reader.varint() as Term,
+      };
     case 'append': {
       const prevIndex = reader.varint() as LogIndex;
       const prevTerm = reader.varint() as Term;

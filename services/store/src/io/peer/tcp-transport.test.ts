@@ -205,8 +205,16 @@ test('messages survive encoding, and damaged bytes never pass as something else 
   const context = Uint8Array.of(1, 2);
   const change = { transition: 'joint', changes: [{ kind: 'addVoter', id: id(2 ** 40) }] } as const;
   const messages: Message[] = [
-    { ...envelope, kind: 'vote', lastIndex: index, lastTerm: 4 as Term, isTransfer: true },
-    { ...envelope, kind: 'preVoteResponse', isGranted: true },
+    {
+      ...envelope,
+      kind: 'vote',
+      lastIndex: index,
+      lastTerm: 4 as Term,
+      isTransfer: true,
+      commit: index,
+      commitTerm: 4 as Term,
+    },
+    { ...envelope, kind: 'preVoteResponse', isGranted: true, commit: index, commitTerm: 2 as Term },
     {
       ...envelope,
       kind: 'append',

@@ -92,6 +92,7 @@ export async function createReplica(
       proposalBatchBytesMax: megabyte,
       applyBacklogMax: 5000,
       snapshotCount: options.snapshotCount ?? 10_000,
+      logBytesMax: 64 * megabyte,
     },
   });
   const shell = new ReplicaShell({

@@ -1,4 +1,10 @@
-// How consensus values look in the WAL, in snapshots and between members. Shapes: proto/wal/v1 and proto/raft/v1 describe them.
+// How consensus values look in the WAL, in snapshots and between members. Numbers are base-128 varints, ids 8 bytes little-endian,
+// byte strings carry their length before them. Not protobuf: these bytes are read by this program only, entries are never decoded
+// into copies (payloads are views), and an unknown kind is an error instead of an empty field.
+//   entry        kind u8 (0 normal, 1 config change) | index | term | payload, or change and context
+//   change       transition u8 (0 auto, 1 joint) | count | (kind u8, id)…
+//   config       voters | outgoing | learners | learnersNext (each count, ids…) | autoLeave u8
+//   hard state   term | vote id (0: none) | commit
 import type { ConfigChange, ConfigState, Entry, HardState, LogIndex, MemberId, Term } from '@pilothouse/raft';
 import type { ByteReader, ByteWriter } from './binary.ts';
 import { MalformedError } from './binary.ts';
