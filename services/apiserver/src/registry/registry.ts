@@ -10,6 +10,7 @@ import { horizontalPodAutoscalerV1 } from './autoscaling/horizontal-pod-autoscal
 import { selfSubjectReview, tokenReview } from './authentication/reviews.ts';
 import type { ReviewAnswer } from './authorization/reviews.ts';
 import { accessReview, rulesReview } from './authorization/reviews.ts';
+import { priorityClassHooks } from './scheduling/priority-class.ts';
 import { jobHooks } from './batch/job.ts';
 import { componentStatusStore } from './core/component-status.ts';
 import { eventsV1, eventTtlSeconds } from './core/event.ts';
@@ -208,6 +209,7 @@ class BuiltinRegistry implements ApiRegistry {
       return { ttlSeconds: () => ttl };
     }
     if (id === 'batch/jobs') return jobHooks;
+    if (id === 'scheduling.k8s.io/priorityclasses') return priorityClassHooks;
     if (id !== '/services') return undefined;
     const { random, logger } = this.services;
     const ips = new IpAllocator(() => this.client, this.serviceCidrs, random, logger);

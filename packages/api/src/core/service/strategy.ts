@@ -121,6 +121,7 @@ export const serviceStrategy: ResourceStrategy = {
   resource: 'services',
   resetFields: ['status'],
   validateName: nameIsDnsLabel,
+  allowCreateOnUpdate: true,
   allowUnconditionalUpdate: true,
   defaults,
   prepareForCreate(service) {

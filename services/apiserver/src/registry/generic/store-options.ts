@@ -14,6 +14,8 @@ export interface StoreHooks {
   /** Before strategy and validation: the object may hold anything. May change `object`. Throws StatusError to refuse. */
   beginCreate?(context: RestContext, object: KubeObject): Promise<Finish>;
   beginUpdate?(context: RestContext, object: KubeObject, old: KubeObject): Promise<Finish>;
+  /** Throws StatusError to refuse the delete of this name. */
+  beginDelete?(name: string): void;
   warningsOnDelete?(options: DeleteOptions): string[];
   /** The object is gone. */
   afterDelete?(context: RestContext, object: KubeObject): Promise<void> | void;

@@ -211,6 +211,11 @@ export class GenericStore implements RestStorage {
           this.#typeMeta(object);
           created = existing === undefined;
           if (existing === undefined) {
+            const { uid } = object.metadata;
+            if (uid !== undefined && uid !== '' && options.forceAllowCreate === true) {
+              const text = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+              throw statusErrors.conflict(this.groupResource, name, text);
+            }
             object = await this.#admitCreateOnUpdate(context, object, path, options, admission);
             finish = (await this.options.hooks?.beginCreate?.(context, object)) ?? noFinish;
             this.#beforeCreate(context, object);
@@ -264,7 +269,8 @@ export class GenericStore implements RestStorage {
   ): Promise<ListResult> {
     const found = await this.list(context, list);
     const items = [...found.items];
-    const workers = 16;
+    // As upstream's default: the order of the events is the order of the list.
+    const workers = 1;
     let next = 0;
     const work = async (): Promise<void> => {
       while (next < items.length) {
@@ -426,6 +432,7 @@ export class GenericStore implements RestStorage {
   ): Promise<DeleteResult> {
     const nowMs = this.options.services.clock.now();
     const storage = context.dryRun ? this.#dryRun : this.storage;
+    this.options.hooks?.beginDelete?.(name);
     for (const warning of this.options.hooks?.warningsOnDelete?.(options) ?? []) context.addWarning(warning);
     const first = await storage.get(key, { resourceVersion: '' });
     const start = beginDeletion(deepClone(first.object), this.strategy, options, nowMs);
