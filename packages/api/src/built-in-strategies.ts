@@ -1,4 +1,5 @@
 import { admissionRegistrationStrategies } from './admissionregistration/index.ts';
+import { customResourceDefinitionStrategy } from './apiextensions/custom-resource-definition.ts';
 import { apiServiceStrategy } from './apiregistration/api-service.ts';
 import { horizontalPodAutoscalerStrategy } from './autoscaling/horizontal-pod-autoscaler.ts';
 import { certificateSigningRequestStrategy } from './certificates/certificate-signing-request.ts';
@@ -23,6 +24,7 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
   ...batchStrategies,
   ...rbacStrategies,
   apiServiceStrategy,
+  customResourceDefinitionStrategy,
   ...coreStrategies,
   ...admissionRegistrationStrategies,
   horizontalPodAutoscalerStrategy,
@@ -37,12 +39,6 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
   ...resourceStrategies,
   priorityClassStrategy,
   ...storageStrategies,
-  {
-    group: 'apiextensions.k8s.io',
-    version: 'v1',
-    kind: 'CustomResourceDefinition',
-    resource: 'customresourcedefinitions',
-  },
   {
     group: 'certificates.k8s.io',
     version: 'v1beta1',

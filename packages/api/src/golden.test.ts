@@ -21,6 +21,7 @@ const areas = [
   'subresources',
   'admission',
   'priority',
+  'crd',
 ];
 
 /** Cases that need what is not here: storage, admission, allocation, codecs. */
@@ -162,7 +163,8 @@ function runStep(registry: MiniRegistry, step: Json, seen: Json[], index: number
     step['body'] === undefined ? undefined : JSON.parse(fill(JSON.stringify(step['body']), seen));
   if (step['fill'] !== undefined)
     body = JSON.parse(JSON.stringify(body).replaceAll('@FILL@', 'x'.repeat(step['fill'] as number)));
-  if (step['from'] !== undefined) body = edited(seen[step['from'] as number], step, seen);
+  if (step['from'] !== undefined)
+    body = edited(seen[Number(/\d+/.exec(String(step['from']))?.[0])], step, seen);
   const contentType = String(step['headers']?.['Content-Type'] ?? 'application/json');
   const accept = String(step['headers']?.['Accept'] ?? '');
   let answer;

@@ -8,6 +8,7 @@ import { columnsOf } from '../table/columns.ts';
 import { nameIsDnsSubdomain } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, list, oneOf, problems, text } from '../validation/values.ts';
+import { validateMandatorySchema } from './mandatory.ts';
 
 const precedenceMax = 10_000;
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'proxy', 'update', 'watch'];
@@ -143,6 +144,7 @@ function validate(object: KubeObject): FieldError[] {
   list(spec['rules']).forEach((rule: Json, index) =>
     errors.push(...validateRule(rule, specPath.child('rules').index(index))),
   );
+  errors.push(...validateMandatorySchema(nameOf(object), spec));
   return errors;
 }
 

@@ -7,6 +7,7 @@ import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, nonNegative, text } from '../validation/values.ts';
+import { validateMandatoryLevel } from './mandatory.ts';
 
 const queuesMax = 10 * 1000 * 1000;
 
@@ -126,6 +127,7 @@ function validate(object: KubeObject): FieldError[] {
     default:
       errors.push(fieldError.notSupported(specPath.child('type'), type, ['Exempt', 'Limited']));
   }
+  errors.push(...validateMandatoryLevel(nameOf(object), spec));
   return errors;
 }
 
