@@ -18,6 +18,8 @@ import { TcpTransport } from './io/peer/tcp-transport.ts';
 import { createReplica } from './io/replica/index.ts';
 import { registerAuth } from './io/rpc/auth-service.ts';
 import { registerCluster } from './io/rpc/cluster-service.ts';
+import { serveGateway, type GatewayOptions, type HttpExchange } from './io/rpc/gateway.ts';
+import { exchangeOfRequest, exchangeOfStream } from './io/rpc/http-exchange.ts';
 import { GrpcServer } from './io/rpc/grpc-server.ts';
 import { routeHttp, type HttpReply } from './io/rpc/http-routes.ts';
 import { answerLeaderCall, forwardingLeaderCalls, type PeerPost } from './io/rpc/leader-calls.ts';
@@ -72,13 +74,9 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
 
   let service: StoreService | undefined;
   const grpc = createGrpc(config, clock, logger, metrics, () => service);
-  const handlers = portHandlers(
-    grpc,
-    metrics,
-    () => service,
-    () => service !== undefined,
-  );
-  const httpOnly: PortHandlers = { ...handlers };
+  const handlersFor = (grpcToo: boolean, gateway: boolean): PortHandlers =>
+    portHandlers(grpc, metrics, () => service, config, { grpc: grpcToo, gateway });
+  const hasHttpPort = config.listenClientHttpUrls.length > 0;
   const listeners: Listener[] = [];
   const openPort = async (flag: string, url: ListenUrl, portHandler: PortHandlers): Promise<Listener> => {
     try {
@@ -102,9 +100,11 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
   try {
     const clients: Listener[] = [];
     for (const url of config.listenClientUrls)
-      clients.push(await openPort('listen-client-urls', url, handlers));
-    for (const url of config.listenClientHttpUrls) await openPort('listen-client-http-urls', url, httpOnly);
-    for (const url of config.listenMetricsUrls) await openPort('listen-metrics-urls', url, httpOnly);
+      clients.push(await openPort('listen-client-urls', url, handlersFor(true, !hasHttpPort)));
+    for (const url of config.listenClientHttpUrls)
+      await openPort('listen-client-http-urls', url, handlersFor(false, true));
+    for (const url of config.listenMetricsUrls)
+      await openPort('listen-metrics-urls', url, handlersFor(false, false));
 
     backend = openBackend(config, memberDirectory, clock, metrics);
     const machine = new StoreStateMachine({
@@ -306,50 +306,61 @@ function portHandlers(
   grpc: GrpcServer,
   metrics: StoreMetrics,
   service: () => StoreService | undefined,
-  isUp: () => boolean,
+  config: StoreConfig,
+  serves: { readonly grpc: boolean; readonly gateway: boolean },
 ): PortHandlers {
-  const answer = async (method: string, target: string): Promise<HttpReply> =>
-    (await routeHttp(method, target, service(), metrics)) ?? {
-      status: 404,
-      contentType: 'text/plain; charset=utf-8',
-      body: '404 page not found\n',
-    };
+  const gateway: GatewayOptions = {
+    server: grpc,
+    receiveBytesMax: 2 * (config.maxRequestBytes + 512 * 1024),
+    cors: config.cors,
+  };
+  const serve = (exchange: HttpExchange): void => {
+    if (serves.gateway && config.enableGrpcGateway && serveGateway(exchange, gateway)) return;
+    routeHttp(exchange.method, exchange.path, service(), metrics)
+      .catch((error: unknown): HttpReply => ({
+        status: 500,
+        contentType: 'text/plain',
+        body: errorMessage(error),
+      }))
+      .then(
+        (reply) => {
+          const { status, contentType, body, headers } = reply ?? notFound;
+          exchange.start(status, { 'content-type': contentType, ...headers });
+          exchange.end(exchange.method === 'HEAD' ? '' : body);
+        },
+        () => {},
+      );
+  };
   return {
     onStream(stream, headers) {
-      if (String(headers['content-type'] ?? '').startsWith('application/grpc')) {
-        if (isUp()) grpc.handle(stream, headers);
-        else {
-          stream.on('error', () => {});
-          stream.respond(
-            {
-              ':status': 200,
-              'content-type': 'application/grpc',
-              'grpc-status': String(grpcStatus.unavailable),
-              'grpc-message': 'etcdserver: server is not started',
-            },
-            { endStream: true },
-          );
-        }
+      if (!serves.grpc || !String(headers['content-type'] ?? '').startsWith('application/grpc')) {
+        serve(exchangeOfStream(stream, headers));
+        return;
+      }
+      if (service() !== undefined) {
+        grpc.handle(stream, headers);
         return;
       }
       stream.on('error', () => {});
-      stream.resume();
-      void answer(headers[':method'] ?? 'GET', headers[':path'] ?? '/').then((reply) => {
-        if (stream.destroyed) return;
-        stream.respond({ ':status': reply.status, 'content-type': reply.contentType, ...reply.headers });
-        stream.end(reply.body);
-      });
-    },
-    onRequest(request, response) {
-      request.resume();
-      answer(request.method ?? 'GET', request.url ?? '/').then(
-        (reply) => send(response, reply),
-        (error: unknown) =>
-          send(response, { status: 500, contentType: 'text/plain', body: errorMessage(error) }),
+      stream.respond(
+        {
+          ':status': 200,
+          'content-type': 'application/grpc',
+          'grpc-status': String(grpcStatus.unavailable),
+          'grpc-message': 'etcdserver: server is not started',
+        },
+        { endStream: true },
       );
     },
+    onRequest: (request, response) => serve(exchangeOfRequest(request, response)),
   };
 }
+
+const notFound: HttpReply = {
+  status: 404,
+  contentType: 'text/plain; charset=utf-8',
+  body: '404 page not found\n',
+};
 
 function send(response: http.ServerResponse, reply: HttpReply): void {
   response.writeHead(reply.status, { 'content-type': reply.contentType, ...reply.headers });

@@ -1,4 +1,5 @@
 import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -44,3 +45,53 @@ after(async () => {
 });
 
 for (const { name, run } of rpcConformance) test(name, () => run(client));
+
+test(
+  'the JSON gateway, health and version answer on the same port',
+  { skip: external !== undefined },
+  async () => {
+    const base = server?.clientUrls[0] as string;
+    const post = async (
+      path: string,
+      body: unknown,
+    ): Promise<{ status: number; json: Record<string, unknown> }> => {
+      const response = await fetch(`${base}/v3/${path}`, { method: 'POST', body: JSON.stringify(body) });
+      return { status: response.status, json: (await response.json()) as Record<string, unknown> };
+    };
+    const key = Buffer.from('gateway').toString('base64');
+    assert.equal((await post('kv/put', { key, value: key })).status, 200);
+    const { json } = await post('kv/range', { key });
+    assert.equal(json['count'], '1');
+    const [kv] = json['kvs'] as Record<string, unknown>[];
+    assert.deepEqual(
+      [kv?.['key'], kv?.['value'], kv?.['version'], kv?.['lease']],
+      [key, key, '1', undefined],
+    );
+    assert.deepEqual(await post('kv/put', {}), {
+      status: 400,
+      json: { code: 3, message: 'etcdserver: key is not provided' },
+    });
+    assert.deepEqual(await post('nothing', {}), { status: 404, json: { code: 5, message: 'Not Found' } });
+    assert.equal((await post('kv/put', { key: 5 })).status, 400);
+    const watch = await fetch(`${base}/v3/watch`, {
+      method: 'POST',
+      body: JSON.stringify({ create_request: { key, start_revision: '1' } }),
+    });
+    const reader = (watch.body as ReadableStream<Uint8Array>).getReader();
+    let lines = '';
+    while (lines.split('\n').length < 3) lines += Buffer.from((await reader.read()).value ?? []).toString();
+    await reader.cancel();
+    assert.match(lines, /"created":true/);
+    assert.match(lines, /"events":\[\{"kv":\{"key"/);
+    assert.deepEqual(await (await fetch(`${base}/health`)).json(), { health: 'true', reason: '' });
+    assert.equal(
+      ((await (await fetch(`${base}/version`)).json()) as Record<string, string>)['etcdserver'],
+      '3.7.1',
+    );
+    assert.match(await (await fetch(`${base}/readyz?verbose`)).text(), /\[\+\]linearizable_read ok/);
+    assert.match(
+      await (await fetch(`${base}/metrics`)).text(),
+      /grpc_server_handled_total\{.*grpc_method="Put".*grpc_code="OK"\} \d+/,
+    );
+  },
+);

@@ -49,6 +49,9 @@ type UnaryHandler<Req, Res> = (request: Req, call: Call) => Promise<MessageInput
 
 interface Registered {
   readonly info: MethodInfo<unknown, unknown>;
+  /** For callers inside the process. */
+  readonly unary?: UnaryHandler<never, never>;
+  readonly open?: (call: BidiCall<never, never>) => void;
   serve(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders): void;
 }
 
@@ -86,6 +89,7 @@ export class GrpcServer {
   unary<Req, Res>(info: MethodInfo<Req, Res>, handler: UnaryHandler<Req, Res>): void {
     this.#methods.set(info.path, {
       info: info as unknown as MethodInfo<unknown, unknown>,
+      unary: handler as unknown as UnaryHandler<never, never>,
       serve: (stream, headers) => this.#serveUnary(info, handler, stream, headers),
     });
   }
@@ -95,29 +99,26 @@ export class GrpcServer {
     info: MethodInfo<Req, Res>,
     handler: (request: Req, call: ServerStreamCall<Res>) => Promise<void>,
   ): void {
-    this.#methods.set(info.path, {
-      info: info as unknown as MethodInfo<unknown, unknown>,
-      serve: (stream, headers) => {
-        const call = this.#openCall(info, stream, headers);
-        let request: Req | undefined;
-        call.onMessage((message) => (request = message));
-        call.onHalfClose(() => {
-          if (request === undefined)
-            call.end(new GrpcError(grpcStatus.internal, 'Request stream ended without a message'));
-          else {
-            handler(request, call).then(
-              () => call.end(),
-              (error: unknown) => call.end(error),
-            );
-          }
-        });
-      },
+    this.bidi(info, (call) => {
+      let request: Req | undefined;
+      call.onMessage((message) => (request = message));
+      call.onHalfClose(() => {
+        if (request === undefined) {
+          call.end(new GrpcError(grpcStatus.internal, 'Request stream ended without a message'));
+          return;
+        }
+        handler(request, call).then(
+          () => call.end(),
+          (error: unknown) => call.end(error),
+        );
+      });
     });
   }
 
   bidi<Req, Res>(info: MethodInfo<Req, Res>, handler: (call: BidiCall<Req, Res>) => void): void {
     this.#methods.set(info.path, {
       info: info as unknown as MethodInfo<unknown, unknown>,
+      open: handler as unknown as (call: BidiCall<never, never>) => void,
       serve: (stream, headers) => handler(this.#openCall(info, stream, headers)),
     });
   }
@@ -127,9 +128,29 @@ export class GrpcServer {
     return this.#methods.has(path);
   }
 
-  /** Calls a unary method without a socket; for the JSON gateway. */
-  methods(): Iterable<MethodInfo<unknown, unknown>> {
-    return [...this.#methods.values()].map(({ info }) => info);
+  /** Calls a unary method without gRPC's wire; for the JSON gateway. */
+  async callUnary<Req, Res>(
+    info: MethodInfo<Req, Res>,
+    request: Req,
+    headers: http2.IncomingHttpHeaders,
+  ): Promise<MessageInput<Res>> {
+    const handler = this.#methods.get(info.path)?.unary as unknown as UnaryHandler<Req, Res> | undefined;
+    if (handler === undefined)
+      throw new GrpcError(
+        grpcStatus.unimplemented,
+        `unknown method ${info.method} for service ${info.service}`,
+      );
+    return handler(request, { headers, commonName: undefined, isCancelled: false });
+  }
+
+  /** Runs a streaming method on a call that is not gRPC's. */
+  callStream(info: MethodInfo<never, never>, call: BidiCall<never, never>): void {
+    const open = this.#methods.get(info.path)?.open;
+    if (open === undefined)
+      call.end(
+        new GrpcError(grpcStatus.unimplemented, `unknown method ${info.method} for service ${info.service}`),
+      );
+    else open(call);
   }
 
   /** Takes over a request stream. */
