@@ -18,12 +18,12 @@ export interface AdmissionDependencies {
   readonly authorizer: Authorizer;
   readonly logger: Logger;
   /** Fills defaults into `attributes.object`, in its version, after something from outside changed it. */
-  setDefaults?(attributes: AdmissionAttributes): void;
+  readonly setDefaults?: (attributes: AdmissionAttributes) => void;
   /** Whether all CEL conditions hold. Rejects when one cannot be evaluated. */
-  matchConditions?(
+  readonly matchConditions?: (
     conditions: readonly { readonly name: string; readonly expression: string }[],
     attributes: AdmissionAttributes,
-  ): Promise<boolean>;
+  ) => Promise<boolean>;
   /** Plugins made elsewhere (admission policies, webhooks), by name; they take their upstream place in the order. */
   readonly plugins?: readonly AdmissionPlugin[];
 }

@@ -156,7 +156,7 @@ function isSignificant(object: KubeObject, old: KubeObject): boolean {
   const annotations = (pod: KubeObject): [string, string][] =>
     Object.entries(pod.metadata.annotations ?? {})
       .filter(([key]) => key.startsWith('container.apparmor.security.beta.kubernetes.io/'))
-      .sort();
+      .sort(([a], [b]) => (a < b ? -1 : 1));
   if (!isDeepStrictEqual(annotations(object), annotations(old))) return true;
   const relevant = (pod: KubeObject): unknown => {
     const {

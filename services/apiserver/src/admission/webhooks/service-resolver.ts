@@ -29,7 +29,7 @@ export function webhookTarget(
   config: WebhookClientConfig,
   timeoutSeconds: number,
   objects: ObjectAccess,
-): { url: string; resolve(): WebhookTarget } {
+): { readonly url: string; readonly resolve: () => WebhookTarget } {
   const timeout = `timeout=${timeoutSeconds}s`;
   if (config.service === undefined) {
     const url = new URL(config.url ?? '');
