@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { createEtcdClient } from '@pilothouse/etcd-client';
 import type { FlagSpecs } from '@pilothouse/host';
+import { nodeClock, nodeRandom } from '@pilothouse/host';
 import { CommandError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { pkiDirectory } from '../plane/layout.ts';
@@ -33,50 +35,32 @@ export interface PlaneStatus {
   };
 }
 
-interface EtcdStatus {
-  header?: { member_id?: string; revision?: string; raft_term?: string };
-  leader?: string;
-  raftIndex?: string;
-  dbSize?: string;
-}
-
-interface EtcdMember {
-  ID?: string;
-  name?: string;
-  isLearner?: boolean;
-  clientURLs?: string[];
-}
-
 /** Asks every process of a plane how it is. Never throws for a process that does not answer: it is shown as not ready. */
 export async function planeStatus(dataDir: string, state: PlaneState): Promise<PlaneStatus> {
   const pem = (file: string): string => readFileSync(path.join(pkiDirectory(dataDir), file), 'utf8');
   const timeoutMs = limits.probeTimeoutMs;
-  const storeTls = {
-    ca: pem('etcd/ca.crt'),
-    cert: pem('etcd/client.crt'),
-    key: pem('etcd/client.key'),
-    timeoutMs,
-  };
   const adminTls = { ca: pem('ca.crt'), cert: pem('admin.crt'), key: pem('admin.key'), timeoutMs };
 
   const stores = state.processes.filter((each) => each.component === 'store');
+  const tls = { ca: pem('etcd/ca.crt'), cert: pem('etcd/client.crt'), key: pem('etcd/client.key') };
+  const endpoints = stores.map((each) => `https://${each.address}`);
+  const client =
+    endpoints.length === 0
+      ? undefined
+      : createEtcdClient({ endpoints, tls, clock: nodeClock, random: nodeRandom });
+  const unless = <T>(work: Promise<T> | undefined): Promise<T | undefined> =>
+    work?.catch(() => undefined) ?? Promise.resolve(undefined);
   const storeAnswers = await Promise.all(
-    stores.map(async (each) => {
-      const answer = await probe({ ...storeTls, url: `https://${each.address}/v3/maintenance/status` }, '{}');
-      return answer?.status === 200 ? (JSON.parse(answer.body) as EtcdStatus) : undefined;
-    }),
+    endpoints.map((endpoint) => unless(client?.status(endpoint, { timeoutMs }))),
   );
-  const members = await firstAnswer(stores, async (each) => {
-    const answer = await probe({ ...storeTls, url: `https://${each.address}/v3/cluster/member/list` }, '{}');
-    return answer?.status === 200
-      ? ((JSON.parse(answer.body) as { members?: EtcdMember[] }).members ?? [])
-      : undefined;
-  });
+  const members = (await unless(client?.memberList({ timeoutMs })))?.members;
+  client?.close();
   const alive = storeAnswers.filter((each) => each !== undefined);
-  const term = Math.max(0, ...alive.map((each) => Number(each.header?.raft_term ?? 0)));
-  const leaderId =
-    alive.find((each) => Number(each.header?.raft_term ?? 0) === term && (each.leader ?? '0') !== '0')
-      ?.leader ?? '';
+  const term = Math.max(0, ...alive.map((each) => Number(each.raftTerm ?? 0)));
+  const leaderId = String(
+    alive.find((each) => Number(each.raftTerm ?? 0) === term && String(each.leader) !== '0')?.leader ?? '',
+  );
+  const idOf = (answer: (typeof storeAnswers)[number]): string => String(answer?.header?.memberId ?? '');
 
   const holder = async (name: string): Promise<string> => {
     const answer = await probe({
@@ -98,7 +82,7 @@ export async function planeStatus(dataDir: string, state: PlaneState): Promise<P
         return {
           ...each,
           ready: answer !== undefined,
-          role: answer !== undefined && answer.header?.member_id === leaderId ? 'leader' : 'follower',
+          role: answer !== undefined && idOf(answer) === leaderId ? 'leader' : 'follower',
         };
       }
       const endpoint =
@@ -113,12 +97,11 @@ export async function planeStatus(dataDir: string, state: PlaneState): Promise<P
     processes,
     store: {
       leader:
-        stores.find((_, index) => storeAnswers[index]?.header?.member_id === leaderId && leaderId !== '')
-          ?.name ?? '',
+        stores.find((_, index) => leaderId !== '' && idOf(storeAnswers[index]) === leaderId)?.name ?? '',
       term,
       revision: Math.max(0, ...alive.map((each) => Number(each.header?.revision ?? 0))),
       members: (members ?? []).map((member) => {
-        const answer = alive.find((each) => each.header?.member_id === member.ID);
+        const answer = alive.find((each) => idOf(each) === String(member.ID));
         return {
           name: member.name ?? '',
           id: BigInt(member.ID ?? 0).toString(16),
@@ -131,17 +114,6 @@ export async function planeStatus(dataDir: string, state: PlaneState): Promise<P
       }),
     },
   };
-}
-
-async function firstAnswer<T>(
-  processes: readonly ProcessRecord[],
-  ask: (process: ProcessRecord) => Promise<T | undefined>,
-): Promise<T | undefined> {
-  for (const each of processes) {
-    const answer = await ask(each);
-    if (answer !== undefined) return answer;
-  }
-  return undefined;
 }
 
 /** `pilothouse status [-o json]`. */

@@ -1,0 +1,37 @@
+import { Checks } from './checks.ts';
+import { killDrill } from './drill/kill.ts';
+import { startPlane } from './plane.ts';
+import { prepareTools } from './tools.ts';
+import { tour } from './tour/tour.ts';
+
+const usage = `npm run e2e -- tour [--kubeconfig FILE]   every command of the README with real clients
+npm run e2e -- kill                       kills each process in turn under load and counts what was lost
+
+KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
+`;
+
+const [command, ...rest] = process.argv.slice(2);
+const port = Number(process.env['E2E_PORT'] ?? 16443);
+
+switch (command) {
+  case 'tour': {
+    const checks = new Checks();
+    const tools = await prepareTools();
+    const given = rest[0] === '--kubeconfig' ? rest[1] : undefined;
+    const plane = given === undefined ? await startPlane({ port }) : undefined;
+    if (plane) process.stdout.write(`The plane was ready after ${plane.readySeconds.toFixed(1)} s\n`);
+    try {
+      await tour(checks, tools, given ?? plane?.kubeconfig ?? '');
+    } finally {
+      await plane?.stop();
+    }
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'kill':
+    process.exit((await killDrill(port)) ? 0 : 1);
+    break;
+  default:
+    process.stdout.write(usage);
+    process.exit(command === undefined || command === 'help' ? 0 : 2);
+}
