@@ -26,6 +26,8 @@ export const limits = {
   retryAfterSeconds: 1,
   /** How long connections may drain after listening stopped. */
   drainMs: 60_000,
+  /** How long the rest of a refused body is read and thrown away. */
+  discardMs: 10_000,
   /** Audit-Id values from the client that are longer are replaced. */
   auditIdLengthMax: 64,
 } as const;

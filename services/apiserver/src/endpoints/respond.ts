@@ -133,13 +133,15 @@ export function respondError(exchange: Exchange, codec: ObjectCodec, error: unkn
   respondBytes(exchange, code, contentType, body);
 }
 
-/** A body that nobody read must not stall an HTTP/1.1 connection that will be used again. */
+/**
+ * A body that nobody read must not stall a connection that will be used again, and a client that is still sending must get to
+ * reading the answer: the rest is thrown away, for a while.
+ */
 function discardBody(exchange: Exchange): void {
-  if (exchange.upgrade || exchange.request.readableEnded) return;
-  const length = Number(exchange.request.headers['content-length'] ?? 0);
-  if (length > limits.requestBytesMax && exchange.request.httpVersionMajor === 1) {
-    exchange.response.setHeader('Connection', 'close');
-    return;
-  }
-  exchange.request.resume();
+  const { request } = exchange;
+  if (exchange.upgrade || request.readableEnded) return;
+  request.resume();
+  const timer = setTimeout(() => request.destroy(), limits.discardMs);
+  timer.unref();
+  request.once('close', () => clearTimeout(timer));
 }

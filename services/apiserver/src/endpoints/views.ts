@@ -79,7 +79,8 @@ function rowObject(request: TableRequest, stored: Stored): unknown {
     case 'Metadata':
       return partialMetadata(stored.object, request.version);
     case 'Object':
-      return stored.object;
+      // The wire form has members that objects in memory leave out.
+      return JSON.parse(Buffer.from(stored.json()).toString('utf8'));
   }
 }
 

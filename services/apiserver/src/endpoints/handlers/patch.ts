@@ -296,6 +296,14 @@ function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObject
       call.storage.defaults?.(object);
       matchName(call, object);
       matchNamespace(call, object);
+      const { uid } = object.metadata;
+      if (!existing && uid) {
+        throw statusErrors.conflict(
+          resource,
+          call.name,
+          `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`,
+        );
+      }
       if (options.fieldValidation === 'Strict' && duplicates.length > 0) {
         throw statusErrors.badRequest(
           `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  ${duplicates.join('\n  ')}`,
