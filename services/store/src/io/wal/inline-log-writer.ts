@@ -53,6 +53,7 @@ export class InlineLogWriter implements LogWriter {
         if (mustSync) this.#attempt(() => this.#writer.sync());
         if (this.#isFailed) return;
         for (const { done } of batch) done();
+        this.#attempt(() => void this.#writer.prepareNext());
         this.#start();
       },
       mustSync ? this.#options.syncDelay() : 0,
