@@ -24,7 +24,11 @@ export class LiveLookup {
 
   async list(namespace: string): Promise<readonly KubeObject[]> {
     const cached = this.#objects.cached(this.#resource).list(namespace);
-    if (cached.length > 0) return cached;
+    if (cached.length > 0) {
+      // What the store said before is older now, and must not come back when the last object goes.
+      this.#known.delete(namespace);
+      return cached;
+    }
     const nowMs = this.#clock.monotonic();
     const known = this.#known.get(namespace);
     if (known !== undefined && nowMs - known.at < this.#ttlMs) return known.items;
