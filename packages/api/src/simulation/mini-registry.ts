@@ -220,7 +220,7 @@ export class MiniRegistry {
 
   /** What a path names, or undefined when it is no plain path of a built-in kind in its storage version. */
   target(path: string): Target | undefined {
-    const segments = (path.split('?')[0] as string).split('/').filter((each) => each !== '');
+    const segments: string[] = (path.split('?')[0] as string).split('/').filter((each) => each !== '');
     let group = '';
     let version: string | undefined;
     if (segments[0] === 'api') {
@@ -232,8 +232,9 @@ export class MiniRegistry {
       segments.splice(0, 3);
     } else return undefined;
     let namespace = '';
+    const [head] = segments as readonly string[];
     if (
-      segments[0] === 'namespaces' &&
+      head === 'namespaces' &&
       segments.length > 2 &&
       !['status', 'finalize'].includes(segments[2] as string)
     ) {
