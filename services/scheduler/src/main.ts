@@ -99,7 +99,10 @@ async function selfSigned(): Promise<{ cert: string; key: string }> {
 }
 
 /** `pilothouse scheduler`: runs until SIGTERM or SIGINT. */
-export async function runScheduler(argv: readonly string[]): Promise<void> {
+export async function runScheduler(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<void> {
   const { values, warnings } = parseFlags(specs, argv);
   const text = (name: string): string => values[name] as string;
   const number = (name: string): number => values[name] as number;
@@ -131,7 +134,7 @@ export async function runScheduler(argv: readonly string[]): Promise<void> {
     ...(values['leader-elect'] === true
       ? {
           leaderElection: {
-            identity: `${os.hostname()}_${uuid(nodeRandom)}`,
+            identity: `${environment['PILOTHOUSE_INSTANCE'] ?? os.hostname()}_${uuid(nodeRandom)}`,
             namespace: text('leader-elect-resource-namespace'),
             name: text('leader-elect-resource-name'),
             leaseDurationMs: number('leader-elect-lease-duration'),
