@@ -201,6 +201,29 @@ test('watches share a stream, resume after the last revision seen, and end when 
   assert.deepEqual(log, ['a event 22', 'b event 22', 'a progress 30', 'b end true 25']);
 });
 
+test('a watch stream that a server without a leader refuses is opened again', async () => {
+  let refusals = 0;
+  const server = new FakeEtcd((stream) => {
+    if (++refusals < 3) {
+      refuse(stream, 14, 'etcdserver: no leader');
+      return;
+    }
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+    stream.once('data', () =>
+      stream.write(
+        frame(
+          encodeMessage(etcdserverpb.WatchResponse, { watchId: 1, created: true, header: { revision: 4 } }),
+        ),
+      ),
+    );
+  });
+  const client = await setUp(server);
+  const revision = await new Promise((resolve) =>
+    client.watcher.watch({ key: bytes('a') }, { onCreated: resolve, onEvents() {}, onEnd() {} }),
+  );
+  assert.deepEqual([revision, refusals], [4, 3]);
+});
+
 test('prefixEnd() is the first key after all with the prefix', () => {
   assert.deepEqual([...prefixEnd(bytes('ab'))], [0x61, 0x63]);
   assert.deepEqual([...prefixEnd(Uint8Array.of(1, 0xff, 0xff))], [2]);

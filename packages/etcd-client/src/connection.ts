@@ -217,6 +217,10 @@ export class Connection {
       }
     });
     stream.on('trailers', readStatus);
+    // The server is done; without this, a stream whose own side is still open would never close.
+    stream.on('end', () => {
+      if (!stream.closed && !stream.writableEnded) stream.close();
+    });
     stream.on('error', (error) => {
       failure ??= error;
     });

@@ -75,7 +75,7 @@ test(
     assert.equal((await post('kv/put', { key: 5 })).status, 400);
     const watch = await fetch(`${base}/v3/watch`, {
       method: 'POST',
-      body: JSON.stringify({ create_request: { key, start_revision: '1' } }),
+      body: JSON.stringify({ create_request: { key, start_revision: String(kv?.['mod_revision']) } }),
     });
     const reader = (watch.body as ReadableStream<Uint8Array>).getReader();
     let lines = '';

@@ -339,7 +339,10 @@ export class GrpcServer {
       if (isResponded) return;
       isResponded = true;
       stream.respond(responseHeaders, { waitForTrailers: true });
-      stream.on('wantTrailers', () => stream.sendTrailers(trailers));
+      stream.on('wantTrailers', () => {
+        stream.sendTrailers(trailers);
+        endRequest(stream);
+      });
     };
     const end = (error?: unknown): void => {
       if (isEnded) return;
@@ -436,6 +439,15 @@ function fail(stream: http2.ServerHttp2Stream, status: number, message: string):
     { ...responseHeaders, 'grpc-status': String(status), 'grpc-message': encodeGrpcMessage(message) },
     { endStream: true },
   );
+  endRequest(stream);
+}
+
+/** Tells a client that still sends to stop: the answer is complete. */
+function endRequest(stream: http2.ServerHttp2Stream): void {
+  setImmediate(() => {
+    if (!stream.closed && !stream.destroyed && !stream.readableEnded)
+      stream.close(http2.constants.NGHTTP2_NO_ERROR);
+  });
 }
 
 /** grpc-message: UTF-8, percent-encoded outside printable ASCII. */
