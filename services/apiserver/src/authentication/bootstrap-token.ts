@@ -36,10 +36,11 @@ export function bootstrapTokenAuthenticator(
         if (!groupPattern.test(group)) return undefined;
         if (!groups.includes(group)) groups.push(group);
       }
+      const user = { name: `system:bootstrap:${id}`, groups: groups.sort() };
+      // A server without issuers has no audiences to ask for.
+      if (audiences.length === 0 && apiAudiences.length === 0) return { user };
       const common = commonAudiences(audiences, apiAudiences);
-      return common === undefined
-        ? undefined
-        : { user: { name: `system:bootstrap:${id}`, groups: groups.sort() }, audiences: common };
+      return common === undefined ? undefined : { user, audiences: common };
     },
   };
 }

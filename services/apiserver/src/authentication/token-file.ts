@@ -35,6 +35,8 @@ export function tokenFileAuthenticator(text: string, apiAudiences: readonly stri
     async authenticateToken(token, audiences) {
       const user = users.get(token);
       if (user === undefined) return undefined;
+      // A server without issuers has no audiences to ask for.
+      if (audiences.length === 0 && apiAudiences.length === 0) return { user };
       const common = commonAudiences(audiences, apiAudiences);
       return common === undefined ? undefined : { user, audiences: common };
     },
