@@ -121,12 +121,16 @@ export class WatchableStore {
           for (const watcher of group.watchers) this.#touch(watcher, change.main);
       }
     }
+    this.#wakeFuture();
+    this.#trim();
+  }
+
+  #wakeFuture(): void {
     for (const watcher of this.#future) {
       if (watcher.next > this.store.currentRevision + 1) continue;
       this.#future.delete(watcher);
       this.markDirty(watcher.stream, watcher);
     }
-    this.#trim();
   }
 
   /** Keeps a watcher aside until its start revision exists. */
@@ -167,6 +171,7 @@ export class WatchableStore {
     this.#logHead = 0;
     this.#logBytes = 0;
     this.#logFirst = this.store.currentRevision + 1;
+    this.#wakeFuture();
     for (const stream of this.#streams) {
       for (const watcher of stream.watchers()) {
         if (!watcher.isSynced) continue;
