@@ -1,6 +1,5 @@
 import { admissionRegistrationStrategies } from './admissionregistration/index.ts';
 import { customResourceDefinitionStrategy } from './apiextensions/custom-resource-definition.ts';
-import { customResourceDefinitionStrategy } from './apiextensions/definition-strategy.ts';
 import { apiServiceStrategy } from './apiregistration/api-service.ts';
 import { horizontalPodAutoscalerStrategy } from './autoscaling/horizontal-pod-autoscaler.ts';
 import { certificateSigningRequestStrategy } from './certificates/certificate-signing-request.ts';

@@ -5,6 +5,7 @@ import { errorMessage, sleep } from '@pilothouse/base';
 import { createEtcdClient } from '@pilothouse/etcd-client';
 import { createLogger, FlagError, nodeClock, nodeRandom } from '@pilothouse/host';
 import { builtinResources, featureGates } from '@pilothouse/api';
+import { customResources } from './apiextensions/start.ts';
 import type { ApiServerConfig } from './config.ts';
 import { registerOpenIdPaths } from './endpoints/openid-paths.ts';
 import { nodeDialer } from './node/node-dialer.ts';
@@ -164,6 +165,9 @@ export async function startApiServer(
   }
   const address = await server.listen(config.bindAddress, config.securePort);
   await registry.start();
+  const definitions = customResources({ registry, server, clock, logger });
+  closers.push(() => definitions.stop());
+  await definitions.start();
   closers.push(await authorization.start());
   started = true;
   if (config.authorizationModes.includes('RBAC')) {

@@ -1,11 +1,9 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { translateTimestampSince } from '@pilothouse/apimachinery';
 import type { TableColumn } from '../strategy.ts';
-import { fieldDescription } from '../openapi/descriptions.ts';
+import { defaultColumns } from '../table/columns.ts';
 import { JsonPath } from './json-path.ts';
 import type { PrinterColumn } from './schema.ts';
-
-const objectMeta = 'k8s.io.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 
 const age: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
 
@@ -18,7 +16,7 @@ export interface CustomColumns {
 export function customColumns(declared: readonly PrinterColumn[] | undefined): CustomColumns {
   const columns: readonly PrinterColumn[] =
     declared === undefined || declared.length === 0
-      ? [{ ...age, description: fieldDescription(objectMeta, 'creationTimestamp') ?? '' }]
+      ? [{ ...age, description: defaultColumns[1]?.description ?? '' }]
       : declared;
   const paths = columns.map((column) => {
     try {
@@ -30,18 +28,13 @@ export function customColumns(declared: readonly PrinterColumn[] | undefined): C
   });
   return {
     columns: [
-      {
-        name: 'Name',
-        type: 'string',
-        format: 'name',
-        description: fieldDescription(objectMeta, 'name') ?? '',
-        priority: 0,
-      },
+      defaultColumns[0] as TableColumn,
       ...columns.map((column) => ({
         name: column.name,
         type: column.type as TableColumn['type'],
         format: column.format ?? '',
-        description: column.description ?? `Custom resource definition column (in JSONPath format): ${column.jsonPath}`,
+        description:
+          column.description ?? `Custom resource definition column (in JSONPath format): ${column.jsonPath}`,
         priority: column.priority ?? 0,
       })),
     ],
@@ -75,4 +68,3 @@ function shown(value: unknown): string {
   if (value === null || value === undefined) return '';
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
-

@@ -32,6 +32,9 @@ export function withCondition(
   return list;
 }
 
-export function isConditionTrue(conditions: readonly CrdCondition[] | null | undefined, type: string): boolean {
+export function isConditionTrue(
+  conditions: readonly CrdCondition[] | null | undefined,
+  type: string,
+): boolean {
   return (conditions ?? []).some((each) => each.type === type && each.status === 'True');
 }

@@ -67,7 +67,8 @@ export function customResourceStrategy(options: CustomResourceStrategyOptions): 
         if (old['status'] === undefined) delete object['status'];
         else object['status'] = deepClone(old['status']);
       }
-      if (contentDiffers(object, old, hasStatus)) object.metadata.generation = (old.metadata.generation ?? 0) + 1;
+      if (contentDiffers(object, old, hasStatus))
+        object.metadata.generation = (old.metadata.generation ?? 0) + 1;
     },
     validateUpdate,
     selectableFields: selectable(version),

@@ -1,5 +1,11 @@
 import type { FieldError, ObjectMeta } from '@pilothouse/apimachinery';
-import { fieldError, FieldPath, isJsonObject, nameIsDnsSubdomain, validateObjectMeta } from '@pilothouse/apimachinery';
+import {
+  fieldError,
+  FieldPath,
+  isJsonObject,
+  nameIsDnsSubdomain,
+  validateObjectMeta,
+} from '@pilothouse/apimachinery';
 import type { JsonSchema } from './schema.ts';
 import { itemsOf, memberOf } from './schema.ts';
 
@@ -27,7 +33,11 @@ export function eachEmbedded(
 export function validateEmbedded(value: unknown, schema: JsonSchema | undefined): FieldError[] {
   const errors: FieldError[] = [];
   eachEmbedded(value, schema, (resource, path) => {
-    const { apiVersion, kind, metadata } = resource as { apiVersion?: unknown; kind?: unknown; metadata?: ObjectMeta };
+    const { apiVersion, kind, metadata } = resource as {
+      apiVersion?: unknown;
+      kind?: unknown;
+      metadata?: ObjectMeta;
+    };
     if (apiVersion === '') errors.push(fieldError.required(path.child('apiVersion'), 'must not be empty'));
     if (kind === '') errors.push(fieldError.required(path.child('kind'), 'must not be empty'));
     if (metadata === undefined || metadata === null) return;

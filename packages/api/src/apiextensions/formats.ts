@@ -46,9 +46,13 @@ function isCidr(text: string): boolean {
 
 function isDuration(text: string): boolean {
   return (
-    /^[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))*$/.test(text) ||
+    /^[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))*$/.test(
+      text,
+    ) ||
     text === '0' ||
-    /^\d+\s*(milli(s|sec|second)?s?|micro\w*|nano\w*|s(ec(ond)?s?)?|m(in(ute)?s?)?|h(r|our)?s?|d(ays?)?|w(eeks?)?)$/.test(text)
+    /^\d+\s*(milli(s|sec|second)?s?|micro\w*|nano\w*|s(ec(ond)?s?)?|m(in(ute)?s?)?|h(r|our)?s?|d(ays?)?|w(eeks?)?)$/.test(
+      text,
+    )
   );
 }
 
@@ -63,7 +67,12 @@ export const stringFormats: ReadonlyMap<string, Check> = new Map<string, Check>(
   ['ipv4', (text) => ipFamily(text) === 4],
   ['ipv6', (text) => ipFamily(text) === 6],
   ['cidr', isCidr],
-  ['mac', matches(/^([0-9a-f]{2}([:-])[0-9a-f]{2}(\2[0-9a-f]{2}){4}(\2[0-9a-f]{2}\2[0-9a-f]{2})?|([0-9a-f]{4}\.){2,3}[0-9a-f]{4})$/i)],
+  [
+    'mac',
+    matches(
+      /^([0-9a-f]{2}([:-])[0-9a-f]{2}(\2[0-9a-f]{2}){4}(\2[0-9a-f]{2}\2[0-9a-f]{2})?|([0-9a-f]{4}\.){2,3}[0-9a-f]{4})$/i,
+    ),
+  ],
   ['uuid', matches(uuid('[0-9a-f]'))],
   ['uuid3', matches(uuid('3'))],
   ['uuid4', matches(uuid('4'))],
@@ -74,7 +83,12 @@ export const stringFormats: ReadonlyMap<string, Check> = new Map<string, Check>(
   ['creditcard', matches(/^\d{13,19}$/)],
   ['ssn', matches(/^\d{3}[- ]?\d{2}[- ]?\d{4}$/)],
   ['hexcolor', matches(/^#?([0-9a-f]{3}|[0-9a-f]{6})$/i)],
-  ['rgbcolor', matches(/^rgb\(\s*(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])\s*(,\s*(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])\s*){2}\)$/)],
+  [
+    'rgbcolor',
+    matches(
+      /^rgb\(\s*(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])\s*(,\s*(\d|[1-9]\d|1\d\d|2[0-4]\d|25[0-5])\s*){2}\)$/,
+    ),
+  ],
   ['byte', matches(base64)],
   ['date', isDate],
   ['duration', isDuration],

@@ -3,7 +3,6 @@ export type { CrdCondition } from './conditions.ts';
 export { customResourceStrategy } from './custom-resource-strategy.ts';
 export type { CustomResourceStrategyOptions } from './custom-resource-strategy.ts';
 export { applyDefaults } from './defaulting.ts';
-export { customResourceDefinitionStrategy } from './definition-strategy.ts';
 export { eachEmbedded } from './embedded.ts';
 export { JsonPath } from './json-path.ts';
 export { decideNames } from './names.ts';

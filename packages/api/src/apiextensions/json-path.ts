@@ -6,7 +6,12 @@ type Step =
   | { readonly kind: 'index'; readonly index: number }
   | { readonly kind: 'wildcard' }
   | { readonly kind: 'descent' }
-  | { readonly kind: 'filter'; readonly path: readonly Step[]; readonly operator: string; readonly literal: unknown };
+  | {
+      readonly kind: 'filter';
+      readonly path: readonly Step[];
+      readonly operator: string;
+      readonly literal: unknown;
+    };
 
 /**
  * A JSON path as printer columns and subresources write it: `.spec.replicas`, `.status.conditions[?(@.type=="Ready")].status`, `.a[0]`,
@@ -48,15 +53,25 @@ function stepInto(value: unknown, step: Step, out: unknown[]): void {
       return;
     case 'wildcard':
       if (Array.isArray(value)) out.push(...(value as unknown[]));
-      else if (isJsonObject(value)) out.push(...Object.keys(value).sort().map((key) => value[key]));
+      else if (isJsonObject(value))
+        out.push(
+          ...Object.keys(value)
+            .sort()
+            .map((key) => value[key]),
+        );
       return;
     case 'descent':
       out.push(value);
       if (Array.isArray(value)) for (const item of value) stepInto(item, step, out);
-      else if (isJsonObject(value)) for (const key of Object.keys(value).sort()) stepInto(value[key], step, out);
+      else if (isJsonObject(value))
+        for (const key of Object.keys(value).sort()) stepInto(value[key], step, out);
       return;
     case 'filter': {
-      const items = Array.isArray(value) ? (value as unknown[]) : isJsonObject(value) ? Object.values(value) : [];
+      const items = Array.isArray(value)
+        ? (value as unknown[])
+        : isJsonObject(value)
+          ? Object.values(value)
+          : [];
       for (const item of items) {
         const found = follow([item], step.path);
         if (found.length > 0 && compare(found[0], step.operator, step.literal)) out.push(item);

@@ -4,7 +4,11 @@ import type { JsonSchema } from './schema.ts';
 import { itemsOf, memberOf } from './schema.ts';
 
 /** Elements of lists of type `set` and `map` must be told apart by value or by their keys. */
-export function validateListUniqueness(value: unknown, schema: JsonSchema | undefined, path = new FieldPath()): FieldError[] {
+export function validateListUniqueness(
+  value: unknown,
+  schema: JsonSchema | undefined,
+  path = new FieldPath(),
+): FieldError[] {
   if (schema === undefined) return [];
   const errors: FieldError[] = [];
   if (Array.isArray(value)) {
@@ -21,7 +25,9 @@ export function validateListUniqueness(value: unknown, schema: JsonSchema | unde
         if (earlier === 1) errors.push(fieldError.duplicate(path.index(index), sortedCopy(identity)));
       });
     }
-    value.forEach((item: unknown, index) => errors.push(...validateListUniqueness(item, items, path.index(index))));
+    value.forEach((item: unknown, index) =>
+      errors.push(...validateListUniqueness(item, items, path.index(index))),
+    );
     return errors;
   }
   if (!isJsonObject(value)) return [];
@@ -33,7 +39,11 @@ export function validateListUniqueness(value: unknown, schema: JsonSchema | unde
   return errors;
 }
 
-function keysOf(item: unknown, keys: readonly string[], items: JsonSchema | undefined): Record<string, unknown> {
+function keysOf(
+  item: unknown,
+  keys: readonly string[],
+  items: JsonSchema | undefined,
+): Record<string, unknown> {
   const out: Record<string, unknown> = {};
   if (!isJsonObject(item)) return out;
   for (const key of keys) {
@@ -45,5 +55,9 @@ function keysOf(item: unknown, keys: readonly string[], items: JsonSchema | unde
 
 function sortedCopy(value: unknown): unknown {
   if (!isJsonObject(value)) return value;
-  return Object.fromEntries(Object.keys(value).sort().map((key) => [key, value[key]]));
+  return Object.fromEntries(
+    Object.keys(value)
+      .sort()
+      .map((key) => [key, value[key]]),
+  );
 }

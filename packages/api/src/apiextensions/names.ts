@@ -21,7 +21,8 @@ export function decideNames(
   const resources = new Set<string>();
   const kinds = new Set<string>();
   for (const names of taken) {
-    for (const name of [names.plural, names.singular, ...(names.shortNames ?? [])]) if (name) resources.add(name);
+    for (const name of [names.plural, names.singular, ...(names.shortNames ?? [])])
+      if (name) resources.add(name);
     for (const kind of [names.kind, names.listKind]) if (kind) kinds.add(kind);
   }
   let conflict: Pick<CrdCondition, 'reason' | 'message'> | undefined;
@@ -44,7 +45,9 @@ export function decideNames(
   };
   const plural = own('plural', resources, 'PluralConflict');
   const singular = own('singular', resources, 'SingularConflict');
-  const newShortNames = (requested.shortNames ?? []).filter((name) => !(accepted?.shortNames ?? []).includes(name));
+  const newShortNames = (requested.shortNames ?? []).filter(
+    (name) => !(accepted?.shortNames ?? []).includes(name),
+  );
   const bad = newShortNames.filter((name) => resources.has(name));
   let shortNames = requested.shortNames;
   if (!deepEqual(requested.shortNames ?? [], accepted?.shortNames ?? []) && bad.length > 0) {

@@ -7,7 +7,11 @@ import { validateValue } from './validate-value.ts';
  * Checks an update: what an unchanged part violated before is let pass (upstream's CRDValidationRatcheting), so that a schema may become
  * stricter while objects are there.
  */
-export function validateWithRatcheting(object: KubeObject, old: KubeObject, schema: JsonSchema): FieldError[] {
+export function validateWithRatcheting(
+  object: KubeObject,
+  old: KubeObject,
+  schema: JsonSchema,
+): FieldError[] {
   const errors = validateValue(object, schema);
   if (errors.length === 0) return errors;
   const before = new Set(validateValue(old, schema).map(keyOf));

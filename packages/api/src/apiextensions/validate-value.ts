@@ -54,7 +54,11 @@ function check(value: unknown, schema: JsonSchema, path: string, errors: FieldEr
 
 function typeError(path: string, types: readonly string[], got: string): FieldError {
   const wanted = types.join(',');
-  return fieldError.typeInvalid(at(path), got, inBody(path, `must be of type ${wanted}: ${JSON.stringify(got)}`));
+  return fieldError.typeInvalid(
+    at(path),
+    got,
+    inBody(path, `must be of type ${wanted}: ${JSON.stringify(got)}`),
+  );
 }
 
 function checkType(value: unknown, schema: JsonSchema, path: string, errors: FieldError[]): void {
@@ -99,9 +103,16 @@ function checkString(value: string, schema: JsonSchema, path: string, errors: Fi
   if (pattern !== undefined && pattern !== '' && compilePattern(pattern)?.matcher(value).find() !== true) {
     errors.push(fieldError.invalid(at(path), value, inBody(path, `should match '${pattern}'`)));
   }
-  if (format !== undefined && stringFormats.get(format.replaceAll('-', '') === 'datetime' ? 'date-time' : format)?.(value) === false) {
+  if (
+    format !== undefined &&
+    stringFormats.get(format.replaceAll('-', '') === 'datetime' ? 'date-time' : format)?.(value) === false
+  ) {
     errors.push(
-      fieldError.typeInvalid(at(path), value, inBody(path, `must be of type ${format}: ${JSON.stringify(value)}`)),
+      fieldError.typeInvalid(
+        at(path),
+        value,
+        inBody(path, `must be of type ${format}: ${JSON.stringify(value)}`),
+      ),
     );
   }
 }
@@ -113,7 +124,9 @@ function checkNumber(value: number, schema: JsonSchema, path: string, errors: Fi
   };
   if (type === 'integer' && !Number.isInteger(value)) {
     errors.push(
-      unplaced(`Checked value must be of type integer (${format === undefined || format === '' ? 'default' : format} format) in ${path}`),
+      unplaced(
+        `Checked value must be of type integer (${format === undefined || format === '' ? 'default' : format} format) in ${path}`,
+      ),
     );
   } else if (format === 'int32' && (value > 2147483647 || value < -2147483648)) {
     errors.push(unplaced(`Checked value must be of type integer (int32 format) in ${path}`));
@@ -146,7 +159,10 @@ function checkList(value: readonly unknown[], schema: JsonSchema, path: string, 
   if (maxItems !== undefined && value.length > maxItems) {
     errors.push(fieldError.tooMany(at(path), value.length, maxItems));
   }
-  if (schema.uniqueItems === true && value.some((item, index) => value.slice(0, index).some((other) => deepEqual(item, other)))) {
+  if (
+    schema.uniqueItems === true &&
+    value.some((item, index) => value.slice(0, index).some((other) => deepEqual(item, other)))
+  ) {
     errors.push(fieldError.duplicate(at(path), ''));
   }
 }
@@ -163,12 +179,21 @@ function checkEnum(value: unknown, schema: JsonSchema, path: string, errors: Fie
   );
 }
 
-function checkObject(value: Record<string, unknown>, schema: JsonSchema, path: string, errors: FieldError[]): void {
+function checkObject(
+  value: Record<string, unknown>,
+  schema: JsonSchema,
+  path: string,
+  errors: FieldError[],
+): void {
   const { minProperties, maxProperties } = schema;
   const names = Object.keys(value);
   if (minProperties !== undefined && names.length < minProperties) {
     errors.push(
-      fieldError.invalid(at(path), names.length, inBody(path, `should have at least ${minProperties} properties`)),
+      fieldError.invalid(
+        at(path),
+        names.length,
+        inBody(path, `should have at least ${minProperties} properties`),
+      ),
     );
   }
   if (maxProperties !== undefined && names.length > maxProperties) {
@@ -184,7 +209,8 @@ function checkObject(value: Record<string, unknown>, schema: JsonSchema, path: s
     if (property !== undefined) check(value[name], property, child(name), errors);
     else if (additionalProperties === false && schema['x-kubernetes-preserve-unknown-fields'] !== true) {
       errors.push(unplaced(inBody(child(name), 'is a forbidden property')));
-    } else if (typeof additionalProperties === 'object') check(value[name], additionalProperties, child(name), errors);
+    } else if (typeof additionalProperties === 'object')
+      check(value[name], additionalProperties, child(name), errors);
   }
 }
 
@@ -204,7 +230,9 @@ function checkJuncts(value: unknown, schema: JsonSchema, path: string, errors: F
     if (failed.length > 0) {
       errors.push(
         ...failed.flat(),
-        unplaced(`"${path}" must validate all the schemas (allOf)${failed.length === found.length ? '. None validated' : ''}`),
+        unplaced(
+          `"${path}" must validate all the schemas (allOf)${failed.length === found.length ? '. None validated' : ''}`,
+        ),
       );
     }
   }
@@ -218,13 +246,23 @@ function best(found: readonly FieldError[][]): FieldError[] {
   return found.reduce((least, each) => (each.length < least.length ? each : least));
 }
 
-function checkAnyOf(value: unknown, schemas: readonly JsonSchema[], path: string, errors: FieldError[]): void {
+function checkAnyOf(
+  value: unknown,
+  schemas: readonly JsonSchema[],
+  path: string,
+  errors: FieldError[],
+): void {
   const found = schemas.map((each) => validateValue(value, each, path));
   if (found.some((each) => each.length === 0)) return;
   errors.push(unplaced(`"${path}" must validate at least one schema (anyOf)`), ...best(found));
 }
 
-function checkOneOf(value: unknown, schemas: readonly JsonSchema[], path: string, errors: FieldError[]): void {
+function checkOneOf(
+  value: unknown,
+  schemas: readonly JsonSchema[],
+  path: string,
+  errors: FieldError[],
+): void {
   const found = schemas.map((each) => validateValue(value, each, path));
   const valid = found.filter((each) => each.length === 0).length;
   if (valid === 1) return;

@@ -45,7 +45,7 @@ export async function dispatchResource(
   if (!resource.namespaced && inNamespace) throw statusErrors.genericNotFound();
   if (resource.namespaced && isNamed && namespace === '') throw statusErrors.genericNotFound();
   const call: Call = { exchange, storage, services, name: info.name, namespace };
-  const warning = deprecationWarning(resource.group, resource.version, resource.kind);
+  const warning = storage.deprecation ?? deprecationWarning(resource.group, resource.version, resource.kind);
   const route = routeOf(call, isNamed);
   if (warning !== undefined) exchange.addWarning(warning);
   if (storage.connect && resource.subresource !== '') {

@@ -4,6 +4,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import { apiVersionOf } from '@pilothouse/apimachinery';
 import type { BuiltinResource } from '@pilothouse/api';
 import { builtinResources, builtinSchemas, featureGates, strategyFor } from '@pilothouse/api';
+import { DefinitionStore } from '../apiextensions/definition-store.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { builtinCodec } from './codecs.ts';
 import { horizontalPodAutoscalerV1 } from './autoscaling/horizontal-pod-autoscaler.ts';
@@ -199,7 +200,11 @@ class BuiltinRegistry implements ApiRegistry {
     };
     this.#generic.set(
       id,
-      id === '/namespaces' ? new NamespaceStore(storeOptions) : new GenericStore(storeOptions),
+      id === '/namespaces'
+        ? new NamespaceStore(storeOptions)
+        : id === 'apiextensions.k8s.io/customresourcedefinitions'
+          ? new DefinitionStore(storeOptions)
+          : new GenericStore(storeOptions),
     );
   }
 

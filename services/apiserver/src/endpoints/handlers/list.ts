@@ -68,7 +68,8 @@ export async function respondList(call: Call, result: ListResult, output: Negoti
     const typed = isTyped(call);
     const items = Array.from(result.items, (stored) => listItem(stored, typed));
     const kind = responseKindOf(call.storage.resource);
-    const list = { kind: `${kind.kind}List`, apiVersion: apiVersionOfKind(kind), metadata: meta, items };
+    const listKind = call.storage.resource.listKind ?? `${kind.kind}List`;
+    const list = { kind: listKind, apiVersion: apiVersionOfKind(kind), metadata: meta, items };
     await respondObject(exchange, services.codec, 200, list, output);
   }
 }
@@ -87,7 +88,7 @@ function listItem(stored: Stored, typed: boolean): object {
 
 function listHead(call: Call, metadata: ListMeta): ListHead {
   const { group, version, kind } = responseKindOf(call.storage.resource);
-  return { group, version, kind: `${kind}List`, metadata };
+  return { group, version, kind: call.storage.resource.listKind ?? `${kind}List`, metadata };
 }
 
 const comma = Buffer.from(',');

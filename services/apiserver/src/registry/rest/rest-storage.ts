@@ -193,6 +193,8 @@ export interface ResourceDescriptor {
   readonly singularName: string;
   /** Of the object that the path answers with: `Pod` for pods, `Scale` for deployments/scale. */
   readonly kind: string;
+  /** Kind of lists where it is not {@link kind} with `List` behind it. */
+  readonly listKind?: string;
   /** Group and version of {@link kind} where they differ from those of the path (`autoscaling/v1` for Scale). */
   readonly responseKind?: GroupVersionKind;
   /** Kind of the body of a create where it differs from the answer. */
@@ -218,6 +220,8 @@ export interface RestStorage {
   readonly strategy?: ResourceStrategy;
   /** Table columns of a kind that has no strategy of its own (Scale, custom resources). */
   readonly table?: TableSource;
+  /** The Warning that every answer of a deprecated version carries (custom resources). */
+  readonly deprecation?: string;
   /** Defaults a decoded body in place, in the version of {@link resource}. */
   defaults?(object: KubeObject): void;
 
