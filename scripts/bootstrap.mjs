@@ -21,16 +21,25 @@ function step(title, command, args) {
   const result = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
   if (result.status !== 0) {
-    process.stderr.write(`failed after ${seconds.toFixed(1)} s\n${result.stdout ?? ''}${result.stderr ?? ''}\n`);
+    process.stderr.write(
+      `failed after ${seconds.toFixed(1)} s\n${result.stdout ?? ''}${result.stderr ?? ''}\n`,
+    );
     process.exit(result.status ?? 1);
   }
   process.stderr.write(`${seconds.toFixed(1)} s\n`);
 }
 
-const want = existsSync(lock) ? readFileSync(lock, 'utf8').length + ':' + Math.floor(statSync(lock).mtimeMs) : '';
+const want = existsSync(lock)
+  ? readFileSync(lock, 'utf8').length + ':' + Math.floor(statSync(lock).mtimeMs)
+  : '';
 if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== want) {
   // The compiler is a development dependency and the product is built here, so both start and test install everything.
-  step('Installing packages', 'npm', [existsSync(lock) ? 'ci' : 'install', '--no-audit', '--no-fund', '--loglevel=error']);
+  step('Installing packages', 'npm', [
+    existsSync(lock) ? 'ci' : 'install',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]);
   writeFileSync(stamp, readFileSync(lock, 'utf8').length + ':' + Math.floor(statSync(lock).mtimeMs));
 }
 step('Compiling', process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b']);

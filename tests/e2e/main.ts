@@ -1,11 +1,13 @@
 import { Checks } from './checks.ts';
 import { killDrill } from './drill/kill.ts';
+import { golden } from './golden.ts';
 import { startPlane } from './plane.ts';
 import { prepareTools } from './tools.ts';
 import { tour } from './tour/tour.ts';
 
 const usage = `npm run e2e -- tour [--kubeconfig FILE]   every command of the README with real clients
 npm run e2e -- kill                       kills each process in turn under load and counts what was lost
+npm run e2e -- golden [--areas a,b] [-v]   recorded answers of a stock API server (needs ../shared)
 
 KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
 `;
@@ -31,6 +33,11 @@ switch (command) {
   case 'kill':
     process.exit((await killDrill(port)) ? 0 : 1);
     break;
+  case 'golden': {
+    const areas = rest[0] === '--areas' ? (rest[1] ?? '').split(',') : [];
+    process.exit((await golden(port, areas, rest.includes('-v'))) ? 0 : 1);
+    break;
+  }
   default:
     process.stdout.write(usage);
     process.exit(command === undefined || command === 'help' ? 0 : 2);

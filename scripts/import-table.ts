@@ -1,0 +1,43 @@
+/** What may import what among our own packages (docs/architecture.md). Anything that is not listed is forbidden. */
+export const importTable: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  proto: [],
+  raft: ['base'],
+  apimachinery: ['base'],
+  host: ['base'],
+  api: ['base', 'apimachinery'],
+  'etcd-client': ['base', 'proto'],
+  testkit: ['base'],
+  serializer: ['base', 'proto', 'apimachinery', 'api'],
+  client: ['base', 'apimachinery', 'api', 'serializer'],
+  store: ['base', 'host', 'proto', 'raft'],
+  apiserver: ['base', 'host', 'proto', 'apimachinery', 'api', 'serializer', 'etcd-client'],
+  scheduler: ['base', 'host', 'apimachinery', 'api', 'serializer', 'client'],
+  'controller-manager': ['base', 'host', 'apimachinery', 'api', 'serializer', 'client'],
+  'node-agent': ['base', 'host', 'apimachinery', 'api', 'serializer', 'client'],
+  cli: ['base', 'host', 'apimachinery', 'api', 'serializer', 'client', 'etcd-client', 'local'],
+  local: [
+    'base',
+    'host',
+    'apimachinery',
+    'api',
+    'serializer',
+    'client',
+    'store',
+    'apiserver',
+    'scheduler',
+    'controller-manager',
+    'node-agent',
+  ],
+};
+
+/** Packages without I/O: no Node modules, no timers, no clock, no await. */
+export const corePackages: readonly string[] = ['base', 'raft', 'apimachinery', 'api'];
+
+/** Where a package lives. */
+export function folderOf(name: string): string {
+  if (name === 'local') return 'local';
+  return ['store', 'apiserver', 'scheduler', 'controller-manager', 'node-agent', 'cli'].includes(name)
+    ? `services/${name}`
+    : `packages/${name}`;
+}
