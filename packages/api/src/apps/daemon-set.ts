@@ -73,7 +73,7 @@ function validateSpec(spec: Json): FieldError[] {
   const selectorPath = specPath.child('selector');
   const errors = validateLabelSelector(spec['selector'], selectorPath);
   errors.push(
-    ...validateSelectorMatches(spec['selector'], template, selectorPath, specPath.child('template')),
+    ...validateSelectorMatches(spec['selector'], template, selectorPath, specPath.child('template'), null),
   );
   if (isSet(spec['selector']) && isEmptySelector(spec['selector']))
     errors.push(

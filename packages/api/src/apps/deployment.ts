@@ -12,6 +12,7 @@ import {
   validateAtMost100Percent,
   validatePositiveIntOrPercent,
 } from '../validation/int-or-percent.ts';
+import { internalText } from '../validation/internal-text.ts';
 import { formatLabelSelector } from '../validation/meta.ts';
 import type { Json } from '../validation/values.ts';
 import { immutable, isSet, nonNegative, text } from '../validation/values.ts';
@@ -43,7 +44,11 @@ function validateStrategy(strategy: Json, path: FieldPath): FieldError[] {
         : [fieldError.required(path.child('rollingUpdate'), 'this should be defaulted and never be nil')];
     default:
       return [
-        fieldError.notSupported(path.child('type'), text(strategy['type']), ['Recreate', 'RollingUpdate']),
+        {
+          type: 'FieldValueNotSupported',
+          field: path.toString(),
+          message: `Unsupported value: ${internalText('DeploymentStrategy', strategy)}: supported values: "Recreate", "RollingUpdate"`,
+        },
       ];
   }
 }

@@ -126,6 +126,7 @@ function validateSpec(spec: Json): FieldError[] {
       template,
       specPath.child('selector'),
       specPath.child('template'),
+      '',
     ),
   );
   errors.push(

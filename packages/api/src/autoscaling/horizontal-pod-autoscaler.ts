@@ -19,13 +19,26 @@ function validate(object: KubeObject): FieldError[] {
   const max: number = spec['maxReplicas'] ?? 0;
   if (isSet(min) && min < 1)
     errors.push(fieldError.invalid(specPath.child('minReplicas'), min, 'must be greater than or equal to 1'));
-  if (max < 1) errors.push(fieldError.invalid(specPath.child('maxReplicas'), max, 'must be greater than 0'));
+  if (max === 0)
+    errors.push(fieldError.required(specPath.child('maxReplicas'), 'must be set and greater than 0'));
+  else if (max < 1)
+    errors.push(fieldError.invalid(specPath.child('maxReplicas'), max, 'must be greater than or equal to 1'));
   if (isSet(min) && max < min)
     errors.push(
       fieldError.invalid(
         specPath.child('maxReplicas'),
         max,
         'must be greater than or equal to `minReplicas`',
+      ),
+    );
+  const ref = (spec['scaleTargetRef'] ?? {}) as Json;
+  const version = text(ref['apiVersion']);
+  if (!version.includes('/') && !(version === 'v1' && ref['kind'] === 'ReplicationController'))
+    errors.push(
+      fieldError.invalid(
+        specPath.child('scaleTargetRef', 'apiVersion'),
+        version,
+        'apiVersion must specify API group',
       ),
     );
   errors.push(...validateReference((spec['scaleTargetRef'] ?? {}) as Json, specPath.child('scaleTargetRef')));

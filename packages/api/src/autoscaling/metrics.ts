@@ -54,7 +54,7 @@ function validateIdentifier(metric: Json, path: FieldPath): FieldError[] {
   const name = text(metric['name']);
   const errors =
     name === ''
-      ? [fieldError.required(path.child('name'))]
+      ? [fieldError.required(path.child('name'), 'must specify a metric name')]
       : problems(path.child('name'), name, nameIsPathSegment(name, false));
   return [...errors, ...validateLabelSelector(metric['selector'], path.child('selector'))];
 }
@@ -156,7 +156,7 @@ export function validateMetric(metric: Json, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
   const type = text(metric['type']);
   if (type === '') errors.push(fieldError.required(path.child('type'), 'must specify a metric source type'));
-  else if (!types.includes(type)) errors.push(fieldError.notSupported(path.child('type'), type, types));
+  if (!types.includes(type)) errors.push(fieldError.notSupported(path.child('type'), type, types));
   const present: string[] = [];
   for (const [field, , rule] of sources) {
     if (!isSet(metric[field])) continue;
@@ -164,7 +164,8 @@ export function validateMetric(metric: Json, path: FieldPath): FieldError[] {
     if (present.length === 1) errors.push(...rule(metric[field] as Json, path.child(field)));
   }
   const expected = sources.find(([, each]) => each === type)?.[0];
-  if (expected === undefined) return errors;
+  // Upstream says it a second time where it looks for the source.
+  if (expected === undefined) return [...errors, fieldError.notSupported(path.child('type'), type, types)];
   if (!present.includes(expected))
     errors.push(
       fieldError.required(path.child(expected), 'must populate information for the given metric source'),

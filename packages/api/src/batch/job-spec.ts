@@ -3,6 +3,7 @@ import { fieldError } from '@pilothouse/apimachinery';
 import { defaultPodTemplate } from '../defaults/pod-spec.ts';
 import { ensure, setDefault, setZeroDefault } from '../defaults/set.ts';
 import { isFullyQualifiedDomainName, isQualifiedName } from '../validation/names.ts';
+import { internalText } from '../validation/internal-text.ts';
 import { validatePodTemplateSpec } from '../validation/pod-spec.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, list, oneOf, problems, text } from '../validation/values.ts';
@@ -53,13 +54,11 @@ export function validateJobSpec(spec: Json, path: FieldPath): FieldError[] {
     errors.push(...validatePodFailurePolicy(spec, path.child('podFailurePolicy')));
   if (isSet(spec['successPolicy'])) {
     if (spec['completionMode'] !== 'Indexed')
-      errors.push(
-        fieldError.invalid(
-          path.child('successPolicy'),
-          spec['successPolicy'],
-          'requires indexed completion mode',
-        ),
-      );
+      errors.push({
+        type: 'FieldValueInvalid',
+        field: path.child('successPolicy').toString(),
+        message: `Invalid value: ${internalText('SuccessPolicy', spec['successPolicy'])}: requires indexed completion mode`,
+      });
     else errors.push(...validateSuccessPolicy(spec, path.child('successPolicy')));
   }
   errors.push(...validateReplacementPolicy(spec, path.child('podReplacementPolicy')));
@@ -83,6 +82,7 @@ export function validateJobSpec(spec: Json, path: FieldPath): FieldError[] {
 }
 
 function problemsOfManager(name: string, path: FieldPath): FieldError[] {
+  if (name === '') return [fieldError.required(path)];
   const slash = name.indexOf('/');
   if (slash <= 0)
     return [fieldError.invalid(path, name, 'must be a domain-prefixed path (such as "acme.io/foo")')];
@@ -149,6 +149,13 @@ function validateReplacementPolicy(spec: Json, path: FieldPath): FieldError[] {
   return oneOf(path, policy, ['Failed', 'TerminatingOrFailed']);
 }
 
+/** Invalid, without telling the value. */
+const noValue = (path: FieldPath, detail: string): FieldError => ({
+  type: 'FieldValueInvalid',
+  field: path.toString(),
+  message: `Invalid value: ${detail}`,
+});
+
 const failureActions = ['Count', 'FailIndex', 'FailJob', 'Ignore'];
 
 function validatePodFailurePolicy(spec: Json, path: FieldPath): FieldError[] {
@@ -183,13 +190,9 @@ function validatePodFailurePolicy(spec: Json, path: FieldPath): FieldError[] {
       else errors.push(...oneOf(where.child('status'), condition['status'], ['False', 'True', 'Unknown']));
     });
     if (isSet(codes) && conditions.length > 0)
-      errors.push(
-        fieldError.invalid(at, null, 'specifying both OnExitCodes and OnPodConditions is not supported'),
-      );
+      errors.push(noValue(at, 'specifying both OnExitCodes and OnPodConditions is not supported'));
     if (!isSet(codes) && conditions.length === 0)
-      errors.push(
-        fieldError.invalid(at, null, 'specifying one of OnExitCodes and OnPodConditions is required'),
-      );
+      errors.push(noValue(at, 'specifying one of OnExitCodes and OnPodConditions is required'));
   });
   return errors;
 }
@@ -210,7 +213,9 @@ function validateExitCodes(codes: Json, names: ReadonlySet<string>, path: FieldP
     );
   const values = list(codes['values']) as number[];
   if (values.length === 0)
-    errors.push(fieldError.invalid(path.child('values'), values, 'at least one value is required'));
+    errors.push(
+      fieldError.invalid(path.child('values'), codes['values'] ?? null, 'at least one value is required'),
+    );
   if (values.length > 255) errors.push(fieldError.tooMany(path.child('values'), values.length, 255));
   const seen = new Set<number>();
   let ordered = true;
@@ -225,6 +230,32 @@ function validateExitCodes(codes: Json, names: ReadonlySet<string>, path: FieldP
   });
   if (!ordered) errors.push(fieldError.invalid(path.child('values'), values, 'must be ordered'));
   return errors;
+}
+
+/** How many indexes `0-2,5` names, or what is wrong with it. */
+function countIndexes(indexes: string, completions: number): number | string {
+  if (indexes === '') return 0;
+  let total = 0;
+  let previous = -1;
+  for (const part of indexes.split(',')) {
+    const bounds = part.split('-');
+    if (bounds.length > 2)
+      return `the fragment "${part}" violates the requirement that an index interval can have at most two parts separated by '-'`;
+    const numbers: number[] = [];
+    for (const bound of bounds) {
+      if (!/^\d+$/.test(bound)) return `cannot convert string to integer for index: ${JSON.stringify(bound)}`;
+      const value = Number(bound);
+      if (value >= completions) return `too large index: ${JSON.stringify(bound)}`;
+      numbers.push(value);
+    }
+    const [first = 0, last = first] = numbers;
+    if (first <= previous) return `non-increasing order, previous: ${previous}, current: ${first}`;
+    if (numbers.length === 2 && last <= first)
+      return `non-increasing order, previous: ${first}, current: ${last}`;
+    total += last - first + 1;
+    previous = last;
+  }
+  return total;
 }
 
 function validateSuccessPolicy(spec: Json, path: FieldPath): FieldError[] {
@@ -244,7 +275,28 @@ function validateSuccessPolicy(spec: Json, path: FieldPath): FieldError[] {
       errors.push(
         fieldError.required(at, 'at least one of succeededCount or succeededIndexes must be specified'),
       );
+    const indexes = rule['succeededIndexes'] as string | null | undefined;
+    const parsed = isSet(indexes) ? countIndexes(indexes, (spec['completions'] ?? 0) as number) : undefined;
+    if (typeof parsed === 'string')
+      errors.push(
+        fieldError.invalid(
+          at.child('succeededIndexes'),
+          indexes,
+          `error parsing succeededIndexes: ${parsed}`,
+        ),
+      );
     const count = rule['succeededCount'] as number | null | undefined;
+    if (isSet(count) && parsed !== undefined) {
+      const indexCount = typeof parsed === 'number' ? parsed : 0;
+      if (count > indexCount)
+        errors.push(
+          fieldError.invalid(
+            at.child('succeededCount'),
+            count,
+            `must be less than or equal to ${indexCount} (the number of indexes in the specified succeededIndexes field)`,
+          ),
+        );
+    }
     if (isSet(count)) {
       if (count < 0)
         errors.push(

@@ -32,7 +32,7 @@ function validateAddress(address: Json, path: FieldPath): FieldError[] {
         nameIsDnsSubdomain(text(address['nodeName']), false),
       ),
     );
-  if (errors.length === 0) errors.push(...validateNonSpecialIp(path.child('ip'), ip));
+  errors.push(...validateNonSpecialIp(path.child('ip'), ip));
   return errors;
 }
 

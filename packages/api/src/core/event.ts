@@ -25,8 +25,7 @@ function validate(object: KubeObject): FieldError[] {
     if (involved === '' && namespace !== 'default' && namespace !== 'kube-system') errors.push(mismatch);
     const controller = text(object['reportingComponent']);
     if (controller === '') errors.push(fieldError.required(rootPath.child('reportingComponent')));
-    else
-      errors.push(...problems(rootPath.child('reportingComponent'), controller, isQualifiedName(controller)));
+    errors.push(...problems(rootPath.child('reportingComponent'), controller, isQualifiedName(controller)));
     for (const field of ['reportingInstance', 'action', 'reason']) {
       const value = text(object[field]);
       if (value === '') errors.push(fieldError.required(rootPath.child(field)));

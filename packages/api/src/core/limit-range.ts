@@ -128,6 +128,11 @@ export const limitRangeStrategy: ResourceStrategy = {
   defaults(object) {
     for (const item of list(object['spec']?.limits) as Json[]) defaultItem(item);
   },
+  /** Without a name it gets one that is as good as random. */
+  prepareForCreate(object) {
+    if (text(object.metadata.name) === '' && object.metadata.uid !== undefined)
+      object.metadata.name = object.metadata.uid;
+  },
   validate,
   validateUpdate: validate,
   columns: columnsOf['/limitranges'] ?? [],

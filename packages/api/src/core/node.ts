@@ -1,6 +1,14 @@
 import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
-import { bumpGeneration, restore, rootPath, specPath, statusHooks, statusPath } from '../common.ts';
+import {
+  bumpGeneration,
+  metadataPath,
+  restore,
+  rootPath,
+  specPath,
+  statusHooks,
+  statusPath,
+} from '../common.ts';
 import { roundResourceList } from '../defaults/pod-spec.ts';
 import { ensure } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
@@ -29,7 +37,12 @@ function validateTaints(taints: unknown, path: FieldPath): FieldError[] {
     else errors.push(...oneOf(at.child('effect'), effect, effects));
     const key = `${effect}/${text(taint['key'])}`;
     if (seen.has(key)) {
-      const error = fieldError.duplicate(at, taint);
+      const error = fieldError.duplicate(at, {
+        Key: text(taint['key']),
+        Value: text(taint['value']),
+        Effect: effect,
+        TimeAdded: (taint['timeAdded'] ?? null) as unknown,
+      });
       errors.push({ ...error, message: `${error.message}: taints must be unique by key and effect pair` });
     }
     seen.add(key);
@@ -48,12 +61,8 @@ function validateResources(status: Json): FieldError[] {
 function validateNode(object: KubeObject): FieldError[] {
   const errors = validateResources((object['status'] ?? {}) as Json);
   const spec = (object['spec'] ?? {}) as Json;
-  errors.push(
-    ...validateTaints(
-      spec['taints'],
-      rootPath.child('metadata', 'annotations').text === '' ? specPath : specPath.child('taints'),
-    ),
-  );
+  // Upstream names the taints by where they once were.
+  errors.push(...validateTaints(spec['taints'], metadataPath.child('taints')));
   const cidrs = list(spec['podCIDRs']) as string[];
   cidrs.forEach((cidr, index) => {
     errors.push(...validateCidr(specPath.child('podCIDRs').index(index), cidr));
@@ -143,7 +152,7 @@ function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
 function agreeOnCidrs(spec: Json): void {
   const one = text(spec['podCIDR']);
   const many = list(spec['podCIDRs']) as string[];
-  if (one !== '' && many.length === 0) spec['podCIDRs'] = [one];
+  if (one !== '' && many[0] !== one) spec['podCIDRs'] = [one];
   else if (one === '' && many.length > 0) spec['podCIDR'] = many[0] as string;
 }
 

@@ -9,7 +9,7 @@ import { columnsOf } from '../table/columns.ts';
 import { validateNodeSelector } from '../validation/affinity.ts';
 import { nameIsDnsSubdomain } from '../validation/names.ts';
 import { accessModes, volumeModes } from '../validation/persistent-volume-claim-spec.ts';
-import { quantityText } from '../validation/quantities.ts';
+import { quantityOf, quantitySign, quantityText } from '../validation/quantities.ts';
 import { validatePositiveQuantity } from '../validation/resources.ts';
 import type { Json } from '../validation/values.ts';
 import {
@@ -49,8 +49,17 @@ function validateSpec(spec: Json): FieldError[] {
       message: `Unsupported value: ${badValue(capacity)}: supported values: "storage"`,
     });
   for (const [name, value] of amounts)
-    if (name === 'storage')
+    if (name === 'storage') {
+      if (quantitySign(value) < 0)
+        errors.push(
+          fieldError.invalid(
+            specPath.child('capacity').key(name),
+            quantityOf(value).value,
+            'must be a valid resource quantity',
+          ),
+        );
       errors.push(...validatePositiveQuantity(value, specPath.child('capacity').key(name)));
+    }
   const policy = text(spec['persistentVolumeReclaimPolicy']);
   if (policy !== '')
     errors.push(

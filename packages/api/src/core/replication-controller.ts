@@ -27,7 +27,7 @@ function validateSpec(spec: Json): FieldError[] {
     errors.push(
       fieldError.invalid(
         path.child('metadata', 'labels'),
-        labels,
+        (template['metadata']?.labels ?? null) as unknown,
         '`selector` does not match template `labels`',
       ),
     );

@@ -59,7 +59,12 @@ function validateEndpoint(endpoint: Json, type: string, path: FieldPath): FieldE
     );
   const hints = list(endpoint['hints']?.forZones) as Json[];
   if (hints.length > 8) errors.push(fieldError.tooMany(path.child('hints', 'forZones'), hints.length, 8));
+  const zones = new Set<string>();
   hints.forEach((hint, index) => {
+    const zone = text(hint['name']);
+    if (zones.has(zone))
+      errors.push(fieldError.duplicate(path.child('hints', 'forZones').index(index).child('name'), zone));
+    zones.add(zone);
     errors.push(
       ...problems(
         path.child('hints', 'forZones').index(index).child('name'),
@@ -131,7 +136,11 @@ export const endpointSliceStrategy: ResourceStrategy = {
       setDefault(port, 'protocol', 'TCP');
     }
   },
-  prepareForCreate: startGeneration,
+  prepareForCreate(object) {
+    startGeneration(object);
+    // v1 has no place for the old topology map; it is only kept on objects that have it.
+    for (const endpoint of list(object['endpoints']) as Json[]) delete endpoint['deprecatedTopology'];
+  },
   validate,
   prepareForUpdate(object, old) {
     bumpGeneration(object, old, 'endpoints', 'ports', 'addressType');

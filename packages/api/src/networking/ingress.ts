@@ -13,7 +13,7 @@ import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import {
-  isDns1035Label,
+  isDns1123Label,
   isDns1123Subdomain,
   isValidPortName,
   isValidPortNumber,
@@ -44,7 +44,7 @@ function validateBackend(backend: Json | null | undefined, path: FieldPath): Fie
     const at = path.child('resource');
     for (const name of ['kind', 'name'])
       if (text(resource[name]) === '') errors.push(fieldError.required(at.child(name)));
-    if (text(resource['apiGroup']) !== '')
+    if (isSet(resource['apiGroup']))
       errors.push(
         ...problems(
           at.child('apiGroup'),
@@ -58,7 +58,7 @@ function validateBackend(backend: Json | null | undefined, path: FieldPath): Fie
   const errors: FieldError[] = [];
   const name = text(service['name']);
   if (name === '') errors.push(fieldError.required(path.child('service', 'name')));
-  else errors.push(...problems(path.child('service', 'name'), name, isDns1035Label(name)));
+  else errors.push(...problems(path.child('service', 'name'), name, isDns1123Label(name)));
   const portName = text(service['port']?.name);
   const number: number = service['port']?.number ?? 0;
   if (portName !== '' && number !== 0)

@@ -138,7 +138,7 @@ export function encodeMessage(
     if (type.kind === 'list' || type.kind === 'map') {
       const empty = now === undefined || Object.keys(now as object).length === 0;
       if (!empty) out[field.name] = encode(now, type);
-      else if (field.emit === true) out[field.name] = now === undefined ? null : now;
+      else if (field.emit === true) out[field.name] = null;
       continue;
     }
     if (now !== undefined && now !== scalarZero[type.scalar]) out[field.name] = now;
@@ -215,6 +215,8 @@ function admitPod(pod: KubeObject): void {
 }
 
 export class MiniRegistry {
+  /** Whether pods get what a stock configuration's admission adds. */
+  admits = true;
   #objects = new Map<string, KubeObject>();
   #uid = 0;
 
@@ -268,7 +270,7 @@ export class MiniRegistry {
     object.metadata.creationTimestamp = context.now;
     delete object.metadata.managedFields;
     strategy.prepareForCreate?.(object, context);
-    if (strategy.kind === 'Pod') admitPod(object);
+    if (strategy.kind === 'Pod' && this.admits) admitPod(object);
     if (
       strategy.kind === 'Service' &&
       object['spec'].type !== 'ExternalName' &&

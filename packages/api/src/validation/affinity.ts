@@ -262,7 +262,6 @@ export function validateTopologySpread(constraints: unknown, path: FieldPath): F
     if (skew <= 0) errors.push(fieldError.invalid(at.child('maxSkew'), skew, 'must be greater than zero'));
     const key = text(constraint['topologyKey']);
     if (key === '') errors.push(fieldError.required(at.child('topologyKey'), 'can not be empty'));
-    else errors.push(...validateLabelName(key, at.child('topologyKey')));
     const when = text(constraint['whenUnsatisfiable']);
     errors.push(...oneOf(at.child('whenUnsatisfiable'), when, ['DoNotSchedule', 'ScheduleAnyway']));
     for (const other of all.slice(index + 1))

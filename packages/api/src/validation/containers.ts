@@ -207,7 +207,9 @@ function validateResizePolicy(policies: unknown, path: FieldPath, restartPolicy:
     else if (restart !== 'NotRequired' && restart !== 'RestartContainer')
       errors.push(fieldError.notSupported(path, restart, ['NotRequired', 'RestartContainer']));
     if (restartPolicy === 'Never' && restart !== 'NotRequired')
-      errors.push(fieldError.invalid(path, restart, "must be 'NotRequired' when `restartPolicy` is 'Never'"));
+      errors.push(
+        fieldError.invalid(path, restart, "must be 'NotRequired' when pod `restartPolicy` is 'Never'"),
+      );
   });
   return errors;
 }

@@ -2,6 +2,7 @@ import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
 import {
   isConfigMapKey,
+  isDns1123Label,
   isQualifiedName,
   isRelaxedEnvVarName,
   isValidLabelValue,
@@ -134,7 +135,7 @@ export function validateFieldRef(ref: Json, allowed: readonly string[], path: Fi
 export function validateResourceFieldRef(ref: Json, path: FieldPath, inVolume: boolean): FieldError[] {
   const errors: FieldError[] = [];
   if (inVolume && text(ref['containerName']) === '')
-    errors.push(fieldError.required(path.child('containerName')));
+    return [fieldError.required(path.child('containerName'))];
   const resource = text(ref['resource']);
   if (resource === '') return [...errors, fieldError.required(path.child('resource'))];
   const hugePages = resource.startsWith('limits.hugepages-') || resource.startsWith('requests.hugepages-');
@@ -158,7 +159,7 @@ function validateDivisor(resource: string, divisor: unknown, path: FieldPath): F
     return [
       fieldError.invalid(
         path.child('divisor'),
-        quantity.toString(),
+        resource,
         "only divisor's values 1m and 1 are supported with the cpu resource",
       ),
     ];
@@ -172,7 +173,7 @@ function validateDivisor(resource: string, divisor: unknown, path: FieldPath): F
   return [
     fieldError.invalid(
       path.child('divisor'),
-      quantity.toString(),
+      resource,
       `only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the ${what} resource`,
     ),
   ];
@@ -194,6 +195,8 @@ function validateFileKeySelector(selector: Json, path: FieldPath): FieldError[] 
   const errors: FieldError[] = [];
   for (const name of ['key', 'volumeName', 'path'])
     if (text(selector[name]) === '') errors.push(fieldError.required(path.child(name)));
+  const volume = text(selector['volumeName']);
+  if (volume !== '') errors.push(...problems(path.child('volumeName'), volume, isDns1123Label(volume)));
   const file = text(selector['path']);
   if (file.startsWith('/'))
     errors.push(fieldError.invalid(path.child('path'), file, 'must be a relative path'));

@@ -2,7 +2,8 @@ import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
 import { validatePathNoBacksteps } from './env.ts';
 import type { Json } from './values.ts';
-import { isSet, text } from './values.ts';
+import { isSet, problems, text } from './values.ts';
+import { nameIsDnsLabel, nameIsDnsSubdomain } from './names.ts';
 import {
   validateCsiDriverName,
   validateHostPath,
@@ -15,9 +16,16 @@ type Rule = (source: Json, path: FieldPath) => FieldError[];
 
 function validateSecretRef(ref: Json | null | undefined, path: FieldPath): FieldError[] {
   if (!isSet(ref)) return [];
-  return ['name', 'namespace']
-    .filter((name) => text(ref[name]) === '')
-    .map((name) => fieldError.required(path.child(name)));
+  const errors: FieldError[] = [];
+  for (const [name, rule] of [
+    ['name', nameIsDnsSubdomain],
+    ['namespace', nameIsDnsLabel],
+  ] as const) {
+    const value = text(ref[name]);
+    if (value === '') errors.push(fieldError.required(path.child(name)));
+    else errors.push(...problems(path.child(name), value, rule(value, false)));
+  }
+  return errors;
 }
 
 const validateCsi: Rule = (source, path) => {

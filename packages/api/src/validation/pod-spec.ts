@@ -12,7 +12,8 @@ import {
   isQualifiedName,
   nameIsDnsSubdomain,
 } from './names.ts';
-import { validateLabels } from './meta.ts';
+import { validateAnnotations, validateLabels } from './meta.ts';
+import { internalText } from './internal-text.ts';
 import { validateOverhead, validateResourceRequirements } from './resources.ts';
 import { validatePodSecurityContext } from './security-context.ts';
 import type { Json } from './values.ts';
@@ -88,6 +89,12 @@ function validateHostAliases(aliases: unknown, path: FieldPath): FieldError[] {
   return errors;
 }
 
+const invalidClaim = (claim: Json, path: FieldPath, detail: string): FieldError => ({
+  type: 'FieldValueInvalid',
+  field: path.toString(),
+  message: `Invalid value: ${internalText('PodResourceClaim', claim)}: ${detail}`,
+});
+
 function validateResourceClaims(claims: unknown, podName: string, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
   const names = new Set<string>();
@@ -104,15 +111,15 @@ function validateResourceClaims(claims: unknown, podName: string, path: FieldPat
     const template = claim['resourceClaimTemplateName'] as string | null | undefined;
     if (isSet(direct) && isSet(template))
       errors.push(
-        fieldError.invalid(
+        invalidClaim(
+          claim,
           at,
-          '',
           'at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified',
         ),
       );
     if (!isSet(direct) && !isSet(template))
       errors.push(
-        fieldError.invalid(at, '', 'must specify one of: `resourceClaimName`, `resourceClaimTemplateName`'),
+        invalidClaim(claim, at, 'must specify one of: `resourceClaimName`, `resourceClaimTemplateName`'),
       );
     if (isSet(direct))
       errors.push(...problems(at.child('resourceClaimName'), direct, nameIsDnsSubdomain(direct, false)));
@@ -236,7 +243,7 @@ function validateOs(spec: Json, path: FieldPath): FieldError[] {
   const os = spec['os'] as Json | null | undefined;
   if (!isSet(os)) return [];
   const name = text(os['name']);
-  if (name === '') return [fieldError.required(path.child('os', 'name'), 'cannot be empty')];
+  if (name === '') return [fieldError.required(path.child('os', 'name'))];
   if (name !== 'linux' && name !== 'windows')
     return [fieldError.notSupported(path.child('os'), name, ['linux', 'windows'])];
   return name === 'linux' ? validateLinux(spec, path) : validateWindows(spec, path);
@@ -253,12 +260,44 @@ function validateHostUsers(spec: Json, path: FieldPath): FieldError[] {
   return errors;
 }
 
+/** Files that environment variables are read from lie in volumes of the pod. */
+function validateFileKeyVolumes(spec: Json, path: FieldPath): FieldError[] {
+  const names = new Set((list(spec['volumes']) as Json[]).map((volume) => text(volume['name'])));
+  return containersWithPath(spec, path).flatMap(([container, at]) =>
+    (list(container['env']) as Json[]).flatMap((variable, index) => {
+      const file = variable['valueFrom']?.fileKeyRef as Json | null | undefined;
+      if (!isSet(file) || (text(file['volumeName']) !== '' && names.has(text(file['volumeName'])))) return [];
+      return [
+        fieldError.notFound(
+          at.child('env').index(index).child('valueFrom', 'fileKeyRef', 'volumeName'),
+          text(file['volumeName']),
+        ),
+      ];
+    }),
+  );
+}
+
 /** A pod's or pod template's spec, as defaulted. */
 export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
-  const claimNames = new Set(list(spec['resourceClaims']).map((claim: Json) => text(claim['name'])));
+  const claimNames = new Set(
+    (list(spec['resourceClaims']) as Json[])
+      .map((claim) => text(claim['name']))
+      .filter((name) => name !== ''),
+  );
+  const volumes = list(spec['volumes']) as Json[];
+  const volumeErrors = validateVolumes(volumes, path.child('volumes'), meta);
+  // A volume with a fault counts as absent where it is mounted.
+  const validVolumes = new Map(
+    volumes
+      .filter(
+        (_, index) =>
+          !volumeErrors.some((error) => error.field.startsWith(`${path.child('volumes').index(index).text}`)),
+      )
+      .map((volume): [string, Json] => [text(volume['name']), volume]),
+  );
   const facts: PodFacts = {
-    volumes: new Map(list(spec['volumes']).map((volume: Json) => [text(volume['name']), volume])),
+    volumes: validVolumes,
     claimNames,
     restartPolicy: text(spec['restartPolicy']),
     graceSeconds: isSet(spec['terminationGracePeriodSeconds'])
@@ -266,7 +305,7 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
       : undefined,
     hostUsers: spec['hostUsers'] !== false,
   };
-  errors.push(...validateVolumes(spec['volumes'], path.child('volumes'), meta));
+  errors.push(...volumeErrors);
   errors.push(
     ...validateResourceClaims(spec['resourceClaims'], text(meta?.['name']), path.child('resourceClaims')),
   );
@@ -280,6 +319,7 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
     ),
   );
   errors.push(...validateEphemeralContainers(spec, facts, path.child('ephemeralContainers')));
+  errors.push(...validateFileKeyVolumes(spec, path));
   errors.push(...validatePodResources(spec, claimNames, path.child('resources')));
   errors.push(...validateHostNetwork(spec, path));
   if (text(spec['restartPolicy']) === '') errors.push(fieldError.required(path.child('restartPolicy')));
@@ -355,6 +395,7 @@ export function validatePreemptionPolicy(policy: unknown, path: FieldPath): Fiel
 function validatePodResources(spec: Json, claimNames: ReadonlySet<string>, path: FieldPath): FieldError[] {
   const resources = spec['resources'] as Json | null | undefined;
   if (!isSet(resources)) return [];
+  if (spec['os']?.name === 'windows') return [fieldError.forbidden(path, 'may not be set for a windows pod')];
   const errors: FieldError[] = [];
   if (list(resources['claims']).length > 0)
     errors.push(
@@ -404,8 +445,8 @@ export function validateOnlyForPod(spec: Json, path: FieldPath): FieldError[] {
 export function validatePodTemplateSpec(template: Json, path: FieldPath): FieldError[] {
   const meta = (template['metadata'] ?? {}) as Json;
   const spec = (template['spec'] ?? {}) as Json;
-  const errors = validateLabels(meta['labels'], path.child('metadata', 'labels'));
-  // Upstream names the annotations and labels of a template without "metadata" in some places; these are with it.
+  const errors = validateLabels(meta['labels'], path.child('labels'));
+  errors.push(...validateAnnotations(meta['annotations'], path.child('annotations')));
   errors.push(...validatePodSpec(spec, undefined, path.child('spec')));
   if (list(spec['ephemeralContainers']).length > 0)
     errors.push(

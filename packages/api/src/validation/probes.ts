@@ -49,7 +49,7 @@ function validateSleep(sleep: Json, path: FieldPath, graceSeconds: number | unde
       fieldError.invalid(
         path,
         seconds,
-        `must be non-negative and less than terminationGracePeriodSeconds (${graceSeconds}). Enable AllowPodLifecycleSleepActionZeroValue feature gate for zero sleep.`,
+        `must be non-negative and less than terminationGracePeriodSeconds (${graceSeconds})`,
       ),
     ];
   return [];

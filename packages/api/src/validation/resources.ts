@@ -1,6 +1,6 @@
 import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
-import { isQualifiedName } from './names.ts';
+import { isDns1123Label, isQualifiedName } from './names.ts';
 import {
   compareQuantities,
   isIntegerQuantity,
@@ -211,10 +211,11 @@ function validateClaimReferences(
     const at = path.index(index);
     const name = text(claim['name']);
     if (name === '') {
-      errors.push(fieldError.required(at.child('name')));
+      errors.push(fieldError.required(at));
       return;
     }
     const request = text(claim['request']);
+    if (request !== '') errors.push(...problems(at.child('request'), request, isDns1123Label(request)));
     const key = request === '' ? name : `${name}/${request}`;
     if (seen.has(key) || seen.has(name)) errors.push(fieldError.duplicate(at, key));
     seen.add(key);
@@ -226,7 +227,7 @@ function validateClaimReferences(
           base.message +
           (claimNames.size === 0
             ? ': must be one of the names in pod.spec.resourceClaims which is empty'
-            : ': must be one of the names in pod.spec.resourceClaims'),
+            : `: must be one of the names in pod.spec.resourceClaims: ${[...claimNames].sort().join(', ')}`),
       });
     }
   });

@@ -38,10 +38,10 @@ function validateSysctls(context: Json, path: FieldPath): FieldError[] {
 export function validateSeccompProfile(profile: Json | null | undefined, path: FieldPath): FieldError[] {
   if (!isSet(profile)) return [];
   const type = text(profile['type']);
-  if (type === '')
-    return [fieldError.required(path.child('type'), 'type is required when seccompProfile is set')];
-  const errors = oneOf(path.child('type'), type, ['Localhost', 'RuntimeDefault', 'Unconfined']);
-  if (errors.length > 0) return errors;
+  const errors =
+    type === ''
+      ? [fieldError.required(path.child('type'), 'type is required when seccompProfile is set')]
+      : oneOf(path.child('type'), type, ['Localhost', 'RuntimeDefault', 'Unconfined']);
   const local = profile['localhostProfile'] as string | null | undefined;
   if (type === 'Localhost') {
     if (!isSet(local))
@@ -50,13 +50,11 @@ export function validateSeccompProfile(profile: Json | null | undefined, path: F
       );
     else errors.push(...validateLocalDescendingPath(local, path.child('localhostProfile')));
   } else if (isSet(local))
-    errors.push(
-      fieldError.invalid(
-        path.child('localhostProfile'),
-        local,
-        'can only be set when seccomp type is Localhost',
-      ),
-    );
+    errors.push({
+      type: 'FieldValueInvalid',
+      field: path.child('localhostProfile').toString(),
+      message: `Invalid value: ${internalText('SeccompProfile', profile)}: can only be set when seccomp type is Localhost`,
+    });
   return errors;
 }
 
@@ -176,15 +174,9 @@ export function validatePodSecurityContext(context: Json | null | undefined, pat
         'Strict',
       ]),
     );
+  // Without the gate SELinuxMount there is only one.
   if (isSet(context['seLinuxChangePolicy']))
-    errors.push(
-      ...(context['seLinuxChangePolicy'] === ''
-        ? [fieldError.required(path.child('seLinuxChangePolicy'))]
-        : oneOf(path.child('seLinuxChangePolicy'), context['seLinuxChangePolicy'], [
-            'MountOption',
-            'Recursive',
-          ])),
-    );
+    errors.push(...oneOf(path.child('seLinuxChangePolicy'), context['seLinuxChangePolicy'], ['Recursive']));
   return errors;
 }
 

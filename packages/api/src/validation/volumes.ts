@@ -98,6 +98,15 @@ export const validateIscsi: SourceRule = (source, path) => {
     );
   else if (!(iqn.test(name) || eui.test(name) || naa.test(name)))
     errors.push(fieldError.invalid(path.child('iqn'), name, 'must be valid format'));
+  const initiator = source['initiatorName'] as string | null | undefined;
+  if (isSet(initiator)) {
+    // Upstream writes the path in lower case.
+    const at = path.child('initiatorname');
+    if (!/^(iqn|eui|naa)/.test(initiator))
+      errors.push(fieldError.invalid(at, initiator, 'must be valid format starting with iqn, eui, or naa'));
+    else if (!(iqn.test(initiator) || eui.test(initiator) || naa.test(initiator)))
+      errors.push(fieldError.invalid(at, initiator, 'must be valid format'));
+  }
   const lun: number = source['lun'] ?? 0;
   if (lun < 0 || lun > 255)
     errors.push(fieldError.invalid(path.child('lun'), lun, 'must be between 0 and 255, inclusive'));
@@ -370,8 +379,7 @@ function validateProjected(source: Json, path: FieldPath): FieldError[] {
             'may not specify a duration larger than 2^32 seconds',
           ),
         );
-      if (text(token['path']) === '')
-        errors.push(fieldError.required(at.child('serviceAccountToken', 'path')));
+      if (text(token['path']) === '') errors.push(fieldError.required(path.child('path')));
       else {
         errors.push(
           ...validateLocalNonReservedPath(text(token['path']), at.child('serviceAccountToken', 'path')),
@@ -379,7 +387,6 @@ function validateProjected(source: Json, path: FieldPath): FieldError[] {
         seePath(text(token['path']));
       }
     }
-    if (count === 0) errors.push(fieldError.required(at, 'must specify a volume type'));
   });
   return errors;
 }
@@ -441,7 +448,7 @@ export function validateVolumes(volumes: unknown, path: FieldPath, podMeta: Json
       }
       // The generated claim is named <pod>-<volume>, which must be a name and free.
       const podName = text(podMeta?.['name']);
-      if (name === 'ephemeral' && podName !== '') {
+      if (name === 'ephemeral' && podName !== '' && text(volume['name']) !== '') {
         const claim = `${podName}-${text(volume['name'])}`;
         own.push(
           ...nameIsDnsSubdomain(claim, false).map((problem) =>

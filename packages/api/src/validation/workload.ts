@@ -4,7 +4,7 @@ import { isEmptySelector, validateLabelSelector } from './meta.ts';
 import { isDns1123Label } from './names.ts';
 import { validatePodTemplateSpec } from './pod-spec.ts';
 import type { Json } from './values.ts';
-import { isSet, nonNegative, text } from './values.ts';
+import { isSet, list, nonNegative, text } from './values.ts';
 
 /** A workload's selector: required, valid, not empty. `kind` is the lower-case kind of the message. */
 export function validateWorkloadSelector(
@@ -19,18 +19,37 @@ export function validateWorkloadSelector(
   return errors;
 }
 
+/** A selector as messages print it: key and operator always. */
+export function selectorValue(selector: Json | null | undefined): unknown {
+  if (!isSet(selector)) return null;
+  const expressions = list(selector['matchExpressions']) as Json[];
+  return {
+    ...(isSet(selector['matchLabels']) ? { matchLabels: selector['matchLabels'] as unknown } : {}),
+    ...(expressions.length === 0
+      ? {}
+      : {
+          matchExpressions: expressions.map((each) => ({
+            key: text(each['key']),
+            operator: text(each['operator']),
+            ...(list(each['values']).length === 0 ? {} : { values: each['values'] as unknown }),
+          })),
+        }),
+  };
+}
+
 /** The template must carry the labels that the selector selects. A null selector selects nothing, an empty one is not compared. */
 export function validateSelectorMatches(
   selector: Json | null | undefined,
   template: Json,
   selectorPath: FieldPath,
   templatePath: FieldPath,
+  onInvalid: string | null = 'invalid label selector',
 ): FieldError[] {
   let parsed;
   try {
     parsed = labelSelectorOf(selector);
   } catch {
-    return [fieldError.invalid(selectorPath, selector ?? null, 'invalid label selector')];
+    return onInvalid === null ? [] : [fieldError.invalid(selectorPath, selectorValue(selector), onInvalid)];
   }
   const labels = template['metadata']?.labels as Labels | null | undefined;
   if (parsed.isEmpty || parsed.matches(labels ?? {})) return [];

@@ -52,7 +52,7 @@ export function templateWarnings(template: Json | null | undefined, path: FieldP
   list(spec['volumes']).forEach((volume: Json, index) =>
     warnings.push(...volumeWarnings(volume, at.child('volumes').index(index))),
   );
-  warnings.push(...overlappingPaths(spec, at));
+  warnings.push(...overlappingPaths(spec));
   const seenIps = new Set<string>();
   list(spec['hostAliases']).forEach((alias: Json, index) => {
     const ip = text(alias['ip']);
@@ -182,33 +182,45 @@ function volumeWarnings(volume: Json, path: FieldPath): string[] {
   return warnings;
 }
 
-interface Owner {
-  readonly where: string;
-  readonly path: string;
+/** Files of one volume that land on, or under, each other. */
+function overlappingPaths(spec: Json): string[] {
+  return list(spec['volumes']).flatMap((volume: Json) => {
+    const label = `volume ${goQuote(text(volume['name']))}`;
+    const pathsOf = (source: Json | null | undefined): string[] =>
+      (list(source?.['items']) as Json[]).map((item) => text(item['path']));
+    const warnings: string[] = [];
+    if (isSet(volume['secret']))
+      warnings.push(
+        ...overlaps(
+          pathsOf(volume['secret']),
+          `${label} (Secret ${goQuote(text(volume['secret'].secretName))})`,
+        ),
+      );
+    if (isSet(volume['configMap']))
+      warnings.push(
+        ...overlaps(
+          pathsOf(volume['configMap']),
+          `${label} (ConfigMap ${goQuote(text(volume['configMap'].name))})`,
+        ),
+      );
+    if (isSet(volume['downwardAPI']))
+      warnings.push(...overlaps(pathsOf(volume['downwardAPI']), `${label} (DownwardAPI)`));
+    if (isSet(volume['projected'])) {
+      const sources = list(volume['projected'].sources) as Json[];
+      for (const source of sources)
+        if (!Object.values(source).some(isSet)) warnings.push(`${label} (Projected) has no sources provided`);
+    }
+    return warnings;
+  });
 }
 
-/** Files of a projected volume that land on, or under, each other. */
-function overlappingPaths(spec: Json, path: FieldPath): string[] {
-  return list(spec['volumes']).flatMap((volume: Json, index) => {
-    const warnings: string[] = [];
-    const seen: Owner[] = [];
-    list(volume['projected']?.sources).forEach((source: Json, sourceIndex) => {
-      const items: { name: string; path: string }[] = [];
-      for (const [kind, label] of [
-        ['secret', 'Secret'],
-        ['configMap', 'ConfigMap'],
-      ] as const)
-        for (const item of list(source[kind]?.items) as Json[])
-          items.push({ name: `${label} ${goQuote(text(source[kind].name))}`, path: text(item['path']) });
-      for (const item of items)
-        for (const other of seen)
-          if (other.path === item.path)
-            warnings.push(
-              `${path.child('volumes').index(index).child('projected', 'sources').index(sourceIndex).text}: path ${goQuote(item.path)} already used by ${other.where}`,
-            );
-      for (const item of items) seen.push({ where: item.name, path: item.path });
-    });
-    return warnings;
+function overlaps(paths: readonly string[], label: string): string[] {
+  const sorted = [...paths].sort();
+  return sorted.flatMap((path, index) => {
+    const under = sorted.slice(0, index).filter((other) => path === other || path.startsWith(`${other}/`));
+    return under.length === 0
+      ? []
+      : [`${label}: overlapping paths: ${goQuote(path)} with ${under.map(goQuote).join(', ')}`];
   });
 }
 
@@ -260,6 +272,10 @@ function portWarnings(spec: Json, path: FieldPath): string[] {
         if (named !== undefined)
           warnings.push(
             `${here.text}: duplicate port name ${goQuote(name_)} with ${named.at.text}, services and probes that select ports by name will use ${named.at.text}`,
+          );
+        if (text(port['hostIP']) !== '' && (port['hostPort'] ?? 0) === 0)
+          warnings.push(
+            `${here.text}: hostIP set without hostPort: {Name:${text(port['name'])} HostPort:0 ContainerPort:${String(port['containerPort'] ?? 0)} Protocol:${text(port['protocol'])} HostIP:${text(port['hostIP'])}}`,
           );
         own.push({ at: here, port });
       });
