@@ -42,8 +42,10 @@ export type ControllerFactory = (context: ControllerContext) => ControlLoop;
 export interface ControllerDescriptor {
   /** Name for --controllers, as upstream's, e.g. `deployment-controller`. */
   readonly name: string;
-  /** Service account in kube-system that it acts as. */
-  readonly serviceAccount: string;
+  /** Service account in kube-system that it acts as; undefined: the manager itself, who alone may read all secrets. */
+  readonly serviceAccount?: string;
+  /** Not part of `*`: runs when --controllers names it. */
+  readonly offByDefault?: boolean;
   /** Component name in events. */
   readonly eventSource: string;
   readonly create: ControllerFactory;

@@ -19,9 +19,16 @@ import {
   createReplicationController,
 } from './controllers/replicaset/replicaset-controller.ts';
 import { createResourceQuotaController } from './controllers/resourcequota/resource-quota-controller.ts';
+import { createTokenController } from './controllers/serviceaccount/token-controller.ts';
 import { createRootCaPublisher } from './controllers/serviceaccount/root-ca-publisher.ts';
 import { createServiceAccountController } from './controllers/serviceaccount/service-account-controller.ts';
 import { createStatefulSetController } from './controllers/statefulset/statefulset-controller.ts';
+import { createEphemeralVolumeController } from './controllers/volume/ephemeral-volume-controller.ts';
+import { createPersistentVolumeBinder } from './controllers/volume/persistent-volume-binder.ts';
+import {
+  createClaimProtectionController,
+  createVolumeProtectionController,
+} from './controllers/volume/protection-controllers.ts';
 import { createTtlAfterFinishedController } from './controllers/ttl-after-finished/ttl-after-finished-controller.ts';
 
 /** All controllers, by upstream's names. */
@@ -157,5 +164,34 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'certificate-controller',
     eventSource: 'certificatesigningrequest-signing-controller',
     create: createCsrSigningController,
+  },
+  {
+    name: 'serviceaccount-token-controller',
+    eventSource: 'serviceaccount-token-controller',
+    create: createTokenController,
+  },
+  {
+    name: 'persistentvolume-binder-controller',
+    serviceAccount: 'persistent-volume-binder',
+    eventSource: 'persistentvolume-controller',
+    create: createPersistentVolumeBinder,
+  },
+  {
+    name: 'persistentvolumeclaim-protection-controller',
+    serviceAccount: 'pvc-protection-controller',
+    eventSource: 'persistentvolumeclaim-protection-controller',
+    create: createClaimProtectionController,
+  },
+  {
+    name: 'persistentvolume-protection-controller',
+    serviceAccount: 'pv-protection-controller',
+    eventSource: 'persistentvolume-protection-controller',
+    create: createVolumeProtectionController,
+  },
+  {
+    name: 'ephemeral-volume-controller',
+    serviceAccount: 'ephemeral-volume-controller',
+    eventSource: 'ephemeral_volume',
+    create: createEphemeralVolumeController,
   },
 ];

@@ -100,7 +100,9 @@ function selectControllers(wanted: readonly string[]): ControllerDescriptor[] {
       throw new FlagError(`Unknown controller "${name}" in --controllers`);
   }
   return controllers.filter(
-    ({ name }) => !wanted.includes(`-${name}`) && (wanted.includes(name) || wanted.includes('*')),
+    ({ name, offByDefault }) =>
+      !wanted.includes(`-${name}`) &&
+      (wanted.includes(name) || (wanted.includes('*') && offByDefault !== true)),
   );
 }
 

@@ -47,7 +47,9 @@ class Term {
     this.#logger = logger;
     this.#informers = new InformerFactory({ client: root, clock, random, logger });
     for (const descriptor of options.controllers) {
-      const client = accounts?.client(descriptor.serviceAccount) ?? root;
+      const client =
+        (descriptor.serviceAccount === undefined ? undefined : accounts?.client(descriptor.serviceAccount)) ??
+        root;
       const recorder = new EventRecorder(client, { clock, logger, component: descriptor.eventSource });
       this.#loops.push(
         descriptor.create({

@@ -28,8 +28,9 @@ export interface SliceOwner {
 
 const endpointKey = (endpoint: SliceEndpoint): string =>
   `${endpoint.addresses.join(',')}/${canonical(endpoint['targetRef'] ?? null)}`;
-const emptyToNull = (list: readonly unknown[] | undefined): unknown =>
-  list === undefined || list.length === 0 ? null : list;
+// The API answers an empty list as null.
+const emptyToNull = (list: readonly unknown[] | null | undefined): unknown =>
+  (list ?? []).length === 0 ? null : list;
 
 /**
  * Brings the slices of one owner to the wanted groups with few writes: an endpoint stays in the slice it is in, new ones fill the
