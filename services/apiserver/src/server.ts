@@ -146,13 +146,20 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ),
     authorizationFilter(options.authorizer, metrics),
   ];
+  const builtIn = new Set(
+    Array.from(options.registry.storages, ({ resource }) => `${resource.group}/${resource.version}`),
+  );
+  /** Group-versions of custom resources have no paths but those of what is served. */
+  const hasPath = ({ apiGroup, apiVersion, resource, subresource }: Exchange['info']): boolean =>
+    builtIn.has(`${apiGroup}/${apiVersion}`) ||
+    resources.find(apiGroup, apiVersion, resource, subresource) !== undefined;
   const endpoint: Filter = async (exchange) => {
     if (options.delegate && (await options.delegate(exchange))) return;
     if (!exchange.info.isResourceRequest) {
       const handler = paths.find(exchange.path);
       if (handler) await handler(exchange);
       else respondPathNotFound(exchange);
-    } else if (exchange.info.apiPrefix === 'apis' && !discovery.has(exchange.info.apiGroup)) {
+    } else if (exchange.info.apiPrefix === 'apis' && !hasPath(exchange.info)) {
       respondPathNotFound(exchange);
     } else {
       await dispatchResource(exchange, resources, services);

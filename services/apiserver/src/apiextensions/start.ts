@@ -4,6 +4,7 @@ import type { ApiServer } from '../server.ts';
 import { renamingConversion } from './conversion.ts';
 import { customStorages } from './custom-storages.ts';
 import { CustomResources } from './custom-resources.ts';
+import { CustomOpenApiPublisher } from './openapi.ts';
 import { DefinitionController } from './definition-controller.ts';
 
 /** Serves custom resources. Needs a registry whose watch caches are filled; stop it before the registry closes. */
@@ -14,6 +15,7 @@ export function customResources(options: {
   readonly logger: Logger;
 }): DefinitionController {
   const { registry, server, clock, logger } = options;
+  const openApi = new CustomOpenApiPublisher(server.openApi);
   const resources = new CustomResources({
     resources: server.resources,
     discovery: server.discovery,
@@ -26,7 +28,9 @@ export function customResources(options: {
         services: registry.services,
         conversion: (stored, version) => renamingConversion(spec, stored, version),
       }),
-    changed: () => undefined,
+    changed: (groupVersions) => {
+      openApi.publish(groupVersions);
+    },
   });
   return new DefinitionController({ client: registry.client, resources, clock, logger });
 }

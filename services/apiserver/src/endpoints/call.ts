@@ -1,6 +1,7 @@
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import type { GroupVersionKind, KubeObject } from '@pilothouse/apimachinery';
 import { apiVersionOf } from '@pilothouse/apimachinery';
+import { notAcceptable } from '@pilothouse/serializer';
 import type { AdmissionAttributes, AdmissionChain } from '../admission/interface.ts';
 import type {
   AdmissionHooks,
@@ -14,7 +15,7 @@ import { requestContext } from '../request/request-context.ts';
 import type { ServerMetrics } from '../metrics/server-metrics.ts';
 import type { ObjectCodec } from './codec.ts';
 import type { Negotiated } from './negotiation.ts';
-import { negotiate } from './negotiation.ts';
+import { negotiate, objectMediaTypes, protobufType } from './negotiation.ts';
 import type { WriteOptions } from './options.ts';
 
 /** What handlers use of the server. */
@@ -59,7 +60,16 @@ export function responseKindOf(resource: ResourceDescriptor): GroupVersionKind {
 
 /** Media type and view of the answer. Throws 406. */
 export function negotiateOutput(call: Call): Negotiated {
-  return negotiate(call.exchange.header('accept'));
+  const accept = call.exchange.header('accept');
+  return negotiate('codec' in call.storage ? withoutProtobuf(accept) : accept);
+}
+
+/** Custom resources have no protobuf form; views of them have. */
+function withoutProtobuf(accept: string): string {
+  if (!accept.includes(protobufType)) return accept;
+  const rest = accept.split(',').filter((clause) => !clause.includes(protobufType) || /;\s*as=/.test(clause));
+  if (rest.length === 0) throw notAcceptable(objectMediaTypes);
+  return rest.join(',');
 }
 
 export function contextOf(call: Call, options?: WriteOptions): RequestContext {

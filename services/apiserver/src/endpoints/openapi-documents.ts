@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { BuiltinResource } from '@pilothouse/api';
 import { buildOpenApiV2, buildOpenApiV3, openApiV3Paths } from '@pilothouse/api/openapi';
+import type { OpenApiSchema } from '@pilothouse/api/openapi';
 import { buildVersion } from '../version.ts';
 
 /** A document with the hash by which clients cache it. */
@@ -17,6 +18,15 @@ export interface OpenApiSource {
   text(): string | Promise<string>;
 }
 
+/** Custom resources of one group-version, for the document of everything. */
+export interface CustomOpenApi {
+  /** Changes with the content. */
+  readonly id: string;
+  readonly resources: readonly BuiltinResource[];
+  definitions(): Record<string, OpenApiSchema>;
+  readonly kindName: (group: string, version: string, kind: string) => string | undefined;
+}
+
 function hashOf(text: string): string {
   return createHash('sha512').update(text).digest('hex').toUpperCase();
 }
@@ -30,6 +40,7 @@ export class OpenApiDocuments {
   readonly #served: readonly { group: string; version: string }[];
   readonly #v3 = new Map<string, OpenApiDocument>();
   readonly #added = new Map<string, OpenApiSource>();
+  #custom: readonly CustomOpenApi[] = [];
   #v2: OpenApiDocument | undefined;
 
   constructor(resources: readonly BuiltinResource[]) {
@@ -47,6 +58,12 @@ export class OpenApiDocuments {
 
   remove(key: string): void {
     this.#added.delete(key);
+  }
+
+  /** Replaces the custom resources in the v2 document. */
+  customize(custom: readonly CustomOpenApi[]): void {
+    this.#custom = custom;
+    this.#v2 = undefined;
   }
 
   /** The v3 index: key → relative URL with the document's hash. */
@@ -85,9 +102,28 @@ export class OpenApiDocuments {
 
   v2(): OpenApiDocument {
     if (!this.#v2) {
-      const body = Buffer.from(JSON.stringify(buildOpenApiV2({ resources: this.#resources })));
+      const body = Buffer.from(JSON.stringify(this.#buildV2()));
       this.#v2 = { body, hash: hashOf(body.toString('latin1')) };
     }
     return this.#v2;
+  }
+
+  #buildV2(): OpenApiSchema {
+    const custom = this.#custom;
+    if (custom.length === 0) return buildOpenApiV2({ resources: this.#resources });
+    return buildOpenApiV2({
+      resources: [...this.#resources, ...custom.flatMap(({ resources }) => resources)],
+      extraDefinitions: Object.assign({}, ...custom.map((each) => each.definitions())) as Record<
+        string,
+        OpenApiSchema
+      >,
+      kindName: (group, version, kind) => {
+        for (const each of custom) {
+          const name = each.kindName(group, version, kind);
+          if (name !== undefined) return name;
+        }
+        return undefined;
+      },
+    });
   }
 }

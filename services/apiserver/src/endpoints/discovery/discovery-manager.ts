@@ -129,7 +129,7 @@ export class DiscoveryManager {
       namespaced: resource.namespaced,
       ...differentKind(resource),
       kind: (resource.responseKind ?? resource).kind,
-      verbs: [...resource.verbs].sort(),
+      verbs: resource.verbs,
       ...(resource.shortNames.length > 0 ? { shortNames: resource.shortNames } : {}),
       ...(resource.categories.length > 0 ? { categories: resource.categories } : {}),
       ...(resource.storageVersionHash === undefined || resource.subresource !== ''
@@ -207,14 +207,14 @@ function versionDocument(served: ServedGroupVersion): object {
       .map((each) => ({
         subresource: each.subresource,
         responseKind: responseKind(each),
-        verbs: [...each.verbs].sort(),
+        verbs: each.verbs,
       }));
     return {
       resource: resource.resource,
       responseKind: responseKind(resource),
       scope: resource.namespaced ? 'Namespaced' : 'Cluster',
       singularResource: resource.singularName,
-      verbs: [...resource.verbs].sort(),
+      verbs: resource.verbs,
       ...(resource.shortNames.length > 0 ? { shortNames: resource.shortNames } : {}),
       ...(resource.categories.length > 0 ? { categories: resource.categories } : {}),
       ...(subresources.length > 0 ? { subresources } : {}),

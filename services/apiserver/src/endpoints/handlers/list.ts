@@ -69,7 +69,12 @@ export async function respondList(call: Call, result: ListResult, output: Negoti
     const items = Array.from(result.items, (stored) => listItem(stored, typed));
     const kind = responseKindOf(call.storage.resource);
     const listKind = call.storage.resource.listKind ?? `${kind.kind}List`;
-    const list = { kind: listKind, apiVersion: apiVersionOfKind(kind), metadata: meta, items };
+    const list = {
+      kind: listKind,
+      apiVersion: apiVersionOfKind(kind),
+      metadata: typed ? meta : { continue: '', ...meta },
+      items,
+    };
     await respondObject(exchange, services.codec, 200, list, output);
   }
 }
@@ -95,9 +100,19 @@ const comma = Buffer.from(',');
 const openBrace = Buffer.from('{');
 const separatedBrace = Buffer.from(',{');
 
+/** Lists of custom resources have sorted members, and always a continue token. */
+function customListFrame({ group, version, kind, metadata }: ListHead): { before: string; after: string } {
+  const apiVersion = JSON.stringify(apiVersionOfKind({ group, version, kind }));
+  const meta = JSON.stringify({ continue: '', ...metadata });
+  return {
+    before: `{"apiVersion":${apiVersion},"items":[`,
+    after: `],"kind":${JSON.stringify(kind)},"metadata":${meta}}\n`,
+  };
+}
+
 function* jsonPieces(call: Call, result: ListResult, meta: ListMeta): Generator<Uint8Array> {
-  const frame = jsonListFrame(listHead(call, meta));
   const typed = isTyped(call);
+  const frame = typed ? jsonListFrame(listHead(call, meta)) : customListFrame(listHead(call, meta));
   yield Buffer.from(frame.before);
   let first = true;
   for (const stored of result.items) {

@@ -387,10 +387,10 @@ export class GenericStore implements RestStorage {
     if (revision === 0) {
       if (this.strategy.allowUnconditionalUpdate === false) {
         const at = new FieldPath('metadata').child('resourceVersion');
-        const error = fieldError.invalid(at, '', 'must be specified for an update');
-        throw statusErrors.invalid(this.#groupKind(), name, [
-          { ...error, message: error.message.replace('""', '0x0') },
-        ]);
+        const error = fieldError.invalid(at, 0, 'must be specified for an update');
+        // Upstream names the resource where the kind belongs.
+        const { group, resource } = this.groupResource;
+        throw statusErrors.invalid({ group, kind: resource }, name, [error]);
       }
       object.metadata.resourceVersion = String(existing.revision);
     } else if (revision !== existing.revision) {
