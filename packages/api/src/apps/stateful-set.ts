@@ -14,7 +14,9 @@ import {
 } from '../validation/int-or-percent.ts';
 import { internalText } from '../validation/internal-text.ts';
 import { isDns1123Label } from '../validation/names.ts';
+import { validateTemplateMetadata } from '../validation/pod-spec.ts';
 import { validateClaimSpec } from '../validation/persistent-volume-claim-spec.ts';
+import { quantityOf, quantityText } from '../validation/quantities.ts';
 import type { Json } from '../validation/values.ts';
 import {
   clone,
@@ -129,6 +131,8 @@ function validateSpec(spec: Json): FieldError[] {
       '',
     ),
   );
+  // Upstream checks the template's metadata once alone and once with the whole.
+  errors.push(...validateTemplateMetadata(template, specPath.child('template')));
   errors.push(
     ...validateLongRunningTemplate(
       withClaimVolumes(template, spec),
@@ -141,11 +145,13 @@ function validateSpec(spec: Json): FieldError[] {
 
 /** The template as its pods will be: each claim template is a volume of its own name, replacing one of the same name. */
 function withClaimVolumes(template: Json, spec: Json): Json {
-  const claims = list(spec['volumeClaimTemplates']).map((claim: Json) => text(claim['metadata']?.name));
+  const claims = [
+    ...new Set((list(spec['volumeClaimTemplates']) as Json[]).map((claim) => text(claim['metadata']?.name))),
+  ];
   if (claims.length === 0) return template;
   const volumes = claims.map((name): Json => ({
     name,
-    persistentVolumeClaim: { claimName: `${name}-0`, readOnly: false },
+    persistentVolumeClaim: { claimName: name === '' ? '' : `${name}-0`, readOnly: false },
   }));
   const rest = (list(template['spec']?.volumes) as Json[]).filter(
     (volume) => !claims.includes(text(volume['name'])),
@@ -206,6 +212,25 @@ function validateStatus(object: KubeObject, old: KubeObject): FieldError[] {
   return errors;
 }
 
+function warnings(object: KubeObject): string[] {
+  const spec = (object['spec'] ?? {}) as Json;
+  const out = templateWarnings(spec['template'], specPath.child('template'));
+  list(spec['volumeClaimTemplates']).forEach((claim: Json, index) => {
+    for (const kind of ['requests', 'limits']) {
+      const storage: unknown = claim['spec']?.resources?.[kind]?.storage;
+      if (isSet(storage) && quantityOf(storage).milliValue % 1000 !== 0)
+        out.push(
+          `${specPath.child('volumeClaimTemplates').index(index).child('resources', kind).key('storage').text}: fractional byte value "${quantityText(storage)}" is invalid, must be an integer`,
+        );
+    }
+  });
+  if ((spec['revisionHistoryLimit'] ?? 0) < 0)
+    out.push(
+      `${specPath.child('revisionHistoryLimit').text}: a negative value retains all historical revisions; a value >= 0 is recommended`,
+    );
+  return out;
+}
+
 export const statefulSetStrategy: ResourceStrategy = {
   group: 'apps',
   version: 'v1',
@@ -216,8 +241,14 @@ export const statefulSetStrategy: ResourceStrategy = {
     const spec = ensure(object, 'spec');
     setZeroDefault(spec, 'podManagementPolicy', 'OrderedReady');
     const strategy = ensure(spec, 'updateStrategy');
-    if (text(strategy['type']) === '') strategy['type'] = 'RollingUpdate';
-    if (strategy['type'] === 'RollingUpdate') setDefault(ensure(strategy, 'rollingUpdate'), 'partition', 0);
+    if (text(strategy['type']) === '') {
+      // Only a strategy that was left out altogether gets a partition.
+      strategy['type'] = 'RollingUpdate';
+      ensure(strategy, 'rollingUpdate');
+    }
+    if (strategy['type'] === 'RollingUpdate' && isSet(strategy['rollingUpdate']))
+      setDefault(strategy['rollingUpdate'] as Json, 'partition', 0);
+
     const claims = ensure(spec, 'persistentVolumeClaimRetentionPolicy');
     setZeroDefault(claims, 'whenDeleted', 'Retain');
     setZeroDefault(claims, 'whenScaled', 'Retain');
@@ -236,7 +267,7 @@ export const statefulSetStrategy: ResourceStrategy = {
     startGeneration(object);
   },
   validate: (object) => validateSpec((object['spec'] ?? {}) as Json),
-  warningsOnCreate: (object) => templateWarnings(object['spec']?.template, specPath.child('template')),
+  warningsOnCreate: warnings,
   prepareForUpdate(object, old) {
     restore(object, old, 'status');
     bumpGeneration(object, old);
@@ -246,9 +277,7 @@ export const statefulSetStrategy: ResourceStrategy = {
     ...validateChange(object, old),
   ],
   warningsOnUpdate: (object, old) =>
-    object.metadata.generation === old.metadata.generation
-      ? []
-      : templateWarnings(object['spec']?.template, specPath.child('template'), old['spec']?.template),
+    object.metadata.generation === old.metadata.generation ? [] : warnings(object),
   subresources: { status: statusHooks(validateStatus) },
   columns: columnsOf['apps/statefulsets'] ?? [],
   cells(object, nowMs) {

@@ -32,6 +32,7 @@ function validate(object: KubeObject): FieldError[] {
       ),
     );
   const ref = (spec['scaleTargetRef'] ?? {}) as Json;
+  errors.push(...validateReference((spec['scaleTargetRef'] ?? {}) as Json, specPath.child('scaleTargetRef')));
   const version = text(ref['apiVersion']);
   if (!version.includes('/') && !(version === 'v1' && ref['kind'] === 'ReplicationController'))
     errors.push(
@@ -41,7 +42,6 @@ function validate(object: KubeObject): FieldError[] {
         'apiVersion must specify API group',
       ),
     );
-  errors.push(...validateReference((spec['scaleTargetRef'] ?? {}) as Json, specPath.child('scaleTargetRef')));
   list(spec['metrics']).forEach((metric: Json, index) => {
     errors.push(...validateMetric(metric, specPath.child('metrics').index(index)));
   });

@@ -1,6 +1,5 @@
 import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
-import { validateLabelSelector } from '../validation/meta.ts';
 import { nameIsPathSegment } from '../validation/names.ts';
 import { quantitySign, quantityText } from '../validation/quantities.ts';
 import type { Json } from '../validation/values.ts';
@@ -56,7 +55,8 @@ function validateIdentifier(metric: Json, path: FieldPath): FieldError[] {
     name === ''
       ? [fieldError.required(path.child('name'), 'must specify a metric name')]
       : problems(path.child('name'), name, nameIsPathSegment(name, false));
-  return [...errors, ...validateLabelSelector(metric['selector'], path.child('selector'))];
+  // The selector is not looked at, as old clients may send any.
+  return errors;
 }
 
 type Rule = (source: Json, path: FieldPath) => FieldError[];

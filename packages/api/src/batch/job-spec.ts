@@ -134,7 +134,7 @@ function validateIndexed(spec: Json, path: FieldPath): FieldError[] {
         );
     }
   }
-  if (mode !== 'Indexed')
+  if (!isSet(mode) || mode === 'NonIndexed')
     for (const name of ['backoffLimitPerIndex', 'maxFailedIndexes'])
       if (isSet(spec[name]))
         errors.push(fieldError.invalid(path.child(name), spec[name], 'requires indexed completion mode'));
@@ -286,17 +286,6 @@ function validateSuccessPolicy(spec: Json, path: FieldPath): FieldError[] {
         ),
       );
     const count = rule['succeededCount'] as number | null | undefined;
-    if (isSet(count) && parsed !== undefined) {
-      const indexCount = typeof parsed === 'number' ? parsed : 0;
-      if (count > indexCount)
-        errors.push(
-          fieldError.invalid(
-            at.child('succeededCount'),
-            count,
-            `must be less than or equal to ${indexCount} (the number of indexes in the specified succeededIndexes field)`,
-          ),
-        );
-    }
     if (isSet(count)) {
       if (count < 0)
         errors.push(
@@ -308,6 +297,17 @@ function validateSuccessPolicy(spec: Json, path: FieldPath): FieldError[] {
             at.child('succeededCount'),
             count,
             `must be less than or equal to ${String(spec['completions'] ?? 0)} (the number of specified completions)`,
+          ),
+        );
+    }
+    if (isSet(count) && parsed !== undefined) {
+      const indexCount = typeof parsed === 'number' ? parsed : 0;
+      if (count > indexCount)
+        errors.push(
+          fieldError.invalid(
+            at.child('succeededCount'),
+            count,
+            `must be less than or equal to ${indexCount} (the number of indexes in the specified succeededIndexes field)`,
           ),
         );
     }

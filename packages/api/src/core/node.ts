@@ -53,7 +53,7 @@ function validateTaints(taints: unknown, path: FieldPath): FieldError[] {
 function validateResources(status: Json): FieldError[] {
   return ['capacity', 'allocatable'].flatMap((kind) =>
     entries(status[kind]).flatMap(([name, value]) =>
-      validateResourceQuantity(name, value, statusPath.child(kind).key(name)),
+      validateResourceQuantity(name, value, statusPath.child(kind, name)),
     ),
   );
 }

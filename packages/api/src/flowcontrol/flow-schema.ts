@@ -131,12 +131,12 @@ function validate(object: KubeObject): FieldError[] {
     );
   const method = spec['distinguisherMethod'] as Json | null | undefined;
   if (isSet(method))
-    errors.push(
-      ...oneOf(specPath.child('distinguisherMethod', 'type'), text(method['type']), [
-        'ByNamespace',
-        'ByUser',
-      ]),
-    );
+    if (!['ByNamespace', 'ByUser'].includes(text(method['type'])))
+      errors.push({
+        type: 'FieldValueNotSupported',
+        field: specPath.child('distinguisherMethod', 'type').text,
+        message: `Unsupported value: ${JSON.stringify({ Type: text(method['type']) })}: supported values: "ByNamespace", "ByUser"`,
+      });
   const level = text(spec['priorityLevelConfiguration']?.name);
   const at = specPath.child('priorityLevelConfiguration', 'name');
   if (level === '') errors.push(fieldError.required(at, 'must reference a priority level'));

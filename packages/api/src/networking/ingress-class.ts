@@ -5,7 +5,12 @@ import { setDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { isFullyQualifiedDomainName, nameIsPathSegment } from '../validation/names.ts';
+import {
+  isDns1123Label,
+  isDns1123Subdomain,
+  isFullyQualifiedDomainName,
+  nameIsPathSegment,
+} from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { immutable, isSet, problems, text } from '../validation/values.ts';
 
@@ -28,15 +33,25 @@ function validate(object: KubeObject): FieldError[] {
   const path = specPath.child('parameters');
   for (const name of ['kind', 'name']) {
     const value = text(parameters[name]);
-    if (value === '') errors.push(fieldError.required(path.child(name), `${name} is required`));
+    if (value === '') errors.push(fieldError.required(path.child(name)));
     else errors.push(...problems(path.child(name), value, nameIsPathSegment(value, false)));
   }
+  if (isSet(parameters['apiGroup']))
+    errors.unshift(
+      ...problems(
+        path.child('apiGroup'),
+        parameters['apiGroup'],
+        isDns1123Subdomain(text(parameters['apiGroup'])),
+      ),
+    );
+  const namespaceSet = (parameters['namespace'] ?? undefined) as string | undefined;
   const scope = text(parameters['scope']);
   const namespace = text(parameters['namespace']);
-  if (scope === '') errors.push(fieldError.required(path.child('scope')));
-  else if (scope !== 'Cluster' && scope !== 'Namespace')
+  if (namespaceSet !== undefined)
+    errors.push(...problems(path.child('namespace'), namespaceSet, isDns1123Label(namespaceSet)));
+  if (scope !== 'Cluster' && scope !== 'Namespace')
     errors.push(fieldError.notSupported(path.child('scope'), scope, ['Cluster', 'Namespace']));
-  else if (scope === 'Namespace' && namespace === '')
+  else if (scope === 'Namespace' && namespaceSet === undefined)
     errors.push(fieldError.required(path.child('namespace'), "`parameters.scope` is set to 'Namespace'"));
   else if (scope === 'Cluster' && namespace !== '')
     errors.push(fieldError.forbidden(path.child('namespace'), "`parameters.scope` is set to 'Cluster'"));

@@ -4,7 +4,7 @@ import { specPath } from '../common.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { nameIsPathSegment } from '../validation/names.ts';
+import { isDns1123Subdomain, nameIsPathSegment } from '../validation/names.ts';
 import { ipText, parseIp } from '../validation/network.ts';
 import type { Json } from '../validation/values.ts';
 import { immutable, isSet, problems, text } from '../validation/values.ts';
@@ -14,6 +14,8 @@ function validate(object: KubeObject): FieldError[] {
   const path = specPath.child('parentRef');
   if (!isSet(ref)) return [fieldError.required(path)];
   const errors: FieldError[] = [];
+  const group = text(ref['group']);
+  if (group !== '') errors.push(...problems(path.child('group'), group, isDns1123Subdomain(group)));
   for (const name of ['resource', 'name']) {
     const value = text(ref[name]);
     if (value === '') errors.push(fieldError.required(path.child(name)));

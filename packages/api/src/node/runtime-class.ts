@@ -5,6 +5,7 @@ import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { validateTolerations } from '../validation/affinity.ts';
+import { internalValue } from '../validation/internal-text.ts';
 import { validateLabels } from '../validation/meta.ts';
 import { isDns1123Label } from '../validation/names.ts';
 import { validateOverhead } from '../validation/resources.ts';
@@ -31,7 +32,12 @@ function validate(object: KubeObject): FieldError[] {
         })),
       );
       if (tolerations.slice(0, index).some((other) => semanticEqual(other, toleration)))
-        errors.push(fieldError.duplicate(path.child('tolerations').index(index), toleration));
+        errors.push(
+          fieldError.duplicate(
+            path.child('tolerations').index(index),
+            internalValue('Toleration', toleration),
+          ),
+        );
     });
   }
   return errors;

@@ -9,7 +9,7 @@ import { validateCsiDriverName } from '../validation/volumes.ts';
 import type { Json } from '../validation/values.ts';
 import { immutable, isSet, list, oneOf, text } from '../validation/values.ts';
 
-const modes = ['Ephemeral', 'Persistent'];
+const modes = ['Persistent', 'Ephemeral'];
 
 function validate(object: KubeObject): FieldError[] {
   const spec = (object['spec'] ?? {}) as Json;
@@ -59,6 +59,15 @@ function validate(object: KubeObject): FieldError[] {
   return errors;
 }
 
+function warnings(object: KubeObject): string[] {
+  const spec = (object['spec'] ?? {}) as Json;
+  return list(spec['tokenRequests']).length > 0 && !isSet(spec['serviceAccountTokenInSecrets'])
+    ? [
+        'spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes',
+      ]
+    : [];
+}
+
 export const csiDriverStrategy: ResourceStrategy = {
   group: 'storage.k8s.io',
   version: 'v1',
@@ -75,6 +84,7 @@ export const csiDriverStrategy: ResourceStrategy = {
     setDefault(spec, 'seLinuxMount', false);
   },
   validate,
+  warningsOnCreate: warnings,
   prepareForUpdate(object, old) {
     if (old.metadata.generation === undefined) keepGeneration(object, old);
     bumpGeneration(object, old, 'nothing');

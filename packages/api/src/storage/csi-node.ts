@@ -4,7 +4,7 @@ import { rootPath, specPath } from '../common.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { validateLabels } from '../validation/meta.ts';
+import { validateLabelSelector } from '../validation/meta.ts';
 import { isQualifiedName, nameIsDnsSubdomain } from '../validation/names.ts';
 import { quantitySign, quantityText } from '../validation/quantities.ts';
 import type { Json } from '../validation/values.ts';
@@ -31,7 +31,9 @@ function validateNode(object: KubeObject): FieldError[] {
       );
     if (names.has(name)) errors.push(fieldError.duplicate(at.child('name'), name));
     names.add(name);
-    for (const key of list(driver['topologyKeys']) as string[]) {
+    const topologyKeys = list(driver['topologyKeys']) as string[];
+    for (const [keyIndex, key] of topologyKeys.entries()) {
+      if (topologyKeys.indexOf(key) !== keyIndex) errors.push(fieldError.duplicate(at, key));
       if (key === '') errors.push(fieldError.required(at));
       errors.push(...problems(at, key, isQualifiedName(key)));
     }
@@ -67,13 +69,12 @@ export const csiNodeStrategy: ResourceStrategy = {
 function validateCapacity(object: KubeObject): FieldError[] {
   const errors: FieldError[] = [];
   const topology = object['nodeTopology'] as Json | null | undefined;
-  if (isSet(topology))
-    errors.push(...validateLabels(topology['matchLabels'], rootPath.child('nodeTopology', 'matchLabels')));
+  if (isSet(topology)) errors.push(...validateLabelSelector(topology, rootPath.child('nodeTopology')));
   const className = text(object['storageClassName']);
   const at = rootPath.child('storageClassName');
   if (className === '') errors.push(...problems(at, className, nameIsDnsSubdomain(className, false)));
   else errors.push(...problems(at, className, nameIsDnsSubdomain(className, false)));
-  for (const name of ['capacity', 'maximumVolumeSize'])
+  for (const name of ['capacity'])
     if (isSet(object[name]) && quantitySign(object[name]) < 0)
       errors.push(
         fieldError.invalid(

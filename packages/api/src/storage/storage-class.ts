@@ -21,7 +21,7 @@ import {
 
 function validateProvisioner(name: string, path = rootPath.child('provisioner')): FieldError[] {
   if (name === '') return [fieldError.required(path)];
-  return problems(path, name, isQualifiedName(name.toLowerCase()));
+  return problems(path, name.toLowerCase(), isQualifiedName(name.toLowerCase()));
 }
 
 function validateParameters(parameters: unknown): FieldError[] {

@@ -35,7 +35,7 @@ function validate(object: KubeObject): FieldError[] {
           'must specify non empty persistentVolumeName',
         ),
       );
-    else errors.push(...problems(path.child('persistentVolumeName'), name, nameIsDnsSubdomain(name, false)));
+    errors.push(...problems(path.child('persistentVolumeName'), name, nameIsDnsSubdomain(name, false)));
   }
   const node = text(spec['nodeName']);
   errors.push(...problems(specPath.child('nodeName'), node, nameIsDnsSubdomain(node, false)));

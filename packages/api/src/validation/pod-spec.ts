@@ -389,7 +389,7 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
 
 export function validatePreemptionPolicy(policy: unknown, path: FieldPath): FieldError[] {
   if (policy === '') return [fieldError.required(path)];
-  return oneOf(path, policy, ['Never', 'PreemptLowerPriority']);
+  return oneOf(path, policy, ['PreemptLowerPriority', 'Never']);
 }
 
 function validatePodResources(spec: Json, claimNames: ReadonlySet<string>, path: FieldPath): FieldError[] {
@@ -441,12 +441,18 @@ export function validateOnlyForPod(spec: Json, path: FieldPath): FieldError[] {
   return errors;
 }
 
+export function validateTemplateMetadata(template: Json, path: FieldPath): FieldError[] {
+  const meta = (template['metadata'] ?? {}) as Json;
+  return [
+    ...validateLabels(meta['labels'], path.child('labels')),
+    ...validateAnnotations(meta['annotations'], path.child('annotations')),
+  ];
+}
+
 /** metadata.labels, metadata.annotations and spec of a pod template. */
 export function validatePodTemplateSpec(template: Json, path: FieldPath): FieldError[] {
-  const meta = (template['metadata'] ?? {}) as Json;
   const spec = (template['spec'] ?? {}) as Json;
-  const errors = validateLabels(meta['labels'], path.child('labels'));
-  errors.push(...validateAnnotations(meta['annotations'], path.child('annotations')));
+  const errors = validateTemplateMetadata(template, path);
   errors.push(...validatePodSpec(spec, undefined, path.child('spec')));
   if (list(spec['ephemeralContainers']).length > 0)
     errors.push(
