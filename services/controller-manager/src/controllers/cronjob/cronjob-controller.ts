@@ -67,14 +67,28 @@ class CronJobController {
     }
     const next: CronStatus = { ...status };
     if (next.active?.length === 0) delete next.active;
-    if (canonical(next) !== canonical(cronJob['status'] ?? {}))
-      await this.#context.client.update(
-        resources.cronJobs,
-        { ...cronJob, status: next },
-        { subresource: 'status' },
-      );
+    if (canonical(next) !== canonical(cronJob['status'] ?? {})) await this.#writeStatus(cronJob, next);
     if (failure !== undefined && !isNamespaceTerminating(failure)) throw failure;
     return result;
+  }
+
+  /** Only this controller knows which jobs it made: a conflict with another writer must not lose that. */
+  async #writeStatus(cronJob: KubeObject, status: CronStatus): Promise<void> {
+    const { client } = this.#context;
+    let latest = cronJob;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await client.update(resources.cronJobs, { ...latest, status }, { subresource: 'status' });
+        return;
+      } catch (error) {
+        if (hasReason(error, 'NotFound')) return;
+        if (!hasReason(error, 'Conflict') || attempt === 5) throw error;
+      }
+      latest = await client.get(resources.cronJobs, cronJob.metadata.name ?? '', {
+        namespace: cronJob.metadata.namespace ?? '',
+      });
+      if (latest.metadata.uid !== cronJob.metadata.uid) return;
+    }
   }
 
   /** Jobs that ended leave the list of active ones; jobs that should be there and are not are said to be missing. */
@@ -205,6 +219,7 @@ class CronJobController {
     const template = cronJob['spec'].jobTemplate;
     const zone = cronJob['spec'].timeZone as string | undefined;
     let job: KubeObject;
+    let created = true;
     try {
       job = await client.create(resources.jobs, {
         apiVersion: 'batch/v1',
@@ -225,15 +240,20 @@ class CronJobController {
       if (hasReason(error, 'AlreadyExists')) {
         const there = await client.get(resources.jobs, name, { namespace: cronJob.metadata.namespace ?? '' });
         if (controllerOf(there)?.uid !== cronJob.metadata.uid) throw error;
+        // Made by us before, and the status did not get to tell of it.
+        if (finishedCondition(there)) {
+          status.lastScheduleTime = secondTime(lastMs);
+          return again;
+        }
         job = there;
-        status.lastScheduleTime = secondTime(lastMs);
-        return again;
+        created = false;
+      } else {
+        if (!isNamespaceTerminating(error))
+          recorder.event(cronJob, 'Warning', 'FailedCreate', `Error creating job: ${errorMessage(error)}`);
+        throw error;
       }
-      if (!isNamespaceTerminating(error))
-        recorder.event(cronJob, 'Warning', 'FailedCreate', `Error creating job: ${errorMessage(error)}`);
-      throw error;
     }
-    recorder.event(cronJob, 'Normal', 'SuccessfulCreate', `Created job ${name}`);
+    if (created) recorder.event(cronJob, 'Normal', 'SuccessfulCreate', `Created job ${name}`);
     status.active = [
       ...(status.active ?? []),
       {

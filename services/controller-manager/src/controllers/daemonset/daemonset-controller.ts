@@ -286,17 +286,14 @@ class DaemonSetController {
     const affinity = structuredClone(
       (spec['affinity'] ?? {}) as {
         nodeAffinity?: {
-          requiredDuringSchedulingIgnoredDuringExecution?: { nodeSelectorTerms?: Record<string, unknown>[] };
+          requiredDuringSchedulingIgnoredDuringExecution?: { nodeSelectorTerms: Record<string, unknown>[] };
         };
       },
     );
     affinity.nodeAffinity ??= {};
-    const terms = affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
+    // The template's own terms have chosen the node already.
     affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution = {
-      nodeSelectorTerms:
-        terms === undefined || terms.length === 0
-          ? [{ matchFields }]
-          : terms.map((term) => ({ ...term, matchFields })),
+      nodeSelectorTerms: [{ matchFields }],
     };
     spec['affinity'] = affinity;
     return pod;
@@ -381,7 +378,9 @@ class DaemonSetController {
     const numbers = { desired: 0, current: 0, misscheduled: 0, ready: 0, updated: 0, available: 0 };
     for (const node of nodes) {
       const there = byNode.get(node.metadata.name ?? '') ?? [];
-      if (nodeFit(set['spec'].template, node).shouldRun) {
+      const fit = nodeFit(set['spec'].template, node);
+      // A pod that may stay is wanted, though a new one would not come here.
+      if (fit.shouldRun || (fit.shouldContinue && there.length > 0)) {
         numbers.desired++;
         if (there.length === 0) continue;
         numbers.current++;
@@ -392,7 +391,7 @@ class DaemonSetController {
           numbers.ready++;
           if (isPodAvailable(pod, minReady, clock.now())) numbers.available++;
         }
-        if (there.some((each) => each.metadata.labels?.[podHashLabel] === hash)) numbers.updated++;
+        if (pod.metadata.labels?.[podHashLabel] === hash) numbers.updated++;
       } else if (there.length > 0) numbers.misscheduled++;
     }
     const unavailable = numbers.desired - numbers.available;

@@ -8,7 +8,10 @@ import type { ControllerFactory } from '../../context.ts';
 import { inheritedLabels, podEndpoints, selectsPod, targetRef } from './pod-endpoints.ts';
 import type { SliceEndpoint, SliceGroup } from './slice-reconciler.ts';
 import { reconcileSlices } from './slice-reconciler.ts';
+import { SliceTracker } from './slice-tracker.ts';
 
+/** How soon to look again when the cache lags behind our own writes. */
+const staleRetryMs = 50;
 export const sliceManager = 'endpointslice-controller.k8s.io';
 
 /** Names of a service in the caches: services are found by the pods they select through a per-namespace scan. */
@@ -25,14 +28,23 @@ export const createEndpointSliceController: ControllerFactory = (context) => {
   const slices = context.informers.informer(resources.endpointSlices, {
     labelSelector: `endpointslice.kubernetes.io/managed-by=${sliceManager}`,
   });
+  const tracker = new SliceTracker(context.clock);
   const loop = new Controller(
     { name: context.name, clock: context.clock, logger: context.logger, baseDelayMs: 50 },
     async (key) => {
       const service = services.lister.getByKey(key);
-      if (!service || service['spec'].type === 'ExternalName' || service['spec'].selector === undefined)
-        return;
-      if (service.metadata.deletionTimestamp !== undefined) return;
+      if (
+        !service ||
+        service.metadata.deletionTimestamp !== undefined ||
+        service['spec'].type === 'ExternalName' ||
+        service['spec'].selector === undefined
+      )
+        return undefined;
       const namespace = service.metadata.namespace ?? '';
+      const existing = slices.lister
+        .list(namespace)
+        .filter((slice) => slice.metadata.labels?.['kubernetes.io/service-name'] === service.metadata.name);
+      if (tracker.isStale(key, existing)) return { requeueAfterMs: staleRetryMs };
       const families = (service['spec'].ipFamilies ?? ['IPv4']) as ('IPv4' | 'IPv6')[];
       const groups = new Map<string, SliceGroup & { endpoints: SliceEndpoint[] }>();
       for (const family of families) {
@@ -59,13 +71,11 @@ export const createEndpointSliceController: ControllerFactory = (context) => {
         if (![...groups.values()].some((group) => group.addressType === family))
           groups.set(family, { addressType: family, ports: [], endpoints: [] });
       }
-      const existing = slices.lister
-        .list(namespace)
-        .filter((slice) => slice.metadata.labels?.['kubernetes.io/service-name'] === service.metadata.name);
       try {
         await reconcileSlices(
           client,
           {
+            key,
             namespace,
             generateName: `${service.metadata.name}-`,
             labels: {
@@ -78,10 +88,12 @@ export const createEndpointSliceController: ControllerFactory = (context) => {
           },
           existing,
           [...groups.values()],
+          tracker,
         );
       } catch (error) {
         if (!isNamespaceTerminating(error)) throw error;
       }
+      return undefined;
     },
   );
   const enqueue = (service: KubeObject): void => loop.queue.add(objectKey(service));
@@ -100,6 +112,13 @@ export const createEndpointSliceController: ControllerFactory = (context) => {
     const name = slice.metadata.labels?.['kubernetes.io/service-name'];
     if (name !== undefined) loop.queue.add(`${slice.metadata.namespace}/${name}`);
   };
-  slices.addHandler({ onUpdate: sliceChanged, onDelete: sliceChanged });
+  slices.addHandler({
+    onUpdate: sliceChanged,
+    onDelete: (slice) => {
+      const name = slice.metadata.labels?.['kubernetes.io/service-name'] ?? '';
+      tracker.deleted(`${slice.metadata.namespace}/${name}`, slice);
+      sliceChanged(slice);
+    },
+  });
   return loop;
 };

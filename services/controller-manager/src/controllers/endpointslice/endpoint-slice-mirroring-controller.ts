@@ -7,7 +7,10 @@ import { canonical } from '../../common/template-hash.ts';
 import type { ControllerFactory } from '../../context.ts';
 import type { SliceEndpoint, SliceGroup } from './slice-reconciler.ts';
 import { reconcileSlices } from './slice-reconciler.ts';
+import { SliceTracker } from './slice-tracker.ts';
 
+/** How soon to look again when the cache lags behind our own writes. */
+const staleRetryMs = 50;
 const manager = 'endpointslicemirroring-controller.k8s.io';
 const notMirrored = new Set([
   'kubectl.kubernetes.io/last-applied-configuration',
@@ -30,6 +33,7 @@ export const createEndpointSliceMirroringController: ControllerFactory = (contex
   const slices = context.informers.informer(resources.endpointSlices, {
     labelSelector: `endpointslice.kubernetes.io/managed-by=${manager}`,
   });
+  const tracker = new SliceTracker(context.clock);
   const loop = new Controller(
     { name: context.name, clock: context.clock, logger: context.logger, baseDelayMs: 50 },
     async (key) => {
@@ -39,6 +43,7 @@ export const createEndpointSliceMirroringController: ControllerFactory = (contex
       const existing = slices.lister
         .list(namespace)
         .filter((slice) => slice.metadata.labels?.['kubernetes.io/service-name'] === name);
+      if (tracker.isStale(key, existing)) return { requeueAfterMs: staleRetryMs };
       const mirrored =
         source !== undefined &&
         service !== undefined &&
@@ -76,7 +81,7 @@ export const createEndpointSliceMirroringController: ControllerFactory = (contex
           for (const address of subset.notReadyAddresses ?? []) put(address, false);
         }
       }
-      if (!mirrored && existing.length === 0) return;
+      if (!mirrored && existing.length === 0) return undefined;
       const annotations = Object.fromEntries(
         Object.entries(source?.metadata.annotations ?? {}).filter(([each]) => !notMirrored.has(each)),
       );
@@ -84,6 +89,7 @@ export const createEndpointSliceMirroringController: ControllerFactory = (contex
         await reconcileSlices(
           client,
           {
+            key,
             namespace,
             generateName: `${name}-`,
             labels: {
@@ -98,10 +104,12 @@ export const createEndpointSliceMirroringController: ControllerFactory = (contex
           },
           existing,
           [...groups.values()],
+          tracker,
         );
       } catch (error) {
         if (!isNamespaceTerminating(error)) throw error;
       }
+      return undefined;
     },
   );
   const enqueue = (object: KubeObject): void => loop.queue.add(objectKey(object));
@@ -111,6 +119,13 @@ export const createEndpointSliceMirroringController: ControllerFactory = (contex
     const name = slice.metadata.labels?.['kubernetes.io/service-name'];
     if (name !== undefined) loop.queue.add(`${slice.metadata.namespace}/${name}`);
   };
-  slices.addHandler({ onUpdate: sliceChanged, onDelete: sliceChanged });
+  slices.addHandler({
+    onUpdate: sliceChanged,
+    onDelete: (slice) => {
+      const name = slice.metadata.labels?.['kubernetes.io/service-name'] ?? '';
+      tracker.deleted(`${slice.metadata.namespace}/${name}`, slice);
+      sliceChanged(slice);
+    },
+  });
   return loop;
 };

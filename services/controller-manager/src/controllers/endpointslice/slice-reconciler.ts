@@ -3,6 +3,7 @@ import { hasReason } from '@pilothouse/apimachinery';
 import type { RestClient } from '@pilothouse/client';
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
+import type { SliceTracker } from './slice-tracker.ts';
 
 const maxEndpointsPerSlice = 100;
 
@@ -19,6 +20,8 @@ export interface SliceGroup {
 }
 
 export interface SliceOwner {
+  /** namespace/name of the service. */
+  readonly key: string;
   readonly namespace: string;
   readonly generateName: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -41,9 +44,27 @@ export async function reconcileSlices(
   owner: SliceOwner,
   existing: readonly KubeObject[],
   groups: readonly SliceGroup[],
+  tracker: SliceTracker,
 ): Promise<void> {
   const unused = new Set(existing);
   const writes: Promise<unknown>[] = [];
+  const wrote = (slice: KubeObject): void => tracker.wrote(owner.key, slice);
+  const update = (slice: KubeObject, change: Partial<SliceGroup>): Promise<void> => {
+    const { annotations: _dropped, ...metadata } = slice.metadata;
+    return client
+      .update(resources.endpointSlices, {
+        ...slice,
+        metadata: {
+          ...metadata,
+          ...(Object.keys(owner.annotations).length === 0 ? {} : { annotations: { ...owner.annotations } }),
+          labels: { ...owner.labels },
+          ownerReferences: [...owner.ownerReferences],
+        },
+        ...change,
+      })
+      .then(wrote);
+  };
+  const missing: SliceGroup[] = [];
   const groupKey = (addressType: unknown, ports: unknown): string =>
     canonical([addressType, emptyToNull(ports as unknown[])]);
   for (const group of groups) {
@@ -71,33 +92,28 @@ export async function reconcileSlices(
     );
     for (const { slice, kept } of needed) {
       unused.delete(slice);
-      const labels = { ...slice.metadata.labels, ...owner.labels };
-      for (const name of Object.keys(slice.metadata.labels ?? {}))
-        if (!(name in owner.labels)) delete labels[name];
       const same =
         canonical(emptyToNull(slice['endpoints'] as unknown[])) === canonical(emptyToNull(kept)) &&
-        canonical(slice.metadata.labels ?? {}) === canonical(labels) &&
+        canonical(slice.metadata.labels ?? {}) === canonical(owner.labels) &&
         canonical(slice.metadata.annotations ?? {}) === canonical(owner.annotations) &&
         canonical(slice.metadata.ownerReferences ?? []) === canonical(owner.ownerReferences);
-      if (same) continue;
-      const annotations =
-        Object.keys(owner.annotations).length === 0 ? {} : { annotations: { ...owner.annotations } };
-      const { annotations: _dropped, ...metadata } = slice.metadata;
-      writes.push(
-        client.update(resources.endpointSlices, {
-          ...slice,
-          metadata: { ...metadata, ...annotations, labels, ownerReferences: [...owner.ownerReferences] },
-          endpoints: kept,
-        }),
-      );
+      if (!same) writes.push(update(slice, { endpoints: kept }));
     }
     for (
       let start = 0;
       start < rest.length || (start === 0 && needed.length === 0);
       start += maxEndpointsPerSlice
     ) {
-      writes.push(create(client, owner, group, rest.slice(start, start + maxEndpointsPerSlice)));
+      missing.push({ ...group, endpoints: rest.slice(start, start + maxEndpointsPerSlice) });
     }
+  }
+  // A slice that would go takes the place of one that would come: one write instead of two, and watchers see no gap.
+  for (const group of missing) {
+    const spare = [...unused].find((slice) => slice['addressType'] === group.addressType);
+    if (spare) {
+      unused.delete(spare);
+      writes.push(update(spare, { endpoints: group.endpoints, ports: [...group.ports] }));
+    } else writes.push(create(client, owner, group).then(wrote));
   }
   for (const slice of unused) {
     writes.push(
@@ -116,12 +132,7 @@ export async function reconcileSlices(
   if (failed) throw failed.reason;
 }
 
-function create(
-  client: RestClient,
-  owner: SliceOwner,
-  group: SliceGroup,
-  endpoints: readonly SliceEndpoint[],
-): Promise<unknown> {
+function create(client: RestClient, owner: SliceOwner, group: SliceGroup): Promise<KubeObject> {
   return client.create(resources.endpointSlices, {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
@@ -133,7 +144,7 @@ function create(
       ownerReferences: [...owner.ownerReferences],
     },
     addressType: group.addressType,
-    endpoints: [...endpoints],
+    endpoints: [...group.endpoints],
     ports: [...group.ports],
   });
 }

@@ -33,6 +33,8 @@ import {
 const podBackoffMinMs = 10_000;
 const podBackoffMaxMs = 600_000;
 const maxPodsPerSync = 500;
+/** Pods' changes are worked together: a job with many pods would be synced for each of them. */
+const syncBatchMs = 1000;
 
 /** All that one pass finds out about a job before it acts. */
 interface Picture {
@@ -87,7 +89,7 @@ class JobController {
         this.#expectations.creationObserved(key);
       if (what === 'deleted' || pod.metadata.deletionTimestamp !== undefined)
         this.#expectations.deletionObserved(key, objectKey(pod));
-      this.loop.queue.add(key);
+      this.loop.queue.addAfter(key, syncBatchMs);
     };
     this.#pods.addHandler({
       onAdd: (pod) => podChanged(pod, 'added'),
@@ -203,7 +205,7 @@ class JobController {
       active = [];
     } else if (suspended) {
       if (this.#expectations.satisfied(key)) {
-        await this.#deletePods(key, job, active);
+        await this.#dismissPods(key, job, active);
         active = [];
       }
       if (findCondition(conditions, 'Suspended')?.status !== 'True') {
@@ -252,7 +254,9 @@ class JobController {
         release.push(pod);
       } else if (isPodFailed(job, pod) || deletedByUs || (ending && isPodTerminating(pod))) {
         const ignored = matchFailurePolicy(job, pod).action === 'Ignore';
-        if (!ignored && !uncounted.failed.includes(uid)) {
+        // What a successful job stops has not failed.
+        const stopped = success !== undefined && !isPodFailed(job, pod);
+        if (!ignored && !stopped && !uncounted.failed.includes(uid)) {
           uncounted.failed.push(uid);
           remembered = true;
         }
@@ -477,6 +481,12 @@ class JobController {
       : undefined;
   }
 
+  /** Deletes pods that are not needed any more; without their finalizer nobody counts them as failed. */
+  async #dismissPods(key: string, job: KubeObject, pods: readonly KubeObject[]): Promise<void> {
+    for (const pod of pods) if (hasFinalizer(pod)) await this.#removeFinalizer(pod);
+    await this.#deletePods(key, job, pods);
+  }
+
   async #deletePods(key: string, job: KubeObject, pods: readonly KubeObject[]): Promise<void> {
     if (pods.length === 0) return;
     this.#expectations.expectDeletions(key, pods.map(objectKey));
@@ -509,7 +519,7 @@ class JobController {
       const surplus = [...active]
         .sort((a, b) => Number(isPodReady(a)) - Number(isPodReady(b)) || (podPhase(a) < podPhase(b) ? -1 : 1))
         .slice(0, active.length - wanted);
-      await this.#deletePods(key, job, surplus);
+      await this.#dismissPods(key, job, surplus);
       return { active: active.filter((pod) => !surplus.includes(pod)), error: undefined, wakeMs: undefined };
     }
     let missing = wanted - active.length;

@@ -4,7 +4,6 @@ import { errorMessage } from '@pilothouse/base';
 import type { ReconcileResult } from '@pilothouse/client';
 import { Controller, objectKey } from '@pilothouse/client';
 import { syncRevisions, truncateRevisions } from '../../common/controller-revisions.ts';
-import { scaledValue } from '../../common/int-or-percent.ts';
 import { claim, controllerOf } from '../../common/ownership.ts';
 import { isNamespaceTerminating } from '../../common/pod-control.ts';
 import { isPodAvailable, isPodReady, podPhase, untilAvailableMs } from '../../common/pods.ts';
@@ -273,32 +272,19 @@ class StatefulSetController {
     if (present.length < pods.length || condemned.length > 0) {
       if (set['spec'].podManagementPolicy !== 'Parallel') return;
     }
-    const maxUnavailable = Math.max(1, this.#maxUnavailable(set));
     const isDown = (pod: KubeObject): boolean =>
       isTerminating(pod) || !isRunningAndReady(pod) || !isPodAvailable(pod, minReady, clock.now());
-    let down = pods.length - present.length + present.filter(isDown).length;
+    // From the top, one pod at a time: rollingUpdate.maxUnavailable is behind a gate (MaxUnavailableStatefulSet) that is off.
     for (let index = pods.length - 1; index >= Math.max(0, partition - start); index--) {
       const pod = pods[index];
       if (!pod) return;
       const isOld = (pod.metadata.labels?.[revisionLabel] ?? '') !== updateName;
       if (isOld && !isTerminating(pod)) {
-        const already = isDown(pod);
-        if (down - Number(already) >= maxUnavailable) return;
         await this.#deletePod(set, pod);
-        if (!already) down++;
-        if (down >= maxUnavailable) return;
-        continue;
+        return;
       }
-      if (isDown(pod) && maxUnavailable === 1) return;
+      if (isDown(pod)) return;
     }
-  }
-
-  #maxUnavailable(_set: KubeObject): number {
-    // The gate MaxUnavailableStatefulSet decides whether the field is kept by the API server; a field that is there counts.
-    const value = _set['spec'].updateStrategy?.rollingUpdate?.maxUnavailable as number | string | undefined;
-    return value === undefined
-      ? 1
-      : scaledValue(value, (_set['spec'].replicas as number | undefined) ?? 1, 'up');
   }
 
   async #createPod(set: KubeObject, ordinal: number, revision: KubeObject): Promise<KubeObject | undefined> {
