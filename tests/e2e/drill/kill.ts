@@ -13,7 +13,7 @@ interface Operation {
 }
 
 /** Creates and reads ConfigMaps as fast as they are answered, remembering every acknowledged one. */
-class Load {
+export class Load {
   readonly acknowledged = new Map<string, string>();
   readonly writes: Operation[] = [];
   readonly reads: Operation[] = [];
@@ -85,7 +85,7 @@ class Load {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The longest stretch without a success that touches [fromMs, toMs]. */
-function longestGap(operations: readonly Operation[], fromMs: number, toMs: number): number {
+export function longestGap(operations: readonly Operation[], fromMs: number, toMs: number): number {
   const times = operations
     .filter((each) => each.ok && each.endMs >= fromMs - 1000 && each.endMs <= toMs)
     .map((each) => each.endMs);
