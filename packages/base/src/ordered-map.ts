@@ -1,4 +1,4 @@
-// The one place that knows which B+ tree is used (ADR 0005): copy-on-write clones make a snapshot a pointer.
+// The one place that knows which B+ tree is used (ADR 0003): copy-on-write clones make a snapshot a pointer.
 import BTreeModule from 'sorted-btree';
 
 type BTreeClass = typeof BTreeModule extends { default: infer C } ? C : typeof BTreeModule;
