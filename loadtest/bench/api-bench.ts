@@ -14,6 +14,8 @@ export interface ApiBenchOptions extends BenchOptions {
   /** Objects in the list. */
   readonly objects: number;
   readonly watchers: number;
+  /** Only workloads whose name contains this. */
+  readonly only: string;
   /** Options of Node for our server, such as --cpu-prof. */
   readonly nodeArguments?: readonly string[];
 }
@@ -146,6 +148,7 @@ async function compareAll(
   };
   const comparisons: Comparison[] = [];
   for (const [name, clientCounts, operation] of workloads) {
+    if (!name.includes(options.only)) continue;
     for (const clients of clientCounts) {
       comparisons.push(
         await interleave(name, clients, { rounds, present }, (side, round) => {
@@ -160,16 +163,13 @@ async function compareAll(
       );
     }
   }
+  const fanOut = `watch events delivered, ${options.watchers} watchers`;
+  if (!fanOut.includes(options.only)) return comparisons;
   comparisons.push(
-    await interleave(
-      `watch events delivered, ${options.watchers} watchers`,
-      options.watchers,
-      { rounds, present },
-      (side) => {
-        const { api } = sides.get(side) as { api: ApiSide };
-        return watchFanOut(api, options, () => cpuSeconds(side));
-      },
-    ),
+    await interleave(fanOut, options.watchers, { rounds, present }, (side) => {
+      const { api } = sides.get(side) as { api: ApiSide };
+      return watchFanOut(api, options, () => cpuSeconds(side));
+    }),
   );
   return comparisons;
 }

@@ -17,6 +17,7 @@ const usage = `npm run bench -- [store] [api] [plane] [flags]      default: all 
   --seconds=N       seconds of each run (default 5)
   --objects=N       objects in the list (default 5000)
   --watchers=N      watchers of the fan-out (default 100)
+  --only=TEXT       of the API workloads only those whose name contains it
   --node-arg=FLAG   an option of Node for our API server, e.g. --node-arg=--cpu-prof; may be repeated
 
 ETCD and KUBE_APISERVER name the upstream programs, PEERS_DIR a directory with both, BENCH_DIR where the data goes
@@ -25,7 +26,7 @@ ETCD and KUBE_APISERVER name the upstream programs, PEERS_DIR a directory with b
 
 const args = process.argv.slice(2);
 const sections = ['store', 'api', 'plane'];
-const known = /^--(quick|(rounds|seconds|objects|watchers)=\d+(\.\d+)?|node-arg=.+)$/;
+const known = /^--(quick|(rounds|seconds|objects|watchers)=\d+(\.\d+)?|(node-arg|only)=.+)$/;
 const unknown = args.find((each) => !sections.includes(each) && !known.test(each));
 if (unknown !== undefined) {
   process.stdout.write(unknown === '--help' ? usage : `Unknown argument "${unknown}"\n${usage}`);
@@ -58,6 +59,7 @@ const options = {
   secondsPerRun: number('seconds', 5, 1),
   objects: number('objects', 5000, 1000),
   watchers: number('watchers', 100, 50),
+  only: args.find((each) => each.startsWith('--only='))?.slice(7) ?? '',
   nodeArguments: args.filter((each) => each.startsWith('--node-arg=')).map((each) => each.slice(11)),
 };
 const say = (text = ''): void => void process.stdout.write(`${text}\n`);
