@@ -150,9 +150,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     Array.from(options.registry.storages, ({ resource }) => `${resource.group}/${resource.version}`),
   );
   /** Group-versions of custom resources have no paths but those of what is served. */
-  const hasPath = ({ apiGroup, apiVersion, resource, subresource }: Exchange['info']): boolean =>
-    builtIn.has(`${apiGroup}/${apiVersion}`) ||
-    resources.find(apiGroup, apiVersion, resource, subresource) !== undefined;
+  const hasPath = (info: Exchange['info']): boolean => {
+    if (builtIn.has(`${info.apiGroup}/${info.apiVersion}`)) return true;
+    const storage = resources.find(info.apiGroup, info.apiVersion, info.resource, info.subresource);
+    return storage !== undefined && (storage.resource.namespaced || info.namespace === '');
+  };
   const endpoint: Filter = async (exchange) => {
     if (options.delegate && (await options.delegate(exchange))) return;
     if (!exchange.info.isResourceRequest) {

@@ -17,6 +17,8 @@ import { validateClientConfig } from '../admissionregistration/match.ts';
 import { isDns1035Label, isDns1123Subdomain } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { immutable, isSet, list, oneOf, semanticEqual, text } from '../validation/values.ts';
+import { validateSchemaRules } from './cel/validate-rules.ts';
+import type { JsonSchema } from './schema.ts';
 import { validateSchema } from './structural-schema.ts';
 import { validatePrinterColumns, validateSelectableFields, validateSubresources } from './version-parts.ts';
 
@@ -103,6 +105,15 @@ function validateVersions(spec: Json): FieldError[] {
   return errors;
 }
 
+/** Rules are compiled only where the schema around them makes sense. */
+function rulesOf(schema: JsonSchema, path: FieldPath): FieldError[] {
+  try {
+    return validateSchemaRules(schema, path);
+  } catch {
+    return [];
+  }
+}
+
 /** Calls a rule for a part at the place where upstream keeps it. */
 function eachPart(
   spec: Json,
@@ -125,7 +136,10 @@ function eachPart(
 function validateParts(spec: Json): FieldError[] {
   const schemaOf = (value: Json, path: FieldPath): FieldError[] =>
     isSet(value['openAPIV3Schema'])
-      ? validateSchema(value['openAPIV3Schema'] as Json, path.child('openAPIV3Schema'))
+      ? [
+          ...validateSchema(value['openAPIV3Schema'] as Json, path.child('openAPIV3Schema')),
+          ...rulesOf(value['openAPIV3Schema'] as JsonSchema, path.child('openAPIV3Schema')),
+        ]
       : [];
   return [
     ...eachPart(spec, 'schema', schemaOf, specPath.child('validation'), (path) => path.child('schema')),

@@ -8,20 +8,32 @@ import { JsonPath } from './json-path.ts';
 import { validateListUniqueness } from './list-uniqueness.ts';
 import { validateWithRatcheting } from './ratcheting.ts';
 import type { CustomResourceDefinitionSpec, CustomResourceVersion, JsonSchema } from './schema.ts';
-import type { RuleSet } from './cel/rule-set.ts';
+import { compileRules } from './cel/rule-set.ts';
 import { validateValue } from './validate-value.ts';
 
 export interface CustomResourceStrategyOptions {
   readonly spec: CustomResourceDefinitionSpec;
   readonly version: CustomResourceVersion;
-  /** Compiled `x-kubernetes-validations`; absent: there are none. */
-  readonly rules?: RuleSet | undefined;
 }
+
+const blocking = new Set([
+  'FieldValueNotSupported',
+  'FieldValueRequired',
+  'FieldValueTooLong',
+  'FieldValueTooMany',
+  'FieldValueTypeInvalid',
+]);
+const rulesSkipped = fieldError.invalid(
+  new FieldPath(),
+  null,
+  'some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
+);
 
 /** The behaviour of a custom resource in one version of its definition. */
 export function customResourceStrategy(options: CustomResourceStrategyOptions): ResourceStrategy {
-  const { spec, version, rules } = options;
+  const { spec, version } = options;
   const schema: JsonSchema | undefined = version.schema?.openAPIV3Schema;
+  const rules = compileRules(schema);
   const hasStatus = version.subresources?.status !== undefined;
   const { columns, cells } = customColumns(version.additionalPrinterColumns);
 
@@ -32,8 +44,9 @@ export function customResourceStrategy(options: CustomResourceStrategyOptions): 
     errors.push(...validateEmbedded(object, schema));
     errors.push(...validateListUniqueness(object, schema));
     // Rules are written for values of the right types.
-    const isSound = errors.every(({ type }) => type === 'FieldValueForbidden');
-    if (rules !== undefined && isSound) errors.push(...rules.validate(object, old));
+    if (rules === undefined) return errors;
+    if (errors.some(({ type }) => blocking.has(type))) errors.push(rulesSkipped);
+    else errors.push(...rules.validate(object, old));
     return errors;
   };
   const scaleErrors = (object: KubeObject): FieldError[] => checkScale(object, version);

@@ -1,0 +1,3 @@
+export { celEnvironment } from './environment.ts';
+export { compilationMessage, evaluationMessage } from './messages.ts';
+export { equalValues } from './values.ts';
