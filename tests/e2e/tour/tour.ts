@@ -223,7 +223,7 @@ async function customResources(checks: Checks, kubectl: Kubectl): Promise<void> 
       args: 'get ws',
       name: 'get ws (gone)',
       code: 1,
-      matches: [/doesn't have a resource type "ws"/],
+      matches: [/doesn't have a resource type "ws"|could not find the requested resource/],
       withinMs: soon,
     },
   ]);

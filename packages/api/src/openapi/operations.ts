@@ -1,5 +1,6 @@
 import type { BuiltinResource, BuiltinSubresource } from '../discovery-data.ts';
 import { operationFacts } from '../generated/operations.ts';
+import { builtinSchemas } from '../schemas.ts';
 
 /** One HTTP method of a path, before it is rendered as v2 or v3. */
 export interface PathOperation {
@@ -82,6 +83,12 @@ export const groupVersionTitle = (group: string, version: string): string =>
 export const groupVersionPath = (group: string, version: string): string =>
   group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
 
+const strategicPatch = 'application/strategic-merge-patch+json';
+
+/** Custom resources know no strategic merge; kubectl reads from this document which patch it may send. */
+const isBuiltIn = ({ group, version, kind }: BuiltinResource): boolean =>
+  builtinSchemas.kind(group, version, kind) !== undefined;
+
 interface Shape {
   readonly resource: BuiltinResource;
   readonly title: string;
@@ -105,7 +112,7 @@ function operation(
     operationId: `${verb}${shape.title}${name}`,
     tag: shape.tag,
     query: facts.query,
-    consumes: visible(facts.consumes),
+    consumes: visible(facts.consumes).filter((type) => isBuiltIn(shape.resource) || type !== strategicPatch),
     produces: visible(facts.produces),
     codes: facts.codes,
     returns: { kind: 'kind', gvk: shape.gvk },
