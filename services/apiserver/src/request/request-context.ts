@@ -18,6 +18,8 @@ export interface RequestContext extends RestContext {
 export function managerOf(fieldManager: string, userAgent: string): string {
   if (fieldManager !== '') return fieldManager;
   const product = userAgent.split('/')[0] ?? '';
+  // Nearly every client; this runs for every request.
+  if (/^[\x20-\x7e]{0,128}$/.test(product)) return product;
   let out = '';
   for (const character of product) {
     if (Buffer.byteLength(out) + Buffer.byteLength(character) > 128) break;
