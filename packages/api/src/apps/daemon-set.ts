@@ -133,7 +133,13 @@ export const daemonSetStrategy: ResourceStrategy = {
     defaultPodTemplate(ensure(spec, 'template'));
   },
   prepareForCreate(object) {
-    object['status'] = {};
+    // Members that are always written are there from the start, so that an empty write to the status owns none of them.
+    object['status'] = {
+      currentNumberScheduled: 0,
+      numberMisscheduled: 0,
+      desiredNumberScheduled: 0,
+      numberReady: 0,
+    };
     startGeneration(object);
     setTemplateGeneration(object, Math.max(1, templateGenerationOf(object)));
   },

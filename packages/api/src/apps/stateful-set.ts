@@ -263,7 +263,8 @@ export const statefulSetStrategy: ResourceStrategy = {
     }
   },
   prepareForCreate(object) {
-    object['status'] = {};
+    // Members that are always written are there from the start, so that an empty write to the status owns none of them.
+    object['status'] = { replicas: 0, availableReplicas: 0 };
     startGeneration(object);
   },
   validate: (object) => validateSpec((object['spec'] ?? {}) as Json),

@@ -93,10 +93,62 @@ function metricText(metric: Json, current: Json | undefined): string {
 
 const shownMax = 2;
 
+/** A list that v1 keeps as JSON in an annotation, with its own spelling of v2's members. */
+function annotated(object: KubeObject, key: string): Json[] {
+  try {
+    const parsed: unknown = JSON.parse(
+      object.metadata.annotations?.[`autoscaling.alpha.kubernetes.io/${key}`] ?? '[]',
+    );
+    return Array.isArray(parsed) ? (parsed as Json[]) : [];
+  } catch {
+    return [];
+  }
+}
+
+const utilization = (field: string, percent: unknown): Json => ({
+  type: 'Resource',
+  resource: { name: 'cpu', [field]: { type: 'Utilization', averageUtilization: percent } },
+});
+
+/** Metrics and what was measured, of either version. */
+function metricsOf(object: KubeObject): [specs: Json[], statuses: Json[]] {
+  if (object.apiVersion !== 'autoscaling/v1')
+    return [list(object['spec']?.metrics), list(object['status']?.currentMetrics)];
+  const target: unknown = object['spec']?.targetCPUUtilizationPercentage;
+  const current: unknown = object['status']?.currentCPUUtilizationPercentage;
+  const ofV1 = (metric: Json): Json => {
+    const resource = metric['resource'] as Json | null | undefined;
+    if (isSet(resource))
+      return {
+        ...metric,
+        resource: {
+          ...resource,
+          target: {
+            averageUtilization: resource['targetAverageUtilization'] as unknown,
+            averageValue: resource['targetAverageValue'] as unknown,
+          },
+          current: {
+            averageUtilization: resource['currentAverageUtilization'] as unknown,
+            averageValue: resource['currentAverageValue'] as unknown,
+          },
+        },
+      };
+    return metric;
+  };
+  return [
+    [...(isSet(target) ? [utilization('target', target)] : []), ...annotated(object, 'metrics').map(ofV1)],
+    // What was measured of the CPU is in the annotation too, when there is one.
+    annotated(object, 'current-metrics').length > 0
+      ? annotated(object, 'current-metrics').map(ofV1)
+      : isSet(current)
+        ? [utilization('current', current)]
+        : [],
+  ];
+}
+
 function metricsText(object: KubeObject): string {
-  const specs = list(object['spec']?.metrics) as Json[];
+  const [specs, statuses] = metricsOf(object);
   if (specs.length === 0) return '<none>';
-  const statuses = list(object['status']?.currentMetrics) as Json[];
   const shown = specs.slice(0, shownMax).map((metric, index) => metricText(metric, statuses[index]));
   const more = specs.length - shown.length;
   return more > 0 ? `${shown.join(', ')} + ${more} more...` : shown.join(', ');
@@ -139,7 +191,8 @@ export const horizontalPodAutoscalerStrategy: ResourceStrategy = {
     if (isSet(spec['behavior'])) defaultBehavior(spec['behavior'] as Json);
   },
   prepareForCreate(object) {
-    object['status'] = {};
+    // Members that are always written are there from the start, so that an empty write to the status owns none of them.
+    object['status'] = { desiredReplicas: 0 };
   },
   validate,
   prepareForUpdate(object, old) {

@@ -1,7 +1,7 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
 import { specPath } from '../common.ts';
-import type { ResourceStrategy } from '../strategy.ts';
+import type { ResourceStrategy, StrategyContext } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import type { Json } from '../validation/values.ts';
@@ -35,6 +35,13 @@ function validate(object: KubeObject): FieldError[] {
   return errors;
 }
 
+/** The two fields of coordinated leader election count only with its gate, or where they are already. */
+function dropCoordination(object: KubeObject, old: KubeObject | undefined, context: StrategyContext): void {
+  if (context.featureEnabled('CoordinatedLeaderElection')) return;
+  for (const field of ['strategy', 'preferredHolder'])
+    if (!isSet(old?.['spec']?.[field])) delete object['spec']?.[field];
+}
+
 export const leaseStrategy: ResourceStrategy = {
   group: 'coordination.k8s.io',
   version: 'v1',
@@ -42,7 +49,11 @@ export const leaseStrategy: ResourceStrategy = {
   resource: 'leases',
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
+  prepareForCreate: (object, context) => {
+    dropCoordination(object, undefined, context);
+  },
   validate,
+  prepareForUpdate: dropCoordination,
   validateUpdate: validate,
   columns: columnsOf['coordination.k8s.io/leases'] ?? [],
   cells: (object, nowMs) => [nameOf(object), text(object['spec']?.holderIdentity), ageOf(object, nowMs)],

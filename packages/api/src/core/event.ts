@@ -4,7 +4,7 @@ import { rootPath } from '../common.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { isDns1123Subdomain, isQualifiedName } from '../validation/names.ts';
+import { isDns1123Subdomain, isQualifiedName, nameIsPathSegment } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { immutable, isSet, problems, text } from '../validation/values.ts';
 
@@ -78,6 +78,8 @@ export const eventStrategy: ResourceStrategy = {
   kind: 'Event',
   resource: 'events',
   allowCreateOnUpdate: true,
+  // Events are named after their object with a suffix, so a prefix may end with a dot.
+  validateName: nameIsPathSegment,
   validate,
   validateUpdate,
   selectableFields: {

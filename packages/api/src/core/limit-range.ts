@@ -125,6 +125,7 @@ export const limitRangeStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'LimitRange',
   resource: 'limitranges',
+  allowCreateOnUpdate: true,
   defaults(object) {
     for (const item of list(object['spec']?.limits) as Json[]) defaultItem(item);
   },

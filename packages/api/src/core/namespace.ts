@@ -86,7 +86,6 @@ export const namespaceStrategy: ResourceStrategy = {
   },
   selectableFields: {
     'status.phase': (object) => text(object['status']?.phase),
-    name: (object) => text(object.metadata.name),
   },
   columns: columnsOf['/namespaces'] ?? [],
   cells: (object, nowMs) => [nameOf(object), text(object['status']?.phase), ageOf(object, nowMs)],

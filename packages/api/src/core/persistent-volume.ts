@@ -204,7 +204,6 @@ export const persistentVolumeStrategy: ResourceStrategy = {
       },
     },
   },
-  selectableFields: { name: (object) => text(object.metadata.name) },
   columns: columnsOf['/persistentvolumes'] ?? [],
   cells(object, nowMs) {
     const spec = (object['spec'] ?? {}) as Json;

@@ -16,6 +16,7 @@ export const podTemplateStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'PodTemplate',
   resource: 'podtemplates',
+  allowCreateOnUpdate: true,
   defaults: (object) => {
     defaultPodTemplate(ensure(object, 'template'));
   },

@@ -53,7 +53,8 @@ export const replicationControllerStrategy: ResourceStrategy = {
     if (isSet(spec['template'])) defaultPodTemplate(spec['template'] as Json);
   },
   prepareForCreate(object) {
-    object['status'] = {};
+    // Members that are always written are there from the start, so that an empty write to the status owns none of them.
+    object['status'] = { replicas: 0 };
     startGeneration(object);
   },
   validate: (object) => validateSpec((object['spec'] ?? {}) as Json),

@@ -59,7 +59,8 @@ export const podDisruptionBudgetStrategy: ResourceStrategy = {
   allowUnconditionalUpdate: false,
   defaults: (object) => void ensure(object, 'spec'),
   prepareForCreate(object) {
-    object['status'] = {};
+    // Members that are always written are there from the start, so that an empty write to the status owns none of them.
+    object['status'] = { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 };
     startGeneration(object);
   },
   validate,

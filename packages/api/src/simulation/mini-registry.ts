@@ -7,7 +7,7 @@ import {
   validateObjectMeta,
   validateObjectMetaUpdate,
 } from '@pilothouse/apimachinery';
-import { builtinResources, builtinSchemas, strategies, strategyKey } from '../index.ts';
+import { builtinResources, builtinSchemas, featureGates, strategies, strategyKey } from '../index.ts';
 import type { ResourceStrategy, StrategyContext, UpdateHooks } from '../index.ts';
 import { clone } from '../validation/values.ts';
 import { defaultColumns } from '../table/columns.ts';
@@ -170,7 +170,7 @@ export const testContext: StrategyContext = {
   user: { name: 'admin', uid: '1', groups: ['system:masters', 'system:authenticated'] },
   dryRun: false,
   namespace: '',
-  featureEnabled: () => true,
+  featureEnabled: (gate) => featureGates[gate]?.default ?? false,
 };
 
 /** What admission does to a pod with a stock configuration; recorded diffs count its lines. */

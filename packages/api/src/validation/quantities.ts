@@ -26,6 +26,14 @@ export function isIntegerQuantity(value: unknown): boolean {
   return quantityOf(value).milliValue % 1000 === 0;
 }
 
+const milliMax = 2n ** 63n - 1n;
+
+/** Whether warnings call an amount of bytes fractional: its thousandths, held in 64 bits, are no whole thousand. */
+export function isFractional(value: unknown): boolean {
+  const milli = quantityOf(value).nano / 1_000_000n;
+  return milli > milliMax || quantityOf(value).milliValue % 1000 !== 0;
+}
+
 export function quantityText(value: unknown): string {
   return quantityOf(value).toString();
 }

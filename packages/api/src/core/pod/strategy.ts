@@ -163,6 +163,8 @@ export const podStrategy: ResourceStrategy = {
     'spec.hostNetwork': (pod) => String(specOf(pod)['hostNetwork'] === true),
     'status.phase': (pod) => text(pod['status']?.phase),
     'status.podIP': (pod) => text(list(pod['status']?.podIPs)[0]?.ip),
+    // Known, but never filled: it matches only the empty value.
+    'status.podIPs': () => '',
     'status.nominatedNodeName': (pod) => text(pod['status']?.nominatedNodeName),
   },
   gracePeriodSeconds(pod, requested) {

@@ -1,7 +1,7 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { goQuote } from '@pilothouse/apimachinery';
 import { FieldPath } from '@pilothouse/apimachinery';
-import { quantityOf, quantityText } from '../../validation/quantities.ts';
+import { isFractional, quantityText } from '../../validation/quantities.ts';
 import type { Json } from '../../validation/values.ts';
 import { entries, isSet, list, text } from '../../validation/values.ts';
 
@@ -79,7 +79,7 @@ export function templateWarnings(template: Json | null | undefined, path: FieldP
       `${at.child('terminationGracePeriodSeconds').text}: must be >= 0; negative values are invalid and will be treated as 1`,
     );
   for (const [resource, value] of entries(spec['overhead']))
-    if (resource === 'memory' && quantityOf(value).milliValue % 1000 !== 0)
+    if (resource === 'memory' && isFractional(value))
       warnings.push(fractional(at.child('overhead').key(resource), value));
   void oldSpec;
   return warnings;
@@ -172,7 +172,7 @@ function volumeWarnings(volume: Json, path: FieldPath): string[] {
     for (const [resource, value] of entries(
       volume['ephemeral'].volumeClaimTemplate?.spec?.resources?.requests,
     ))
-      if (resource === 'storage' && quantityOf(value).milliValue % 1000 !== 0)
+      if (resource === 'storage' && isFractional(value))
         warnings.push(
           fractional(
             path.child('ephemeral', 'volumeClaimTemplate', 'spec', 'resources', 'requests').key('storage'),
@@ -227,16 +227,10 @@ function overlaps(paths: readonly string[], label: string): string[] {
 function containerWarnings(container: Json, path: FieldPath): string[] {
   const warnings: string[] = [];
   for (const [resource, value] of entries(container['resources']?.limits))
-    if (
-      (resource === 'memory' || resource === 'ephemeral-storage') &&
-      quantityOf(value).milliValue % 1000 !== 0
-    )
+    if ((resource === 'memory' || resource === 'ephemeral-storage') && isFractional(value))
       warnings.push(fractional(path.child('resources', 'limits').key(resource), value));
   for (const [resource, value] of entries(container['resources']?.requests))
-    if (
-      (resource === 'memory' || resource === 'ephemeral-storage') &&
-      quantityOf(value).milliValue % 1000 !== 0
-    )
+    if ((resource === 'memory' || resource === 'ephemeral-storage') && isFractional(value))
       warnings.push(fractional(path.child('resources', 'requests').key(resource), value));
   const names = new Set<string>();
   list(container['env']).forEach((variable: Json, index) => {

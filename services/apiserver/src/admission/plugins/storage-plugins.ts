@@ -34,6 +34,7 @@ export function storageObjectInUseProtection(): AdmissionPlugin {
   const finalizers: Readonly<Record<string, string>> = {
     persistentvolumes: 'kubernetes.io/pv-protection',
     persistentvolumeclaims: 'kubernetes.io/pvc-protection',
+    volumeattributesclasses: 'kubernetes.io/vac-protection',
   };
   return {
     name: 'StorageObjectInUseProtection',
@@ -42,7 +43,8 @@ export function storageObjectInUseProtection(): AdmissionPlugin {
       const { object } = attributes;
       const finalizer = finalizers[attributes.resource.resource];
       if (finalizer === undefined || object === undefined) return;
-      if (attributes.resource.group !== '' || attributes.subresource !== '') return;
+      const group = attributes.resource.resource === 'volumeattributesclasses' ? 'storage.k8s.io' : '';
+      if (attributes.resource.group !== group || attributes.subresource !== '') return;
       const present = object.metadata.finalizers ?? [];
       if (!present.includes(finalizer)) object.metadata.finalizers = [...present, finalizer];
     },

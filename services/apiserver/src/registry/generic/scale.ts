@@ -7,6 +7,7 @@ import {
   scaleManagedFields,
   statusErrors,
 } from '@pilothouse/apimachinery';
+import { scaleCells, scaleColumns } from '@pilothouse/api';
 import type { FieldTracker } from './field-tracker.ts';
 import { deepClone } from '../../storage/deep.ts';
 import type { ObjectCodec } from '../../storage/stored-object.ts';
@@ -54,26 +55,7 @@ export const builtinScalePaths: ScalePaths = {
 /** The scale subresource: an autoscaling/v1 Scale made of the parent, and its replicas written back. */
 export class ScaleStore implements RestStorage {
   readonly resource: ResourceDescriptor;
-  readonly table: TableSource = {
-    columns: [
-      { name: 'Name', type: 'string', format: 'name', description: 'Name of the object.', priority: 0 },
-      {
-        name: 'Desired',
-        type: 'integer',
-        format: '',
-        description: 'Number of wanted replicas.',
-        priority: 0,
-      },
-      {
-        name: 'Available',
-        type: 'integer',
-        format: '',
-        description: 'Number of actual replicas.',
-        priority: 0,
-      },
-      { name: 'Age', type: 'date', format: '', description: 'Creation time.', priority: 0 },
-    ],
-  };
+  readonly table: TableSource = { columns: scaleColumns, cells: scaleCells };
   readonly #parent: GenericStore;
   readonly #paths: ScalePaths;
   readonly #codec: ObjectCodec;

@@ -19,5 +19,8 @@ export function strategyContext(context: RestContext, services: RegistryServices
     dryRun: context.dryRun,
     namespace: context.namespace,
     featureEnabled: (gate) => services.featureEnabled(gate),
+    addWarning: (text) => {
+      context.addWarning(text);
+    },
   };
 }
