@@ -46,7 +46,6 @@ export const ipAddressStrategy: ResourceStrategy = {
   validate,
   validateUpdate: (object, old) =>
     immutable(object['spec']?.parentRef, old['spec']?.parentRef, specPath.child('parentRef')),
-  selectableFields: { 'spec.parentRef.name': (object) => text(object['spec']?.parentRef?.name) },
   columns: columnsOf['networking.k8s.io/ipaddresses'] ?? [],
   // There is one cell more than columns; upstream's table is so.
   cells: (object, nowMs) => [nameOf(object), parentText(object), ageOf(object, nowMs)],
