@@ -34,7 +34,8 @@ function defaults(job: KubeObject): void {
   defaultJobSpec(spec);
   const labels = spec['template'].metadata?.labels as Labels | null | undefined;
   if (Object.keys(job.metadata.labels ?? {}).length === 0 && isSet(labels) && Object.keys(labels).length > 0)
-    job.metadata.labels = clone(labels) as Record<string, string>;
+    // Upstream shares one map between the two, so the generated labels come to both.
+    job.metadata.labels = labels as Record<string, string>;
 }
 
 /** A job selects its pods by its own uid unless it asks to do that itself. */

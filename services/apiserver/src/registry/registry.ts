@@ -171,6 +171,7 @@ class BuiltinRegistry implements ApiRegistry {
     const hasSchema = builtinSchemas.kind(group, storedVersion, resource.kind) !== undefined;
     const codec = builtinCodec(group, version, resource.kind, {
       version: hasSchema ? storedVersion : version,
+      ...(id === 'apps/statefulsets' ? { decode: nameClaimTemplates } : {}),
     });
     const typeMeta = { apiVersion: apiVersionOf(group, version), kind: resource.kind };
     const trigger =
@@ -330,4 +331,13 @@ function memoryVersion(resource: BuiltinResource): readonly [group: string, vers
   if (resource.plural === 'events') return ['', 'v1'];
   if (resource.plural === 'horizontalpodautoscalers') return ['autoscaling', 'v2'];
   return [resource.group, resource.version];
+}
+
+/** Protobuf has no place for the kind of an embedded object; JSON shows it. */
+function nameClaimTemplates(set: KubeObject): KubeObject {
+  for (const claim of (set['spec']?.volumeClaimTemplates ?? []) as Record<string, unknown>[]) {
+    claim['kind'] ??= 'PersistentVolumeClaim';
+    claim['apiVersion'] ??= 'v1';
+  }
+  return set;
 }
