@@ -165,7 +165,7 @@ export async function startApiServer(
   }
   const address = await server.listen(config.bindAddress, config.securePort);
   await registry.start();
-  const definitions = customResources({ registry, server, clock, logger });
+  const definitions = customResources({ registry, server, clock, random, logger });
   closers.push(() => definitions.stop());
   await definitions.start();
   closers.push(await authorization.start());

@@ -1,9 +1,11 @@
 /** Short descriptions in our own words, for what people ask `kubectl explain` most. Everything else is published without one. */
 
 const everyKind: Readonly<Record<string, string>> = {
-  apiVersion: 'Group and version of the schema that this object follows, for example apps/v1.',
+  // Clients look for the words that some of these begin with.
+  apiVersion:
+    'APIVersion defines the group and version of the schema that this object follows, for example apps/v1.',
   kind: 'Name of the kind of this object, in CamelCase. Cannot be changed.',
-  metadata: 'Name, namespace, labels and other data that every object has.',
+  metadata: "Standard object's metadata: name, namespace, labels and the like.",
   spec: 'The state that is wanted.',
   status: 'The state that was last observed. Written by the system.',
 };
@@ -137,7 +139,7 @@ const fields: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     annotations: 'Keys and values for tools; not for selection.',
     uid: 'Identity in time and space, set by the server.',
     resourceVersion: 'Opaque version of the object, for watches and for detecting conflicts.',
-    creationTimestamp: 'When the object was created, set by the server.',
+    creationTimestamp: 'CreationTimestamp is a timestamp of when the object was created, set by the server.',
     deletionTimestamp: 'When the object will be or was asked to be deleted, set by the server.',
     finalizers: 'Names that must be removed before the object disappears.',
     ownerReferences: 'Objects that this one depends on; it is collected when all are gone.',

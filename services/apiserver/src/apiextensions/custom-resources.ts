@@ -1,5 +1,4 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { apiVersionOf } from '@pilothouse/apimachinery';
 import { isConditionTrue } from '@pilothouse/api/apiextensions';
 import type {
   CrdCondition,
@@ -11,6 +10,7 @@ import type { DiscoveryManager } from '../endpoints/discovery/discovery-manager.
 import type { ResourceTable } from '../endpoints/resource-table.ts';
 import type { RestStorage } from '../registry/rest/rest-storage.ts';
 import { deepEqual } from '../storage/deep.ts';
+import { CustomResourceStore } from './custom-resource-store.ts';
 import type { CustomStorages } from './custom-storages.ts';
 
 /** Definition as it is served: what of it makes a difference. */
@@ -62,6 +62,11 @@ export class CustomResources {
       acceptedNames?: CustomResourceNames;
     };
     const before = this.#served.get(name);
+    if ((definition.metadata.deletionTimestamp ?? '') !== '') {
+      for (const storage of before?.custom.storages ?? []) {
+        if (storage instanceof CustomResourceStore) storage.terminating = true;
+      }
+    }
     const accepted =
       isConditionTrue(status.conditions, 'NamesAccepted') ||
       isConditionTrue(status.conditions, 'Established');
@@ -134,9 +139,4 @@ export class CustomResources {
 
 function versionsOf(served: Served | undefined): (readonly [string, string])[] {
   return (served?.spec.versions ?? []).map((version) => [served?.spec.group ?? '', version.name] as const);
-}
-
-/** For logs. */
-export function groupVersionsOf(spec: CustomResourceDefinitionSpec): string[] {
-  return spec.versions.map((version) => apiVersionOf(spec.group, version.name));
 }

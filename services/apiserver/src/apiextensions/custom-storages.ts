@@ -12,11 +12,11 @@ import { builtinCodec, customResourceCodec } from '../registry/codecs.ts';
 import { builtinFieldTracker, customFieldTracker } from '../registry/generic/builtin-field-tracker.ts';
 import { ScaleStore } from '../registry/generic/scale.ts';
 import type { RegistryServices } from '../registry/generic/services.ts';
-import { GenericStore } from '../registry/generic/store.ts';
 import { SubresourceStore } from '../registry/generic/subresource-store.ts';
 import type { ResourceDescriptor, RestStorage } from '../registry/rest/rest-storage.ts';
 import type { OpenedStorage, StorageFactory } from '../registry/storage-factory.ts';
 import { CustomBodyCodec } from './body-codec.ts';
+import { CustomResourceStore } from './custom-resource-store.ts';
 import type { ObjectConversion } from './converted-storage.ts';
 import { ConvertedStorage } from './converted-storage.ts';
 import { customScalePaths } from './scale-paths.ts';
@@ -77,7 +77,7 @@ export function customStorages(options: CustomStoragesOptions): CustomStorages {
     const isStored = version === stored;
     const viewCodec = customResourceCodec();
     const typeMeta = { apiVersion: apiVersionOf(spec.group, version.name), kind: names.kind };
-    const store = new GenericStore({
+    const store = new CustomResourceStore({
       resource: descriptorOf(version),
       strategy: customResourceStrategy({ spec, version }),
       storage: isStored

@@ -39,7 +39,6 @@ export class DefinitionController {
   readonly #running = new Map<string, { again: boolean }>();
   #watch: WatchStream | undefined;
   #stopped = false;
-  #synced = false;
 
   constructor(options: { client: InternalClient; resources: CustomResources; clock: Clock; logger: Logger }) {
     this.#client = options.client;
@@ -48,17 +47,11 @@ export class DefinitionController {
     this.#logger = options.logger;
   }
 
-  /** True once all definitions that were there at the start are served. */
-  get synced(): boolean {
-    return this.#synced;
-  }
-
   /** Resolves when the definitions that are there are served. */
   async start(): Promise<void> {
     const names = [...(this.#client.watchCache(group, resource)?.list() ?? [])].map(nameOf);
     void this.#follow();
     await Promise.all(names.map((name) => this.#enqueue(name)));
-    this.#synced = true;
   }
 
   stop(): void {

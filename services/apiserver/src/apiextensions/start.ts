@@ -1,20 +1,32 @@
-import type { Clock, Logger } from '@pilothouse/base';
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import { WebhookClient } from '../admission/webhooks/webhook-client.ts';
 import type { ApiRegistry } from '../registry/registry.ts';
+import { objectAccess } from '../security/internal-object-access.ts';
 import type { ApiServer } from '../server.ts';
 import { renamingConversion } from './conversion.ts';
 import { customStorages } from './custom-storages.ts';
 import { CustomResources } from './custom-resources.ts';
 import { CustomOpenApiPublisher } from './openapi.ts';
+import { webhookConversion } from './webhook-conversion.ts';
 import { DefinitionController } from './definition-controller.ts';
+
+export interface CustomResourceServing {
+  /** Resolves when the definitions that are there are served. */
+  start(): Promise<void>;
+  stop(): void;
+}
 
 /** Serves custom resources. Needs a registry whose watch caches are filled; stop it before the registry closes. */
 export function customResources(options: {
   readonly registry: ApiRegistry;
   readonly server: Pick<ApiServer, 'resources' | 'discovery' | 'openApi'>;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
-}): DefinitionController {
-  const { registry, server, clock, logger } = options;
+}): CustomResourceServing {
+  const { registry, server, clock, random, logger } = options;
+  const webhooks = new WebhookClient();
+  const objects = objectAccess(registry.client, { clock, logger });
   const openApi = new CustomOpenApiPublisher(server.openApi);
   const resources = new CustomResources({
     resources: server.resources,
@@ -26,11 +38,21 @@ export function customResources(options: {
         names,
         factory: registry.factory,
         services: registry.services,
-        conversion: (stored, version) => renamingConversion(spec, stored, version),
+        conversion: (stored, version) =>
+          spec.conversion?.strategy === 'Webhook'
+            ? webhookConversion(spec, stored, version, { client: webhooks, objects, random })
+            : renamingConversion(spec, stored, version),
       }),
     changed: (groupVersions) => {
       openApi.publish(groupVersions);
     },
   });
-  return new DefinitionController({ client: registry.client, resources, clock, logger });
+  const controller = new DefinitionController({ client: registry.client, resources, clock, logger });
+  return {
+    start: () => controller.start(),
+    stop() {
+      controller.stop();
+      webhooks.close();
+    },
+  };
 }

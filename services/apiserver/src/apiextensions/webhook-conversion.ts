@@ -1,0 +1,117 @@
+import type { Random } from '@pilothouse/base';
+import { errorMessage, uuid } from '@pilothouse/base';
+import type { KubeObject } from '@pilothouse/apimachinery';
+import { apiVersionOf, deepEqual, StatusError } from '@pilothouse/apimachinery';
+import type { CustomResourceDefinitionSpec, CustomResourceVersion } from '@pilothouse/api/apiextensions';
+import type { WebhookClient } from '../admission/webhooks/webhook-client.ts';
+import { webhookTarget } from '../admission/webhooks/service-resolver.ts';
+import type { WebhookClientConfig } from '../admission/webhooks/webhook.ts';
+import type { ObjectAccess } from '../security/object-access.ts';
+import { deepClone } from '../storage/deep.ts';
+import { CustomBodyCodec } from './body-codec.ts';
+import type { ObjectConversion } from './converted-storage.ts';
+
+const timeoutSeconds = 30;
+const reviewVersions = ['v1', 'v1beta1'];
+
+export interface WebhookConversionPorts {
+  readonly client: WebhookClient;
+  readonly objects: ObjectAccess;
+  readonly random: Random;
+}
+
+interface ReviewResponse {
+  readonly uid?: string;
+  readonly convertedObjects?: KubeObject[];
+  readonly result?: { readonly status?: string; readonly message?: string };
+}
+
+/** Strategy Webhook: asks the definition's webhook with a ConversionReview. */
+export function webhookConversion(
+  spec: CustomResourceDefinitionSpec,
+  stored: CustomResourceVersion,
+  version: CustomResourceVersion,
+  ports: WebhookConversionPorts,
+): ObjectConversion {
+  const to = (target: CustomResourceVersion) => {
+    const apiVersion = apiVersionOf(spec.group, target.name);
+    const body = new CustomBodyCodec(target.schema?.openAPIV3Schema);
+    return async (objects: readonly KubeObject[]): Promise<readonly KubeObject[]> => {
+      const converted = await convert(spec, objects, apiVersion, ports);
+      for (const object of converted) body.coerce(object, false);
+      return converted;
+    };
+  };
+  return { toStored: to(stored), fromStored: to(version) };
+}
+
+async function convert(
+  spec: CustomResourceDefinitionSpec,
+  objects: readonly KubeObject[],
+  desired: string,
+  { client, objects: access, random }: WebhookConversionPorts,
+): Promise<KubeObject[]> {
+  const others = objects.filter((object) => object.apiVersion !== desired);
+  if (others.length === 0) return objects.map(deepClone);
+  const { webhook } = spec.conversion ?? {};
+  const config = webhook?.clientConfig ?? {};
+  const reviewVersion =
+    reviewVersions.find((each) => webhook?.conversionReviewVersions?.includes(each)) ?? 'v1';
+  const from = others[0]?.apiVersion ?? '';
+  const fail = (detail: string): StatusError =>
+    new StatusError(500, '', `conversion webhook for ${from}, Kind=${spec.names.kind} failed: ${detail}`);
+  const uid = uuid(random);
+  const review = {
+    kind: 'ConversionReview',
+    apiVersion: `apiextensions.k8s.io/${reviewVersion}`,
+    request: { uid, desiredAPIVersion: desired, objects: others },
+  };
+  let response: ReviewResponse;
+  try {
+    const target = webhookTarget(config as WebhookClientConfig, timeoutSeconds, access).resolve();
+    const caPem =
+      config.caBundle === undefined ? undefined : Buffer.from(config.caBundle, 'base64').toString('utf8');
+    const answer = await client.post(target, caPem, JSON.stringify(review), timeoutSeconds * 1000);
+    response = (answer as { response?: ReviewResponse }).response ?? {};
+  } catch (error) {
+    throw fail(errorMessage(error));
+  }
+  if (response.uid !== uid)
+    throw fail(`expected response.uid=${JSON.stringify(uid)}, got ${JSON.stringify(response.uid ?? '')}`);
+  if (response.result?.status !== 'Success')
+    throw fail(response.result?.message ?? 'the webhook gave no reason');
+  const answered = response.convertedObjects ?? [];
+  if (answered.length !== others.length) {
+    throw fail(`received ${answered.length} objects, expected ${others.length}`);
+  }
+  let next = 0;
+  return objects.map((object) => {
+    if (object.apiVersion === desired) return deepClone(object);
+    const index = next++;
+    const result = answered[index] as KubeObject;
+    const problem = differs(object, result, desired);
+    if (problem !== undefined) throw fail(`invalid converted object at index ${index}: ${problem}`);
+    // A webhook may change labels and annotations; the rest of metadata is not its business.
+    const { labels, annotations } = result.metadata;
+    const metadata = { ...deepClone(object.metadata) };
+    delete metadata.labels;
+    delete metadata.annotations;
+    return {
+      ...result,
+      metadata: { ...metadata, ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}) },
+    };
+  });
+}
+
+function differs(object: KubeObject, result: KubeObject, desired: string): string | undefined {
+  if (result.apiVersion !== desired) return `must have apiVersion ${desired}, got ${result.apiVersion ?? ''}`;
+  if (result.kind !== object.kind) return `must have kind ${object.kind ?? ''}, got ${result.kind ?? ''}`;
+  const identity = ({ metadata }: KubeObject): unknown => [
+    metadata?.name,
+    metadata?.namespace,
+    metadata?.uid,
+  ];
+  return deepEqual(identity(object), identity(result))
+    ? undefined
+    : 'name, namespace and uid must not change';
+}
