@@ -1,3 +1,4 @@
+import { errorMessage } from '@pilothouse/base';
 import { createLogger, FlagError, flagUsage } from '@pilothouse/host';
 import { parseConfig } from './config.ts';
 import { flagSpecs } from './flags.ts';
@@ -26,7 +27,16 @@ export async function runApiServer(argv: readonly string[]): Promise<void> {
   }
   const logger = createLogger({ level: config.logLevel, component: 'apiserver' });
   for (const warning of warnings) logger.warn(warning);
-  const running = await startApiServer(config, { logger });
+  let running;
+  try {
+    running = await startApiServer(config, { logger });
+  } catch (error) {
+    process.stderr.write(
+      `${error instanceof FlagError || !(error instanceof Error) ? errorMessage(error) : (error.stack ?? error.message)}\n`,
+    );
+    // What was opened before the failure would keep the process alive.
+    process.exit(1);
+  }
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {

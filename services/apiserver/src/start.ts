@@ -1,13 +1,14 @@
 import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import type { Clock, Logger, Random } from '@pilothouse/base';
-import { errorMessage, sleep } from '@pilothouse/base';
+import { errorCode, errorMessage, sleep } from '@pilothouse/base';
 import { createEtcdClient } from '@pilothouse/etcd-client';
 import { createLogger, FlagError, nodeClock, nodeRandom } from '@pilothouse/host';
 import { builtinResources, featureGates } from '@pilothouse/api';
 import { customResources } from './apiextensions/start.ts';
 import type { ApiServerConfig } from './config.ts';
 import { registerOpenIdPaths } from './endpoints/openid-paths.ts';
+import { probeLocal } from './node/probe-local.ts';
 import { nodeDialer } from './node/node-dialer.ts';
 import type { Bootstrap } from './registry/bootstrap/bootstrap.ts';
 import { startBootstrap } from './registry/bootstrap/bootstrap.ts';
@@ -54,6 +55,8 @@ export async function startApiServer(
   const clock = ports.clock ?? nodeClock;
   const random = ports.random ?? nodeRandom;
   const logger = ports.logger ?? createLogger({ level: config.logLevel, component: 'apiserver' });
+  // Before anything waits: a wrong file is told at once.
+  const fileTls = config.tls && config.tls !== 'plain' ? await readTlsFiles(config.tls) : undefined;
   const closers: (() => void | Promise<void>)[] = [];
   const { store, compact } = openStore(config, ports, { clock, random, logger, closers });
   await waitForStore(store, clock, logger);
@@ -98,23 +101,23 @@ export async function startApiServer(
     authorizer: authorization.authorizer,
     rules: authorization.ruleResolver,
     dialer: nodeDialer(config.kubeletClient),
+    probeLocal,
   } satisfies typeof registry.delegates);
 
   const tls =
     config.tls === 'plain'
       ? undefined
-      : config.tls
-        ? await readTlsFiles(config.tls)
-        : await selfSignedTls(clock, [
-            ...new Set([
-              'localhost',
-              '127.0.0.1',
-              advertised,
-              'kubernetes',
-              'kubernetes.default',
-              'kubernetes.default.svc',
-            ]),
-          ]);
+      : (fileTls ??
+        (await selfSignedTls(clock, [
+          ...new Set([
+            'localhost',
+            '127.0.0.1',
+            advertised,
+            'kubernetes',
+            'kubernetes.default',
+            'kubernetes.default.svc',
+          ]),
+        ])));
   let started = false;
   const policyWork = new StartupWork({ clock, logger });
   let bootstrap: Bootstrap | undefined;
@@ -163,7 +166,9 @@ export async function startApiServer(
     });
     closers.push(() => watcher.close());
   }
-  const address = await server.listen(config.bindAddress, config.securePort);
+  const address = await server
+    .listen(config.bindAddress, config.securePort)
+    .catch((error: unknown) => Promise.reject(listenError(config, error)));
   await registry.start();
   const definitions = customResources({ registry, server, clock, random, logger });
   closers.push(() => definitions.stop());
@@ -202,6 +207,26 @@ export async function startApiServer(
     registry,
     close: () => (closing ??= close()),
   };
+}
+
+function listenError(config: ApiServerConfig, error: unknown): unknown {
+  switch (errorCode(error)) {
+    case 'EADDRINUSE':
+      return new FlagError(
+        `Port ${config.securePort} is in use: stop what listens there, or choose another with --secure-port`,
+      );
+    case 'EACCES':
+      return new FlagError(
+        `Cannot listen on port ${config.securePort}: permission denied; choose one above 1023 with --secure-port`,
+      );
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new FlagError(
+        `Cannot listen on "${config.bindAddress}": this host does not have that address; choose another with --bind-address`,
+      );
+    default:
+      return error;
+  }
 }
 
 function openStore(

@@ -1,18 +1,31 @@
 import { readFile, stat } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
 import type { Clock, Logger, Timer } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
-import { createAuthority, issueCertificate } from '@pilothouse/host';
+import { createAuthority, FlagError, issueCertificate } from '@pilothouse/host';
 import type { TlsFiles } from './config.ts';
 import type { TlsMaterial } from './http-server.ts';
 
 const pollMs = 10_000;
 const selfSignedLifeMs = 365 * 24 * 3_600_000;
 
+/** Throws FlagError for files that cannot be read or do not belong together. */
 export async function readTlsFiles(files: TlsFiles): Promise<TlsMaterial> {
+  const read = (flag: string, file: string): Promise<string> =>
+    readFile(file, 'utf8').catch((error: unknown) => {
+      throw new FlagError(`Cannot read "${file}" of --${flag}: ${errorMessage(error)}`);
+    });
   const [certPem, keyPem] = await Promise.all([
-    readFile(files.certFile, 'utf8'),
-    readFile(files.keyFile, 'utf8'),
+    read('tls-cert-file', files.certFile),
+    read('tls-private-key-file', files.keyFile),
   ]);
+  try {
+    createSecureContext({ cert: certPem, key: keyPem });
+  } catch (error) {
+    throw new FlagError(
+      `Cannot use "${files.certFile}" of --tls-cert-file with "${files.keyFile}" of --tls-private-key-file: ${errorMessage(error)}; want a certificate and its key, both PEM`,
+    );
+  }
   return { certPem, keyPem };
 }
 

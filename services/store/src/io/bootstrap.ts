@@ -22,10 +22,15 @@ export interface Identity {
   readonly isNewCluster: boolean;
 }
 
+/** Of --initial-cluster-token. */
+const defaultClusterToken = 'etcd-cluster';
+
 interface IdentityFile {
   readonly memberId: string;
   readonly clusterId: string;
   readonly isNewCluster: boolean;
+  /** Of the flags that the cluster was made with; absent where a member joined. */
+  readonly clusterToken?: string;
   readonly members: readonly {
     id: string;
     name: string;
@@ -75,7 +80,7 @@ function explain(error: unknown): string {
 /** Who this member is: as recorded in the data directory, or worked out from the flags and recorded now. */
 export async function establishIdentity(config: StoreConfig, memberDirectory: string): Promise<Identity> {
   const file = path.join(memberDirectory, 'identity.json');
-  if (fs.existsSync(file)) return readIdentity(file);
+  if (fs.existsSync(file)) return readIdentity(file, config);
   const foreign = ['snap/db', 'wal/0.tmp']
     .map((name) => path.join(memberDirectory, name))
     .find((name) => fs.existsSync(name));
@@ -85,14 +90,17 @@ export async function establishIdentity(config: StoreConfig, memberDirectory: st
     );
   }
   const identity = config.initialClusterState === 'new' ? newCluster(config) : await joinCluster(config);
-  writeIdentity(file, identity);
+  writeIdentity(file, identity, config);
   return identity;
 }
 
-function readIdentity(file: string): Identity {
+function readIdentity(file: string, config: StoreConfig): Identity {
+  let clusterToken: string | undefined;
+  let identity: Identity;
   try {
     const stored = JSON.parse(fs.readFileSync(file, 'utf8')) as IdentityFile;
-    return {
+    clusterToken = stored.clusterToken;
+    identity = {
       memberId: BigInt(`0x${stored.memberId}`) as MemberId,
       clusterId: BigInt(`0x${stored.clusterId}`),
       isNewCluster: stored.isNewCluster,
@@ -103,13 +111,22 @@ function readIdentity(file: string): Identity {
       `Cannot read "${file}": ${errorMessage(error)}. Restore it, or empty the data directory and add the member again`,
     );
   }
+  // A token that is not given does not count: the flags of a first start may be dropped later.
+  const given = config.initialClusterToken;
+  if (clusterToken !== undefined && given !== defaultClusterToken && given !== clusterToken) {
+    throw new StartupError(
+      `The data directory "${config.dataDir}" belongs to another cluster: it was made with --initial-cluster-token=${clusterToken}, now it is ${given}. Use that token, or choose another directory with --data-dir`,
+    );
+  }
+  return identity;
 }
 
-function writeIdentity(file: string, identity: Identity): void {
+function writeIdentity(file: string, identity: Identity, config: StoreConfig): void {
   const content: IdentityFile = {
     memberId: identity.memberId.toString(16),
     clusterId: identity.clusterId.toString(16),
     isNewCluster: identity.isNewCluster,
+    ...(identity.isNewCluster ? { clusterToken: config.initialClusterToken } : {}),
     members: identity.members.map((member) => ({
       id: member.id.toString(16),
       name: member.name,
@@ -126,13 +143,19 @@ function writeIdentity(file: string, identity: Identity): void {
   fs.renameSync(temporary, file);
 }
 
-function newCluster(config: StoreConfig): Identity {
+/** The member's entry in `--initial-cluster`. */
+function ownPeerUrls(config: StoreConfig): readonly string[] {
   const own = config.initialCluster.get(config.name);
   if (own === undefined) {
     throw new StartupError(
       `Couldn't find local name "${config.name}" in the initial cluster configuration. Add ${config.name}=<peer url> to --initial-cluster, or set --name`,
     );
   }
+  return own;
+}
+
+function newCluster(config: StoreConfig): Identity {
+  const own = ownPeerUrls(config);
   const same = (a: readonly string[], b: readonly string[]): boolean =>
     [...a].sort().join() === [...b].sort().join();
   if (!same(own, config.initialAdvertisePeerUrls)) {
@@ -171,6 +194,7 @@ interface PeerMembers {
 
 /** Asks the running members who belongs to the cluster; the flags must agree with them. */
 async function joinCluster(config: StoreConfig): Promise<Identity> {
+  const wanted = [...ownPeerUrls(config)].sort().join();
   const others = [...config.initialCluster]
     .filter(([name]) => name !== config.name)
     .flatMap(([, urls]) => urls);
@@ -195,7 +219,6 @@ async function joinCluster(config: StoreConfig): Promise<Identity> {
         `error validating peerURLs: member count is unequal: the cluster has ${members.length} members, --initial-cluster names ${config.initialCluster.size}. Add this member first, then list all members`,
       );
     }
-    const wanted = [...(config.initialCluster.get(config.name) ?? [])].sort().join();
     const own = members.find(({ peerUrls }) => [...peerUrls].sort().join() === wanted);
     if (own === undefined) {
       throw new StartupError(
