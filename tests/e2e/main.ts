@@ -1,3 +1,4 @@
+import { badStart } from './bad-start.ts';
 import { Checks } from './checks.ts';
 import { killDrill } from './drill/kill.ts';
 import { golden } from './golden.ts';
@@ -8,6 +9,7 @@ import { tour } from './tour/tour.ts';
 const usage = `npm run e2e -- tour [--kubeconfig FILE]   every command of the README with real clients
 npm run e2e -- kill                       kills each process in turn under load and counts what was lost
 npm run e2e -- golden [--areas a,b] [-v]   recorded answers of a stock API server (needs ../shared)
+npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
 
 KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
 `;
@@ -36,6 +38,12 @@ switch (command) {
   case 'golden': {
     const areas = rest[0] === '--areas' ? (rest[1] ?? '').split(',') : [];
     process.exit((await golden(port, areas, rest.includes('-v'))) ? 0 : 1);
+    break;
+  }
+  case 'bad-start': {
+    const checks = new Checks();
+    await badStart(checks, port);
+    process.exit(checks.finish() ? 0 : 1);
     break;
   }
   default:
