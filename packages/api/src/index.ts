@@ -73,3 +73,5 @@ export type {
 } from './generated/types/index.ts';
 export { defaultColumns } from './table/columns.ts';
 export { scaleCells, scaleColumns } from './table/scale.ts';
+export { agreeOnClusterIp } from './core/service/allocation-fields.ts';
+export { validateServiceClusterIps } from './core/service/validation.ts';

@@ -246,7 +246,8 @@ class Parser {
     const next = this.#look();
     if (next.token === ')') {
       this.#take();
-      return [];
+      // Upstream reads an empty set as the set of the empty value.
+      return [''];
     }
     if (next.token !== 'identifier' && next.token !== ',') {
       throw selectorError(`found '${next.literal}', expected: ',', ')' or identifier`);

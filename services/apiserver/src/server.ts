@@ -108,7 +108,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   registerDiscovery(paths, { manager: discovery, codec, serverAddress });
   registerHealthChecks(health, { ...options.health, isStopping: () => stopping });
   health.register(paths);
-  registerServerPaths(paths, { codec, metrics });
+  registerServerPaths(paths, { codec, metrics, apiPaths: () => discovery.paths() });
   const openApi = new OpenApiDocuments(options.servedResources ?? []);
   registerOpenApiPaths(paths, openApi);
   options.registerPaths?.(paths);
@@ -146,12 +146,10 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ),
     authorizationFilter(options.authorizer, metrics),
   ];
-  const builtIn = new Set(
-    Array.from(options.registry.storages, ({ resource }) => `${resource.group}/${resource.version}`),
-  );
-  /** Group-versions of custom resources have no paths but those of what is served. */
+  const builtIn = new Set(Array.from(options.registry.storages, ({ resource }) => resource.group));
+  /** Groups of custom resources have no paths but those of what is served. */
   const hasPath = (info: Exchange['info']): boolean => {
-    if (builtIn.has(`${info.apiGroup}/${info.apiVersion}`)) return true;
+    if (builtIn.has(info.apiGroup)) return true;
     const storage = resources.find(info.apiGroup, info.apiVersion, info.resource, info.subresource);
     return storage !== undefined && (storage.resource.namespaced || info.namespace === '');
   };

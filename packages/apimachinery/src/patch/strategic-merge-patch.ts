@@ -86,6 +86,7 @@ function mergeMap(original: JsonObject | undefined, patch: JsonObject, cursor: C
     }
     const old = Object.hasOwn(out, key) ? out[key] : undefined;
     if (old === undefined || goJsonKind(old) !== goJsonKind(value)) {
+      if (old === undefined && isDirected(value)) continue;
       if (!deletesFromList) setOwn(out, key, withoutDirectives(withoutNulls(value)));
       continue;
     }
@@ -300,6 +301,11 @@ function withoutNulls(value: JsonValue): JsonValue {
 }
 
 /** Directives in a part that is new have nothing to act on: they are dropped, and elements marked for deletion with them. */
+/** A map that says what to do with a map that is not there: upstream makes nothing of it. */
+function isDirected(value: JsonValue): boolean {
+  return isJsonObject(value) && value[directiveKey] !== undefined;
+}
+
 function withoutDirectives(value: JsonValue): JsonValue {
   if (Array.isArray(value)) {
     return value
@@ -314,6 +320,7 @@ function withoutDirectives(value: JsonValue): JsonValue {
   for (const [key, each] of Object.entries(value)) {
     if (key === directiveKey || key === retainKeysKey) continue;
     if (key.startsWith(deleteListPrefix) || key.startsWith(elementOrderPrefix)) continue;
+    if (isDirected(each)) continue;
     setOwn(out, key, withoutDirectives(each));
   }
   return out;

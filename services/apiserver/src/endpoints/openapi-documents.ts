@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { BuiltinResource } from '@pilothouse/api';
 import { buildOpenApiV2, buildOpenApiV3, openApiV3Paths } from '@pilothouse/api/openapi';
 import type { OpenApiSchema } from '@pilothouse/api/openapi';
+import { encodeOpenApiV2Protobuf } from '@pilothouse/serializer';
 import { buildVersion } from '../version.ts';
 
 /** A document with the hash by which clients cache it. */
@@ -42,6 +43,7 @@ export class OpenApiDocuments {
   readonly #added = new Map<string, OpenApiSource>();
   #custom: readonly CustomOpenApi[] = [];
   #v2: OpenApiDocument | undefined;
+  #v2Protobuf: OpenApiDocument | undefined;
 
   constructor(resources: readonly BuiltinResource[]) {
     this.#resources = resources;
@@ -64,6 +66,7 @@ export class OpenApiDocuments {
   customize(custom: readonly CustomOpenApi[]): void {
     this.#custom = custom;
     this.#v2 = undefined;
+    this.#v2Protobuf = undefined;
   }
 
   /** The v3 index: key → relative URL with the document's hash. */
@@ -106,6 +109,16 @@ export class OpenApiDocuments {
       this.#v2 = { body, hash: hashOf(body.toString('latin1')) };
     }
     return this.#v2;
+  }
+
+  /** The v2 document as gnostic's `openapi.v2.Document`; its hash is that of the JSON form. */
+  v2Protobuf(): OpenApiDocument {
+    if (!this.#v2Protobuf) {
+      const { body, hash } = this.v2();
+      const document = JSON.parse(body.toString()) as Record<string, unknown>;
+      this.#v2Protobuf = { body: encodeOpenApiV2Protobuf(document), hash };
+    }
+    return this.#v2Protobuf;
   }
 
   #buildV2(): OpenApiSchema {

@@ -1,17 +1,25 @@
-import { parseAccept } from '@pilothouse/serializer';
+import { openApiV2ProtobufMediaType, parseAccept } from '@pilothouse/serializer';
 import type { Exchange } from '../request/exchange.ts';
 import type { OpenApiDocument, OpenApiDocuments } from './openapi-documents.ts';
 import type { PathTable } from './path-table.ts';
 import { respondObjectBytes, respondText, startResponse } from './respond.ts';
 
-/** `/openapi/v2` and `/openapi/v3`, as JSON. */
+const jsonType = 'application/json';
+
+/** Subtypes that clients ask for, and what they get. Older clients ask with an at sign. */
+const v2Types = [
+  ['json', jsonType],
+  ['com.github.proto-openapi.spec.v2@v1.0+protobuf', openApiV2ProtobufMediaType],
+  ['com.github.proto-openapi.spec.v2.v1.0+protobuf', openApiV2ProtobufMediaType],
+] as const;
+
+/** `/openapi/v2` as JSON or protobuf, and `/openapi/v3` as JSON. */
 export function registerOpenApiPaths(paths: PathTable, documents: OpenApiDocuments): void {
   paths.handle('/openapi/v2', async (exchange) => {
-    if (!takesJson(exchange)) {
-      respondText(exchange, 406, '406 not acceptable\n');
-      return;
-    }
-    await respondDocument(exchange, documents.v2());
+    const mediaType = chosenType(exchange, v2Types);
+    if (mediaType === undefined) respondText(exchange, 406, '406 not acceptable\n');
+    else if (mediaType === jsonType) await respondDocument(exchange, documents.v2(), jsonType);
+    else await respondDocument(exchange, documents.v2Protobuf(), mediaType);
   });
   paths.handle('/openapi/v3', async (exchange) => {
     const body = JSON.stringify(documents.index());
@@ -38,19 +46,23 @@ export function registerOpenApiPaths(paths: PathTable, documents: OpenApiDocumen
       response.setHeader('Cache-Control', 'public, immutable');
       response.setHeader('Expires', new Date(exchange.receivedMs + 365 * 24 * 3_600_000).toUTCString());
     }
-    await respondDocument(exchange, document);
+    await respondDocument(exchange, document, jsonType);
   });
 }
 
-function takesJson(exchange: Exchange): boolean {
+/** The first type of the request that is served; undefined when there is none. */
+function chosenType(
+  exchange: Exchange,
+  served: readonly (readonly [subtype: string, mediaType: string])[],
+): string | undefined {
   const accept = exchange.header('accept');
-  return (
-    accept === '' ||
-    parseAccept(accept).some(
-      ({ type, subtype }) =>
-        (type === '*' || type === 'application') && (subtype === '*' || subtype === 'json'),
-    )
-  );
+  if (accept === '') return jsonType;
+  for (const { type, subtype } of parseAccept(accept)) {
+    if (type !== '*' && type !== 'application') continue;
+    const found = served.find(([name]) => subtype === '*' || subtype === name);
+    if (found) return found[1];
+  }
+  return undefined;
 }
 
 function respondEmpty(exchange: Exchange, status: number): void {
@@ -58,7 +70,11 @@ function respondEmpty(exchange: Exchange, status: number): void {
   exchange.response.end();
 }
 
-async function respondDocument(exchange: Exchange, document: OpenApiDocument): Promise<void> {
+async function respondDocument(
+  exchange: Exchange,
+  document: OpenApiDocument,
+  mediaType: string,
+): Promise<void> {
   const { response } = exchange;
   const etag = `"${document.hash}"`;
   response.setHeader('ETag', etag);
@@ -67,5 +83,5 @@ async function respondDocument(exchange: Exchange, document: OpenApiDocument): P
     respondEmpty(exchange, 304);
     return;
   }
-  await respondObjectBytes(exchange, 200, 'application/json', document.body);
+  await respondObjectBytes(exchange, 200, mediaType, document.body);
 }

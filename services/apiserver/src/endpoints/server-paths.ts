@@ -11,12 +11,18 @@ import { respondObject, respondText } from './respond.ts';
 /** `/`, `/version`, `/metrics` and pages about the process. */
 export function registerServerPaths(
   paths: PathTable,
-  options: { readonly codec: ObjectCodec; readonly metrics: ServerMetrics },
+  options: {
+    readonly codec: ObjectCodec;
+    readonly metrics: ServerMetrics;
+    /** Groups and versions that are served now. */
+    apiPaths(): readonly string[];
+  },
 ): void {
   const { codec, metrics } = options;
   const json = (exchange: Exchange, object: object): Promise<void> =>
     respondObject(exchange, codec, 200, object, { mediaType: 'application/json', pretty: true });
-  const index = (exchange: Exchange): Promise<void> => json(exchange, { paths: paths.paths() });
+  const index = (exchange: Exchange): Promise<void> =>
+    json(exchange, { paths: [...paths.paths(), ...options.apiPaths()].sort() });
   paths.handle('/', index, false);
   paths.handle('/index.html', index, false);
   const version = (exchange: Exchange): Promise<void> => {

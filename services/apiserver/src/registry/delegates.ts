@@ -38,4 +38,6 @@ export interface RegistryDelegates {
   authorizer?: Authorizer;
   rules?: RuleResolver;
   dialer?: NodeDialer;
+  /** GET of an HTTPS path on this machine, with any certificate; `message` is the body, or what went wrong. Never rejects. */
+  probeLocal?(port: number, path: string): Promise<{ readonly healthy: boolean; readonly message: string }>;
 }

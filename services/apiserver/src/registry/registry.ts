@@ -295,7 +295,7 @@ class BuiltinRegistry implements ApiRegistry {
       case 'bindings':
         return new BindingStore(this.#generic.get('/pods') as GenericStore, descriptor);
       case 'componentstatuses':
-        return componentStatusStore(descriptor, this.#options.store);
+        return componentStatusStore(descriptor, this.#options.store, this.delegates);
       case 'tokenreviews':
         return review(tokenReview(this.delegates));
       case 'selfsubjectreviews':

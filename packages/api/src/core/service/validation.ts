@@ -335,6 +335,12 @@ export function validateService(service: KubeObject): FieldError[] {
   return errors;
 }
 
+/** What must hold of clusterIP, clusterIPs and the families before addresses are taken (upstream's ValidateServiceClusterIPsRelatedFields). */
+export function validateServiceClusterIps(service: KubeObject, old: KubeObject | undefined): FieldError[] {
+  const errors = validateClusterIps((service['spec'] ?? {}) as Json);
+  return old === undefined ? errors : [...errors, ...validateServiceChange(service, old)];
+}
+
 /** Cluster IPs stay, but the second of a dual-stack service may come and go. */
 export function validateServiceChange(service: KubeObject, old: KubeObject): FieldError[] {
   const errors: FieldError[] = [];

@@ -83,6 +83,16 @@ export class DiscoveryManager {
   }
 
   /** Named groups in the order of /apis. */
+  /** Paths of discovery below `/api` and `/apis`, for the index. */
+  paths(): string[] {
+    const paths = new Set(['/apis/']);
+    for (const { group, version } of this.#served.values()) {
+      if (group === '') paths.add(`/api/${version}`);
+      else paths.add(`/apis/${group}`).add(`/apis/${group}/${version}`);
+    }
+    return [...paths];
+  }
+
   groups(): ApiGroup[] {
     const byGroup = new Map<string, ServedGroupVersion[]>();
     for (const served of this.#ordered()) {

@@ -86,8 +86,10 @@ function isTyped(call: Call): boolean {
 }
 
 function listItem(stored: Stored, typed: boolean): object {
-  if (!typed) return stored.object;
-  const { kind: _kind, apiVersion: _apiVersion, ...item } = stored.object;
+  // The form that clients get: members in order, with those that are always written.
+  const object = JSON.parse(Buffer.from(stored.json()).toString()) as Stored['object'];
+  if (!typed) return object;
+  const { kind: _kind, apiVersion: _apiVersion, ...item } = object;
   return item;
 }
 

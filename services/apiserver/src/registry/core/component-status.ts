@@ -3,19 +3,44 @@ import { statusErrors } from '@pilothouse/apimachinery';
 import { errorMessage } from '@pilothouse/base';
 import type { KeyValueStore } from '../../storage/key-value-store.ts';
 import { StoredObject } from '../../storage/stored-object.ts';
+import type { RegistryDelegates } from '../delegates.ts';
 import { builtinCodec } from '../codecs.ts';
 import { selectionPredicate } from '../generic/selection.ts';
 import type { ResourceDescriptor, RestStorage, Stored } from '../rest/rest-storage.ts';
 
-/** The deprecated view on the components behind the server: the store, which is asked, and the two that must be local to be asked. */
-export function componentStatusStore(resource: ResourceDescriptor, store: KeyValueStore): RestStorage {
+interface ComponentCondition {
+  readonly type: 'Healthy';
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly message: string;
+}
+
+/** Where the two other programs of a control plane serve `/healthz`, when they run beside the server. */
+const localPorts: Readonly<Record<string, number>> = { scheduler: 10259, 'controller-manager': 10257 };
+
+/**
+ * The deprecated view on the components behind the server: the store, and the two programs that are asked where upstream asks them. Those
+ * that run elsewhere, or with another port, are shown as unhealthy.
+ */
+export function componentStatusStore(
+  resource: ResourceDescriptor,
+  store: KeyValueStore,
+  delegates: Pick<RegistryDelegates, 'probeLocal'> = {},
+): RestStorage {
   const codec = builtinCodec('', 'v1', 'ComponentStatus', { version: 'v1' });
   const names = ['controller-manager', 'etcd-0', 'scheduler'];
   const probe = async (name: string): Promise<KubeObject> => {
     const object: KubeObject = { apiVersion: 'v1', kind: 'ComponentStatus', metadata: { name } };
     try {
-      if (name === 'etcd-0') await store.currentRevision();
-      object['conditions'] = [{ type: 'Healthy', status: 'True', message: 'ok' }];
+      const port = localPorts[name];
+      let condition: ComponentCondition = { type: 'Healthy', status: 'True', message: 'ok' };
+      if (port === undefined) await store.currentRevision();
+      else if (delegates.probeLocal === undefined)
+        condition = { ...condition, status: 'Unknown', message: '' };
+      else {
+        const { healthy, message } = await delegates.probeLocal(port, '/healthz');
+        condition = { ...condition, status: healthy ? 'True' : 'False', message };
+      }
+      object['conditions'] = [condition];
     } catch (error) {
       object['conditions'] = [
         { type: 'Healthy', status: 'False', message: 'Unhealthy', error: errorMessage(error) },

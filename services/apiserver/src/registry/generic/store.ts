@@ -622,7 +622,8 @@ export class GenericStore implements RestStorage {
   }
 
   #refuseResourceVersion(object: KubeObject): void {
-    if (resourceVersionOf(object) !== 0) {
+    // Text that is not a number is ignored here, as upstream does.
+    if (/^[0-9]+$/.test(object.metadata.resourceVersion ?? '') && resourceVersionOf(object) !== 0) {
       throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
     }
     delete object.metadata.resourceVersion;

@@ -1,6 +1,7 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { FieldError } from '@pilothouse/apimachinery';
 import { fieldError, FieldPath, statusErrors } from '@pilothouse/apimachinery';
+import { agreeOnClusterIp, validateServiceClusterIps } from '@pilothouse/api';
 import type { RestContext } from '../../rest/rest-storage.ts';
 import type { Finish, StoreHooks } from '../../generic/store-options.ts';
 import type { IpAllocator, IpFamily } from './ip-allocator.ts';
@@ -81,12 +82,15 @@ export function serviceHooks(ips: IpAllocator, ports: PortAllocator): StoreHooks
   const allocate = async (
     context: RestContext,
     object: KubeObject,
-    old: ServiceSpec | undefined,
+    oldObject: KubeObject | undefined,
   ): Promise<Taken> => {
     const service = specOf(object);
+    const old = oldObject === undefined ? undefined : specOf(oldObject);
     object['spec'] = service;
     const taken: Taken = { ips: [], ports: [] };
     try {
+      const fieldErrors = needsClusterIp(service) ? validateServiceClusterIps(object, oldObject) : [];
+      if (fieldErrors.length > 0) throw invalid(object, fieldErrors);
       const errors = initIpFamilies(service, old, ips.families);
       if (errors.length > 0) throw invalid(object, errors);
       await allocateIps(context, object, service, old, taken);
@@ -212,6 +216,7 @@ export function serviceHooks(ips: IpAllocator, ports: PortAllocator): StoreHooks
 
   return {
     async beginCreate(context, object): Promise<Finish> {
+      agreeOnClusterIp(object, undefined);
       const taken = await allocate(context, object, undefined);
       return async (success) => {
         if (!success) await release(taken);
@@ -221,9 +226,10 @@ export function serviceHooks(ips: IpAllocator, ports: PortAllocator): StoreHooks
       const old = specOf(oldObject);
       const service = specOf(object);
       object['spec'] = service;
+      agreeOnClusterIp(object, oldObject);
       dropTypeDependentFields(service, old);
       keepAllocated(service, old);
-      const taken = await allocate(context, object, old);
+      const taken = await allocate(context, object, oldObject);
       return async (success) => {
         if (!success) return release(taken);
         if (context.dryRun) return;
