@@ -30,6 +30,13 @@ import {
   createVolumeProtectionController,
 } from './controllers/volume/protection-controllers.ts';
 import { createTtlAfterFinishedController } from './controllers/ttl-after-finished/ttl-after-finished-controller.ts';
+import { createPolicyStatusController } from './controllers/admission/policy-status-controller.ts';
+import { createCsrApprovingController } from './controllers/csr/csr-approving-controller.ts';
+import { createCsrCleaner } from './controllers/csr/csr-cleaner.ts';
+import { createHorizontalPodAutoscaler } from './controllers/hpa/horizontal-pod-autoscaler.ts';
+import { createTtlController } from './controllers/node/ttl-controller.ts';
+import { createResourceClaimController } from './controllers/resourceclaim/resource-claim-controller.ts';
+import { createBootstrapTokenCleaner } from './controllers/serviceaccount/bootstrap-token-cleaner.ts';
 
 /** All controllers, by upstream's names. */
 export const controllers: readonly ControllerDescriptor[] = [
@@ -193,5 +200,48 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'ephemeral-volume-controller',
     eventSource: 'ephemeral_volume',
     create: createEphemeralVolumeController,
+  },
+  {
+    name: 'horizontal-pod-autoscaler-controller',
+    serviceAccount: 'horizontal-pod-autoscaler',
+    eventSource: 'horizontal-pod-autoscaler',
+    create: createHorizontalPodAutoscaler,
+  },
+  {
+    name: 'resourceclaim-controller',
+    serviceAccount: 'resource-claim-controller',
+    eventSource: 'resource_claim',
+    create: createResourceClaimController,
+  },
+  {
+    name: 'certificatesigningrequest-approving-controller',
+    serviceAccount: 'certificate-controller',
+    eventSource: 'certificatesigningrequest-approving-controller',
+    create: createCsrApprovingController,
+  },
+  {
+    name: 'certificatesigningrequest-cleaner-controller',
+    serviceAccount: 'certificate-controller',
+    eventSource: 'certificatesigningrequest-cleaner-controller',
+    create: createCsrCleaner,
+  },
+  {
+    name: 'ttl-controller',
+    serviceAccount: 'ttl-controller',
+    eventSource: 'ttl-controller',
+    create: createTtlController,
+  },
+  {
+    name: 'validatingadmissionpolicy-status-controller',
+    serviceAccount: 'validatingadmissionpolicy-status-controller',
+    eventSource: 'validatingadmissionpolicy-status-controller',
+    create: createPolicyStatusController,
+  },
+  {
+    name: 'token-cleaner-controller',
+    serviceAccount: 'token-cleaner',
+    eventSource: 'token-cleaner-controller',
+    offByDefault: true,
+    create: createBootstrapTokenCleaner,
   },
 ];

@@ -4,11 +4,11 @@ import type { ReconcileResult } from '@pilothouse/client';
 import { Controller, objectKey, secondTime } from '@pilothouse/client';
 import type { Condition } from '../../common/conditions.ts';
 import { setCondition } from '../../common/conditions.ts';
-import { discoverResources } from '../../common/discovery.ts';
 import { scaledValue } from '../../common/int-or-percent.ts';
 import { controllerOf } from '../../common/ownership.ts';
 import { isPodReady, isPodTerminal } from '../../common/pods.ts';
 import { resources } from '../../common/resources.ts';
+import { resourceOfKind } from '../../common/scales.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
 
@@ -187,14 +187,9 @@ class DisruptionController {
 
   /** Any other controller says its size through its scale subresource. */
   async #scaleOf(apiVersion: string, kind: string, name: string, namespace: string): Promise<number> {
-    const { resources: found } = await discoverResources(this.#context.client);
-    const match = found.find(
-      (each) =>
-        each.kind === kind &&
-        (each.ref.group === '' ? each.ref.version : `${each.ref.group}/${each.ref.version}`) === apiVersion,
-    );
-    if (!match) throw new Error(`found no controllers for pod "${name}"`);
-    const scale = await this.#context.client.get(match.ref, name, { namespace, subresource: 'scale' });
+    const ref = await resourceOfKind(this.#context.client, apiVersion, kind);
+    if (!ref) throw new Error(`found no controllers for pod "${name}"`);
+    const scale = await this.#context.client.get(ref, name, { namespace, subresource: 'scale' });
     return (scale['spec']?.replicas as number | undefined) ?? 0;
   }
 

@@ -1,0 +1,435 @@
+import type { KubeObject } from '@pilothouse/apimachinery';
+import {
+  canonicalQuantity,
+  hasReason,
+  parseLabelSelector,
+  quantityMilliValue,
+} from '@pilothouse/apimachinery';
+import { errorMessage } from '@pilothouse/base';
+import type { ReconcileResult, ResourceRef } from '@pilothouse/client';
+import { Controller, objectKey, secondTime } from '@pilothouse/client';
+import type { Condition } from '../../common/conditions.ts';
+import { setCondition } from '../../common/conditions.ts';
+import { resources } from '../../common/resources.ts';
+import { getScale } from '../../common/scales.ts';
+import { canonical } from '../../common/template-hash.ts';
+import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { groupPods, replicaCount } from './replica-count.ts';
+import { podRequestMilli, podUsage } from './resource-metrics.ts';
+import type { Behavior, Recommendation, ScaleEvent } from './scaling-limits.ts';
+import { limitReplicas } from './scaling-limits.ts';
+
+const downscaleWindowMs = 300_000;
+const memoryMs = 3_600_000;
+
+interface ResourceMetric {
+  readonly name: string;
+  readonly container?: string;
+  readonly target: { type: string; averageUtilization?: number; averageValue?: string };
+}
+
+interface MetricSpec {
+  readonly type: string;
+  readonly resource?: ResourceMetric;
+  readonly containerResource?: ResourceMetric;
+  readonly pods?: { metric: { name: string } };
+  readonly object?: { metric: { name: string } };
+  readonly external?: { metric: { name: string } };
+}
+
+interface Proposal {
+  readonly replicas: number;
+  /** What the metric is called in conditions and events. */
+  readonly name: string;
+  readonly status: Record<string, unknown>;
+}
+
+/** A metric that gave no number: `reason` for the condition and the event, `first` for the summary. */
+class MetricError extends Error {
+  readonly reason: string;
+  readonly summary: string;
+
+  constructor(reason: string, message: string, summary: string) {
+    super(message);
+    this.reason = reason;
+    this.summary = summary;
+  }
+}
+
+/** What is remembered of an autoscaler between rounds; lost at a change of leader, as upstream's. */
+interface Memory {
+  recommendations: Recommendation[];
+  scaledUp: ScaleEvent[];
+  scaledDown: ScaleEvent[];
+}
+
+interface Round {
+  readonly autoscaler: KubeObject;
+  readonly ref: ResourceRef;
+  readonly scale: KubeObject;
+  readonly current: number;
+  conditions: Condition[];
+}
+
+class HorizontalPodAutoscaler {
+  readonly #context: ControllerContext;
+  readonly #autoscalers;
+  readonly #pods;
+  readonly #memories = new Map<string, Memory>();
+  readonly loop: Controller;
+
+  constructor(context: ControllerContext) {
+    this.#context = context;
+    this.#autoscalers = context.informers.informer(resources.horizontalPodAutoscalers);
+    this.#pods = context.informers.informer(resources.pods);
+    const period = context.settings.hpaSyncPeriodMs;
+    this.loop = new Controller(
+      // Errors wait for the next round as well: metrics come slowly.
+      {
+        name: context.name,
+        clock: context.clock,
+        logger: context.logger,
+        baseDelayMs: period,
+        maxDelayMs: period,
+      },
+      (key) => this.#sync(key),
+    );
+    const enqueue = (autoscaler: KubeObject): void => this.loop.queue.addAfter(objectKey(autoscaler), period);
+    this.#autoscalers.addHandler({
+      onAdd: enqueue,
+      onUpdate: enqueue,
+      onDelete: (autoscaler) => {
+        this.#memories.delete(objectKey(autoscaler));
+      },
+    });
+  }
+
+  async #sync(key: string): Promise<ReconcileResult | void> {
+    const autoscaler = this.#autoscalers.lister.getByKey(key);
+    if (!autoscaler) return;
+    await this.#reconcile(key, autoscaler);
+    return { requeueAfterMs: this.#context.settings.hpaSyncPeriodMs };
+  }
+
+  async #reconcile(key: string, autoscaler: KubeObject): Promise<void> {
+    const { client, recorder, clock } = this.#context;
+    const spec = autoscaler['spec'] as {
+      scaleTargetRef: { apiVersion?: string; kind: string; name: string };
+      minReplicas?: number;
+      maxReplicas: number;
+      metrics?: MetricSpec[];
+      behavior?: Behavior;
+    };
+    const target = {
+      apiVersion: spec.scaleTargetRef.apiVersion ?? 'v1',
+      kind: spec.scaleTargetRef.kind,
+      name: spec.scaleTargetRef.name,
+      namespace: autoscaler.metadata.namespace ?? '',
+    };
+    const before = (autoscaler['status']?.conditions ?? []) as Condition[];
+    let found: { ref: ResourceRef; scale: KubeObject };
+    try {
+      found = await getScale(client, target);
+    } catch (error) {
+      const text = errorMessage(error);
+      recorder.event(autoscaler, 'Warning', 'FailedGetScale', text);
+      await this.#write(autoscaler, {
+        conditions: this.#put(
+          before,
+          'AbleToScale',
+          'False',
+          'FailedGetScale',
+          `the HPA controller was unable to get the target's current scale: ${text}`,
+        ),
+      });
+      throw error;
+    }
+    const { ref, scale } = found;
+    const current = (scale['spec']?.replicas as number | undefined) ?? 0;
+    const round: Round = {
+      autoscaler,
+      ref,
+      scale,
+      current,
+      conditions: this.#put(
+        before,
+        'AbleToScale',
+        'True',
+        'SucceededGetScale',
+        "the HPA controller was able to get the target's current scale",
+      ),
+    };
+    const memory = this.#memory(key, current);
+    const min = spec.minReplicas ?? 1;
+    if (current === 0 && min !== 0) {
+      round.conditions = this.#put(
+        round.conditions,
+        'ScalingActive',
+        'False',
+        'ScalingDisabled',
+        'scaling is disabled since the replica count of the target is zero',
+      );
+      await this.#finish(round, { desired: 0, reason: '', metrics: undefined, memory });
+      return;
+    }
+    if (current > spec.maxReplicas) {
+      const reason = 'Current number of replicas above Spec.MaxReplicas';
+      await this.#finish(round, { desired: spec.maxReplicas, reason, metrics: undefined, memory });
+      return;
+    }
+    if (current < min) {
+      const reason = 'Current number of replicas below Spec.MinReplicas';
+      await this.#finish(round, { desired: min, reason, metrics: undefined, memory });
+      return;
+    }
+    const { proposal, statuses } = await this.#evaluate(round, spec.metrics ?? []);
+    const nowMs = clock.now();
+    const limited = limitReplicas({
+      current,
+      desired: proposal.replicas,
+      min,
+      max: spec.maxReplicas,
+      nowMs,
+      behavior: spec.behavior,
+      downscaleWindowMs,
+      ...memory,
+    });
+    memory.recommendations.push({ replicas: proposal.replicas, atMs: nowMs });
+    for (const each of limited.conditions)
+      round.conditions = this.#put(round.conditions, each.type, each.status, each.reason, each.message);
+    const reason = proposal.replicas > current ? `${proposal.name} above target` : 'All metrics below target';
+    await this.#finish(round, { desired: limited.replicas, reason, metrics: statuses, memory });
+  }
+
+  /** The largest proposal of all metrics. Throws when none gave one, or when one failed and the others would shrink. */
+  async #evaluate(
+    round: Round,
+    specs: readonly MetricSpec[],
+  ): Promise<{ proposal: Proposal; statuses: Record<string, unknown>[] }> {
+    const { recorder } = this.#context;
+    const { autoscaler, current } = round;
+    let best: Proposal | undefined;
+    const failures: MetricError[] = [];
+    const statuses: Record<string, unknown>[] = [];
+    for (const metric of specs) {
+      try {
+        const proposal = await this.#propose(round, metric);
+        statuses.push(proposal.status);
+        if (!best || proposal.replicas > best.replicas) best = proposal;
+      } catch (error) {
+        if (!(error instanceof MetricError)) throw error;
+        failures.push(error);
+        statuses.push({ type: '' });
+        recorder.event(autoscaler, 'Warning', error.reason, error.message);
+      }
+    }
+    const first = failures[0];
+    if (!best || (first && best.replicas < current)) {
+      if (first)
+        round.conditions = this.#put(
+          round.conditions,
+          'ScalingActive',
+          'False',
+          first.reason,
+          `the HPA was unable to compute the replica count: ${first.message}`,
+        );
+      const text = `invalid metrics (${failures.length} invalid out of ${specs.length}), first error is: ${first?.summary ?? 'no metrics'}`;
+      await this.#write(autoscaler, {
+        currentReplicas: current,
+        desiredReplicas: (autoscaler['status']?.desiredReplicas as number | undefined) ?? 0,
+        currentMetrics: statuses,
+        conditions: round.conditions,
+      });
+      recorder.event(autoscaler, 'Warning', 'FailedComputeMetricsReplicas', text);
+      throw new Error(
+        `failed to compute desired number of replicas based on listed metrics for ${objectKey(autoscaler)}: ${text}`,
+      );
+    }
+    round.conditions = this.#put(
+      round.conditions,
+      'ScalingActive',
+      'True',
+      'ValidMetricFound',
+      `the HPA was able to successfully calculate a replica count from ${best.name}`,
+    );
+    return { proposal: best, statuses };
+  }
+
+  async #propose(round: Round, metric: MetricSpec): Promise<Proposal> {
+    switch (metric.type) {
+      case 'Resource':
+        return this.#proposeByResource(round, metric.resource as ResourceMetric, 'Resource');
+      case 'ContainerResource':
+        return this.#proposeByResource(
+          round,
+          metric.containerResource as ResourceMetric,
+          'ContainerResource',
+        );
+      default: {
+        const name = (metric.pods ?? metric.object ?? metric.external)?.metric.name ?? '';
+        const external = metric.type === 'External';
+        const text = external
+          ? `unable to get external metric ${round.autoscaler.metadata.namespace}/${name}: unable to fetch metrics from external metrics API: this controller manager reads metrics of type Resource and ContainerResource only`
+          : `unable to get metric ${name}: unable to fetch metrics from custom metrics API: this controller manager reads metrics of type Resource and ContainerResource only`;
+        throw new MetricError(
+          `FailedGet${metric.type}Metric`,
+          text,
+          `failed to get ${metric.type.toLowerCase()} metric value: ${text}`,
+        );
+      }
+    }
+  }
+
+  async #proposeByResource(
+    round: Round,
+    metric: ResourceMetric,
+    type: 'Resource' | 'ContainerResource',
+  ): Promise<Proposal> {
+    const { client, clock } = this.#context;
+    const { name, container, target } = metric;
+    const byUtilization = target.averageUtilization !== undefined;
+    try {
+      const namespace = round.autoscaler.metadata.namespace ?? '';
+      const selector = (round.scale['status']?.selector as string | undefined) ?? '';
+      if (selector === '') throw new Error('selector is required');
+      const usage = await podUsage(client, namespace, selector, name, container);
+      const matcher = parseLabelSelector(selector);
+      const pods = this.#pods.lister
+        .list(namespace)
+        .filter((pod) => matcher.matches(pod.metadata.labels ?? {}));
+      if (pods.length === 0) throw new Error('no pods returned by selector while calculating replica count');
+      const groups = groupPods(pods, usage, name, clock.now());
+      const requests = byUtilization
+        ? new Map(pods.map((pod) => [pod.metadata.name ?? '', podRequestMilli(pod, name, container)]))
+        : undefined;
+      const count = replicaCount(round.current, groups, usage, {
+        value: target.averageUtilization ?? quantityMilliValue(target.averageValue ?? '0'),
+        ...(requests === undefined ? {} : { requests }),
+      });
+      const now = {
+        ...(count.utilization === undefined ? {} : { averageUtilization: count.utilization }),
+        averageValue: canonicalQuantity(`${count.averageMilli}m`),
+      };
+      const member = type === 'Resource' ? 'resource' : 'containerResource';
+      return {
+        replicas: count.replicas,
+        name: `${name} ${type === 'Resource' ? 'resource' : 'container resource'}${byUtilization ? ' utilization (percentage of request)' : ''}`,
+        status: {
+          type,
+          [member]: { name, ...(container === undefined ? {} : { container }), current: now },
+        },
+      };
+    } catch (error) {
+      const text = `failed to get ${name} ${byUtilization ? 'utilization' : 'usage'}: ${errorMessage(error)}`;
+      throw new MetricError(
+        `FailedGet${type}Metric`,
+        text,
+        `failed to get ${name} ${type === 'Resource' ? 'resource' : 'container resource'} metric value: ${text}`,
+      );
+    }
+  }
+
+  async #finish(
+    round: Round,
+    outcome: {
+      desired: number;
+      reason: string;
+      metrics: Record<string, unknown>[] | undefined;
+      memory: Memory;
+    },
+  ): Promise<void> {
+    const { client, recorder, clock } = this.#context;
+    const { autoscaler, scale, ref, current } = round;
+    const { desired, reason } = outcome;
+    let lastScaleTime = autoscaler['status']?.lastScaleTime as string | undefined;
+    if (desired !== current) {
+      try {
+        await client.update(
+          ref,
+          { ...scale, spec: { ...scale['spec'], replicas: desired } },
+          { subresource: 'scale' },
+        );
+      } catch (error) {
+        const text = errorMessage(error);
+        recorder.event(
+          autoscaler,
+          'Warning',
+          'FailedRescale',
+          `New size: ${desired}; reason: ${reason}; error: ${text}`,
+        );
+        await this.#write(autoscaler, {
+          currentReplicas: current,
+          desiredReplicas: (autoscaler['status']?.desiredReplicas as number | undefined) ?? 0,
+          conditions: this.#put(
+            round.conditions,
+            'AbleToScale',
+            'False',
+            'FailedUpdateScale',
+            `the HPA controller was unable to update the target scale: ${text}`,
+          ),
+        });
+        throw error;
+      }
+      round.conditions = this.#put(
+        round.conditions,
+        'AbleToScale',
+        'True',
+        'SucceededRescale',
+        `the HPA controller was able to update the target scale to ${desired}`,
+      );
+      recorder.event(autoscaler, 'Normal', 'SuccessfulRescale', `New size: ${desired}; reason: ${reason}`);
+      const atMs = clock.now();
+      if (desired > current) outcome.memory.scaledUp.push({ change: desired - current, atMs });
+      else outcome.memory.scaledDown.push({ change: current - desired, atMs });
+      lastScaleTime = secondTime(atMs);
+    }
+    await this.#write(autoscaler, {
+      ...(lastScaleTime === undefined ? {} : { lastScaleTime }),
+      currentReplicas: current,
+      desiredReplicas: desired,
+      currentMetrics: outcome.metrics ?? null,
+      conditions: round.conditions,
+    });
+  }
+
+  #memory(key: string, current: number): Memory {
+    const nowMs = this.#context.clock.now();
+    const recent = <T extends { readonly atMs: number }>(list: readonly T[]): T[] =>
+      list.filter((each) => nowMs - each.atMs < memoryMs);
+    const old = this.#memories.get(key);
+    const memory: Memory = old
+      ? {
+          recommendations: recent(old.recommendations),
+          scaledUp: recent(old.scaledUp),
+          scaledDown: recent(old.scaledDown),
+        }
+      : { recommendations: [{ replicas: current, atMs: nowMs }], scaledUp: [], scaledDown: [] };
+    this.#memories.set(key, memory);
+    return memory;
+  }
+
+  #put(
+    conditions: readonly Condition[],
+    type: string,
+    status: string,
+    reason: string,
+    message: string,
+  ): Condition[] {
+    const lastTransitionTime = secondTime(this.#context.clock.now());
+    return setCondition(conditions, { type, status, lastTransitionTime, reason, message });
+  }
+
+  async #write(autoscaler: KubeObject, change: Record<string, unknown>): Promise<void> {
+    const old = (autoscaler['status'] ?? {}) as Record<string, unknown>;
+    const status = { ...old, ...change };
+    if (canonical(status) === canonical(old)) return;
+    await this.#context.client
+      .update(resources.horizontalPodAutoscalers, { ...autoscaler, status }, { subresource: 'status' })
+      .catch((error: unknown) => {
+        if (!hasReason(error, 'NotFound')) throw error;
+      });
+  }
+}
+
+export const createHorizontalPodAutoscaler: ControllerFactory = (context) =>
+  new HorizontalPodAutoscaler(context).loop;
