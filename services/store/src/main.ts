@@ -1,10 +1,12 @@
 import fs from 'node:fs';
 import { errorMessage } from '@pilothouse/base';
 import { FlagError, flagUsage, nodeClock } from '@pilothouse/host';
-import { parseConfig, storeFlags, type ParsedConfig } from './config.ts';
+import { parseConfig, type ParsedConfig } from './config.ts';
+import { diskProblem } from './io/bootstrap.ts';
 import { createStoreLogger, type StoreLogger } from './io/log.ts';
 import { versions } from './io/rpc/store-service.ts';
 import { startStore } from './server.ts';
+import { storeFlags } from './store-flags.ts';
 
 /**
  * Runs one member with etcd's flags until SIGTERM or SIGINT. Resolves when it has stopped; on failure it logs why and sets
@@ -53,7 +55,8 @@ export async function runStore(
     'v2-deprecation': 'write-only',
     flags: parsed.given,
   });
-  const fail = (error: unknown): void => {
+  const fail = (problem: unknown): void => {
+    const error = diskProblem(config, problem);
     logger.fatal(
       errorMessage(error),
       error instanceof Error && error.cause !== undefined ? { cause: errorMessage(error.cause) } : {},

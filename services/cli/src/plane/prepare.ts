@@ -17,9 +17,10 @@ interface PlaneIdentity {
 /** Makes the directories, or says why the data directory cannot be used. */
 export function prepareDirectories(dataDir: string): void {
   try {
+    // Asked first: making a directory on a read-only file system fails with a text that misleads.
+    if (existsSync(dataDir)) accessSync(dataDir, constants.W_OK);
     for (const name of ['', 'run', 'logs', 'kubeconfig'])
       mkdirSync(path.join(dataDir, name), { recursive: true, mode: 0o700 });
-    accessSync(dataDir, constants.W_OK);
     const probeFile = path.join(dataDir, 'run', 'write-test');
     writeFileSync(probeFile, Buffer.alloc(64 * 1024));
   } catch (error) {

@@ -40,6 +40,17 @@ interface IdentityFile {
   }[];
 }
 
+/** A disk that filled up later, as a text for people; other errors are given back. The log and the backend report it in their own words. */
+export function diskProblem(config: StoreConfig, error: unknown): unknown {
+  const isFull = errorCode(error) === 'ENOSPC' || /no space left on device/i.test(errorMessage(error));
+  return isFull
+    ? new StartupError(
+        `Cannot write to the data directory "${config.dataDir}": no space left on the device. Free some space, or choose another directory with --data-dir`,
+        { cause: error },
+      )
+    : error;
+}
+
 /** Makes the data directory and proves that it can be written. */
 export function prepareDataDirectory(config: StoreConfig): string {
   const member = path.join(config.dataDir, 'member');
