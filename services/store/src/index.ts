@@ -1,5 +1,6 @@
 export type { ParsedConfig, StoreConfig, TlsFiles } from './config.ts';
-export { parseConfig, storeFlags } from './config.ts';
+export { parseConfig } from './config.ts';
+export { storeFlags } from './store-flags.ts';
 export { runStore } from './main.ts';
 export type { StorePorts, StoreServer, StoreStatus } from './server.ts';
 export { startStore } from './server.ts';
