@@ -25,7 +25,6 @@ import {
   rollingLimits,
   statusNumber,
   sumReplicas,
-  sumStatus,
 } from './rolling-update.ts';
 
 const kind = { apiVersion: 'apps/v1', kind: 'Deployment' } as const;
@@ -457,7 +456,7 @@ class DeploymentController {
     const active = old.filter((set) => replicasOf(set) > 0);
     if (active.length === 0) return false;
     const minAvailable = replicasOf(deployment) - rollingLimits(deployment).maxUnavailable;
-    const newUnavailable = replicasOf(newest) - statusNumber(newest, 'availableReplicas');
+    const newUnavailable = Math.max(0, replicasOf(newest) - statusNumber(newest, 'availableReplicas'));
     let left = sumReplicas([...old, newest]) - minAvailable - newUnavailable;
     if (left <= 0) return false;
     const sorted = [...active].sort(byCreation);
@@ -472,7 +471,12 @@ class DeploymentController {
       left -= count;
       scaled = true;
     }
-    let spare = sumStatus([...old, newest], 'availableReplicas') - minAvailable;
+    // A set that was scaled down just now still reports the pods that it is about to delete; they are no reserve.
+    const available = [...old, newest].reduce(
+      (total, set) => total + Math.min(statusNumber(set, 'availableReplicas'), replicasOf(set)),
+      0,
+    );
+    let spare = available - minAvailable;
     for (const set of current.values()) {
       const count = Math.min(spare, replicasOf(set));
       if (count <= 0) continue;

@@ -5,48 +5,34 @@ import { Controller, objectKey, secondTime } from '@pilothouse/client';
 import type { Condition } from '../../common/conditions.ts';
 import { findCondition } from '../../common/conditions.ts';
 import { Expectations } from '../../common/expectations.ts';
-import { claim, controllerOf, newControllerRef } from '../../common/ownership.ts';
-import { isNamespaceTerminating, PodControl, podFromTemplate, slowStart } from '../../common/pod-control.ts';
-import { isPodActive, isPodReady, isPodTerminating, podPhase } from '../../common/pods.ts';
+import { claim, controllerOf } from '../../common/ownership.ts';
+import { isNamespaceTerminating, PodControl, slowStart } from '../../common/pod-control.ts';
+import { isPodReady, isPodTerminating, podPhase } from '../../common/pods.ts';
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
 import { matchFailurePolicy } from './failure-policy.ts';
 import { formatIndexes, parseIndexes } from './index-set.ts';
+import { failureOf, successOf } from './job-outcome.ts';
+import type { Picture } from './job-picture.ts';
+import { lookAt } from './job-picture.ts';
+import { backoffMs, freeIndexes, jobPod } from './job-pod.ts';
 import {
   completionsOf,
-  failureCountAnnotation,
   finishedCondition,
-  finishTimeMs,
   hasFinalizer,
-  indexAnnotation,
   indexOf,
   isIndexed,
   isPodFailed,
   jobKind,
-  matchSuccessPolicy,
   targetCondition,
   trackingFinalizer,
   waitsForTerminal,
 } from './job-state.ts';
 
-const podBackoffMinMs = 10_000;
-const podBackoffMaxMs = 600_000;
 const maxPodsPerSync = 500;
 /** Pods' changes are worked together: a job with many pods would be synced for each of them. */
 const syncBatchMs = 1000;
-
-/** All that one pass finds out about a job before it acts. */
-interface Picture {
-  readonly job: KubeObject;
-  readonly pods: readonly KubeObject[];
-  readonly active: readonly KubeObject[];
-  readonly terminating: number;
-  readonly completed: Set<number>;
-  readonly failedIndexes: Set<number>;
-  readonly succeeded: number;
-  readonly failed: number;
-}
 
 class JobController {
   readonly #context: ControllerContext;
@@ -179,7 +165,7 @@ class JobController {
     const suspended = job['spec'].suspend === true;
     if (status.startTime === undefined && !suspended) status.startTime = secondTime(nowMs);
     const conditions = [...(status.conditions ?? [])];
-    const picture = this.#look(job, pods, status);
+    const picture = lookAt(job, pods, status);
     const condition = (type: string, truth: string, reason: string, message: string): Condition => {
       const now = secondTime(clock.now());
       return { type, status: truth, lastProbeTime: now, lastTransitionTime: now, reason, message };
@@ -191,11 +177,10 @@ class JobController {
     };
 
     const failure =
-      targetCondition(conditions, 'FailureTarget') ??
-      this.#failure(picture, status.startTime, nowMs, condition);
+      targetCondition(conditions, 'FailureTarget') ?? failureOf(picture, status.startTime, nowMs, condition);
     const success = failure
       ? undefined
-      : (targetCondition(conditions, 'SuccessCriteriaMet') ?? this.#success(picture, condition));
+      : (targetCondition(conditions, 'SuccessCriteriaMet') ?? successOf(picture, condition));
     let active: readonly KubeObject[] = picture.active;
     let error: unknown;
     let wakeMs: number | undefined;
@@ -352,135 +337,6 @@ class JobController {
     return this.#context.client.update(resources.jobs, { ...job, status }, { subresource: 'status' });
   }
 
-  #look(
-    job: KubeObject,
-    pods: readonly KubeObject[],
-    status: {
-      succeeded?: number;
-      failed?: number;
-      completedIndexes?: string;
-      failedIndexes?: string;
-      uncountedTerminatedPods?: { succeeded?: string[]; failed?: string[] };
-    },
-  ): Picture {
-    const completions = completionsOf(job) ?? 0;
-    const completed = parseIndexes(status.completedIndexes, completions);
-    const failedIndexes = parseIndexes(status.failedIndexes, completions);
-    const known = new Set([
-      ...(status.uncountedTerminatedPods?.succeeded ?? []),
-      ...(status.uncountedTerminatedPods?.failed ?? []),
-    ]);
-    let succeeded = (status.succeeded ?? 0) + (status.uncountedTerminatedPods?.succeeded?.length ?? 0);
-    let failed = (status.failed ?? 0) + (status.uncountedTerminatedPods?.failed?.length ?? 0);
-    const perIndex = job['spec'].backoffLimitPerIndex as number | undefined;
-    for (const pod of pods) {
-      const index = indexOf(pod);
-      if (podPhase(pod) === 'Succeeded') {
-        if (isIndexed(job)) {
-          if (index >= 0 && index < completions && hasFinalizer(pod)) completed.add(index);
-        } else if (hasFinalizer(pod) && !known.has(pod.metadata.uid ?? '')) succeeded++;
-      } else if (isPodFailed(job, pod)) {
-        const { action } = matchFailurePolicy(job, pod);
-        if (hasFinalizer(pod) && !known.has(pod.metadata.uid ?? '') && action !== 'Ignore') failed++;
-        if (perIndex !== undefined && index >= 0 && !completed.has(index)) {
-          const failures =
-            Number(pod.metadata.annotations?.[failureCountAnnotation] ?? 0) + (action === 'Ignore' ? 0 : 1);
-          if (action === 'FailIndex' || failures > perIndex) failedIndexes.add(index);
-        }
-      }
-    }
-    if (isIndexed(job)) succeeded = completed.size;
-    return {
-      job,
-      pods,
-      active: pods.filter((pod) => isPodActive(pod)),
-      terminating: pods.filter((pod) => isPodTerminating(pod)).length,
-      completed,
-      failedIndexes,
-      succeeded,
-      failed,
-    };
-  }
-
-  #failure(
-    picture: Picture,
-    startTime: string | undefined,
-    nowMs: number,
-    condition: (type: string, status: string, reason: string, message: string) => Condition,
-  ): Condition | undefined {
-    const { job, pods } = picture;
-    for (const pod of pods) {
-      if (!isPodFailed(job, pod) || job['spec'].podFailurePolicy === undefined) continue;
-      const { action, message } = matchFailurePolicy(job, pod);
-      if (action === 'FailJob') return condition('FailureTarget', 'True', 'PodFailurePolicy', message ?? '');
-    }
-    const limit = (job['spec'].backoffLimit as number | undefined) ?? 6;
-    const restarts =
-      job['spec'].template.spec?.restartPolicy === 'OnFailure'
-        ? picture.active.reduce((total, pod) => total + restartsOf(pod), 0)
-        : 0;
-    if (picture.failed > limit || (restarts > 0 && restarts >= Math.max(1, limit)))
-      return condition(
-        'FailureTarget',
-        'True',
-        'BackoffLimitExceeded',
-        'Job has reached the specified backoff limit',
-      );
-    const deadline = job['spec'].activeDeadlineSeconds as number | undefined;
-    if (
-      deadline !== undefined &&
-      startTime !== undefined &&
-      job['spec'].suspend !== true &&
-      nowMs - Date.parse(startTime) >= deadline * 1000
-    ) {
-      return condition(
-        'FailureTarget',
-        'True',
-        'DeadlineExceeded',
-        'Job was active longer than specified deadline',
-      );
-    }
-    if (job['spec'].backoffLimitPerIndex !== undefined && picture.failedIndexes.size > 0) {
-      const most = job['spec'].maxFailedIndexes as number | undefined;
-      if (most !== undefined && picture.failedIndexes.size > most)
-        return condition(
-          'FailureTarget',
-          'True',
-          'MaxFailedIndexesExceeded',
-          'Job has exceeded the specified maximal number of failed indexes',
-        );
-      if (picture.failedIndexes.size + picture.completed.size >= (completionsOf(job) ?? 0))
-        return condition('FailureTarget', 'True', 'FailedIndexes', 'Job has failed indexes');
-    }
-    return undefined;
-  }
-
-  #success(
-    picture: Picture,
-    condition: (type: string, status: string, reason: string, message: string) => Condition,
-  ): Condition | undefined {
-    const { job } = picture;
-    if (isIndexed(job) && job['spec'].successPolicy !== undefined) {
-      const message = matchSuccessPolicy(job, picture.completed, (text) =>
-        parseIndexes(text, completionsOf(job) ?? 0),
-      );
-      if (message !== undefined) return condition('SuccessCriteriaMet', 'True', 'SuccessPolicy', message);
-    }
-    const completions = completionsOf(job);
-    const reached =
-      completions === undefined
-        ? picture.succeeded > 0 && picture.active.length === 0
-        : picture.succeeded >= completions;
-    return reached
-      ? condition(
-          'SuccessCriteriaMet',
-          'True',
-          'CompletionsReached',
-          'Reached expected number of succeeded pods',
-        )
-      : undefined;
-  }
-
   /** Deletes pods that are not needed any more; without their finalizer nobody counts them as failed. */
   async #dismissPods(key: string, job: KubeObject, pods: readonly KubeObject[]): Promise<void> {
     for (const pod of pods) if (hasFinalizer(pod)) await this.#removeFinalizer(pod);
@@ -526,96 +382,19 @@ class JobController {
     if (waitsForTerminal(job)) missing -= picture.terminating;
     missing = Math.min(missing, maxPodsPerSync);
     if (missing <= 0) return { active, error: undefined, wakeMs: undefined };
-    const waitMs = this.#backoffMs(picture, nowMs);
+    const waitMs = backoffMs(picture, nowMs);
     if (waitMs > 0) return { active, error: undefined, wakeMs: waitMs };
     const indexes = isIndexed(job)
-      ? this.#freeIndexes(picture, missing)
+      ? freeIndexes(picture, missing)
       : Array.from({ length: missing }, () => undefined);
     this.#expectations.expectCreations(key, indexes.length);
     const created: KubeObject[] = [];
     const { succeeded, error } = await slowStart(indexes.length, async (position) => {
-      created.push(await this.#control.create(this.#pod(picture, indexes[position]), job));
+      created.push(await this.#control.create(jobPod(picture, indexes[position]), job));
     });
     for (let count = indexes.length - succeeded; count > 0; count--) this.#expectations.creationObserved(key);
     return { active: [...active, ...created], error, wakeMs: undefined };
   }
-
-  /** After failures the next pod waits 10 s, 20 s, 40 s … from the end of the last one; a success in between starts over. */
-  #backoffMs(picture: Picture, nowMs: number): number {
-    const ended = picture.pods
-      .filter((pod) => podPhase(pod) === 'Succeeded' || isPodFailed(picture.job, pod))
-      .sort((a, b) => finishTimeMs(b) - finishTimeMs(a));
-    let failures = 0;
-    for (const pod of ended) {
-      if (podPhase(pod) === 'Succeeded') break;
-      if (matchFailurePolicy(picture.job, pod).action !== 'Ignore') failures++;
-    }
-    if (failures === 0 || picture.job['spec'].backoffLimitPerIndex !== undefined) return 0;
-    const delay = Math.min(podBackoffMaxMs, podBackoffMinMs * 2 ** (failures - 1));
-    return finishTimeMs(ended[0] as KubeObject) + delay - nowMs;
-  }
-
-  #freeIndexes(picture: Picture, count: number): number[] {
-    const { job, pods } = picture;
-    const busy = new Set(
-      pods.filter((pod) => isPodActive(pod) || (waitsForTerminal(job) && isPodTerminating(pod))).map(indexOf),
-    );
-    const free: number[] = [];
-    for (let index = 0; index < (completionsOf(job) ?? 0) && free.length < count; index++) {
-      if (!busy.has(index) && !picture.completed.has(index) && !picture.failedIndexes.has(index))
-        free.push(index);
-    }
-    return free;
-  }
-
-  #pod(picture: Picture, index: number | undefined): KubeObject {
-    const { job } = picture;
-    const pod = podFromTemplate(
-      job['spec'].template,
-      job,
-      newControllerRef(job, jobKind),
-      index === undefined ? undefined : `${job.metadata.name}-${index}-`,
-    );
-    pod.metadata.finalizers = [...(pod.metadata.finalizers ?? []), trackingFinalizer];
-    if (index === undefined) return pod;
-    const failures = Math.max(
-      0,
-      ...picture.pods
-        .filter((each) => indexOf(each) === index && isPodFailed(job, each))
-        .map((each) => Number(each.metadata.annotations?.[failureCountAnnotation] ?? 0) + 1),
-    );
-    pod.metadata.labels = { ...pod.metadata.labels, [indexAnnotation]: String(index) };
-    pod.metadata.annotations = {
-      ...pod.metadata.annotations,
-      [indexAnnotation]: String(index),
-      ...(job['spec'].backoffLimitPerIndex === undefined
-        ? {}
-        : { [failureCountAnnotation]: String(failures) }),
-    };
-    const spec = pod['spec'] as {
-      hostname?: string;
-      containers: KubeObject[];
-      initContainers?: KubeObject[];
-    };
-    spec.hostname = `${job.metadata.name}-${index}`;
-    const variable = {
-      name: 'JOB_COMPLETION_INDEX',
-      valueFrom: { fieldRef: { fieldPath: `metadata.labels['${indexAnnotation}']` } },
-    };
-    for (const container of [...spec.containers, ...(spec.initContainers ?? [])]) {
-      const env = (container['env'] ?? []) as { name: string }[];
-      if (!env.some((each) => each.name === variable.name)) container['env'] = [...env, variable];
-    }
-    return pod;
-  }
-}
-
-function restartsOf(pod: KubeObject): number {
-  const statuses = [
-    ...(pod['status']?.containerStatuses ?? []),
-    ...(pod['status']?.initContainerStatuses ?? []),
-  ] as { restartCount?: number }[];
-  return statuses.reduce((total, each) => total + (each.restartCount ?? 0), 0);
 }
 
 export const createJobController: ControllerFactory = (context) => new JobController(context).loop;
