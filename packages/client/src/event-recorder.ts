@@ -138,7 +138,8 @@ export class EventRecorder {
         count: 1,
         type,
         eventTime: null,
-        reportingComponent: this.#component,
+        // As client-go leaves it: the combining is done after the reporter is named.
+        reportingComponent: combined ? '' : this.#component,
         reportingInstance: this.#host,
       },
       { namespace: eventNamespace },

@@ -4,6 +4,7 @@ import type { ReconcileResult } from '@pilothouse/client';
 import { Controller, objectKey, secondTime } from '@pilothouse/client';
 import type { Condition } from '../../common/conditions.ts';
 import { setCondition } from '../../common/conditions.ts';
+import { goSelector } from '../../common/go-selector.ts';
 import { scaledValue } from '../../common/int-or-percent.ts';
 import { controllerOf } from '../../common/ownership.ts';
 import { isPodReady, isPodTerminal } from '../../common/pods.ts';
@@ -235,29 +236,6 @@ class DisruptionController {
 function selects(budget: KubeObject, pod: KubeObject): boolean {
   const selector = budget['spec'].selector as Parameters<typeof labelSelectorOf>[0] | undefined;
   return selector !== undefined && labelSelectorOf(selector).matches(pod.metadata.labels ?? {});
-}
-
-/** A LabelSelector as Go prints it; people search for this text. */
-function goSelector(
-  selector:
-    | {
-        matchLabels?: Record<string, string>;
-        matchExpressions?: { key: string; operator: string; values?: string[] }[];
-      }
-    | undefined,
-): string {
-  if (!selector) return 'nil';
-  const labels = Object.entries(selector.matchLabels ?? {})
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, value]) => `${name}: ${value},`)
-    .join('');
-  const expressions = (selector.matchExpressions ?? [])
-    .map(
-      (each) =>
-        `LabelSelectorRequirement{Key:${each.key},Operator:${each.operator},Values:[${(each.values ?? []).join(' ')}],},`,
-    )
-    .join('');
-  return `&LabelSelector{MatchLabels:map[string]string{${labels}},MatchExpressions:[]LabelSelectorRequirement{${expressions}},}`;
 }
 
 export const createDisruptionController: ControllerFactory = (context) =>

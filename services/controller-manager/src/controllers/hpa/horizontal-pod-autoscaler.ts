@@ -1,10 +1,5 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
-import {
-  canonicalQuantity,
-  hasReason,
-  parseLabelSelector,
-  quantityMilliValue,
-} from '@pilothouse/apimachinery';
+import { hasReason } from '@pilothouse/apimachinery';
 import { errorMessage } from '@pilothouse/base';
 import type { ReconcileResult, ResourceRef } from '@pilothouse/client';
 import { Controller, objectKey, secondTime } from '@pilothouse/client';
@@ -14,47 +9,13 @@ import { resources } from '../../common/resources.ts';
 import { getScale } from '../../common/scales.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
-import { groupPods, replicaCount } from './replica-count.ts';
-import { podRequestMilli, podUsage } from './resource-metrics.ts';
+import type { MetricSpec, Proposal, Workload } from './metric-evaluator.ts';
+import { MetricError, MetricEvaluator } from './metric-evaluator.ts';
 import type { Behavior, Recommendation, ScaleEvent } from './scaling-limits.ts';
 import { limitReplicas } from './scaling-limits.ts';
 
 const downscaleWindowMs = 300_000;
 const memoryMs = 3_600_000;
-
-interface ResourceMetric {
-  readonly name: string;
-  readonly container?: string;
-  readonly target: { type: string; averageUtilization?: number; averageValue?: string };
-}
-
-interface MetricSpec {
-  readonly type: string;
-  readonly resource?: ResourceMetric;
-  readonly containerResource?: ResourceMetric;
-  readonly pods?: { metric: { name: string } };
-  readonly object?: { metric: { name: string } };
-  readonly external?: { metric: { name: string } };
-}
-
-interface Proposal {
-  readonly replicas: number;
-  /** What the metric is called in conditions and events. */
-  readonly name: string;
-  readonly status: Record<string, unknown>;
-}
-
-/** A metric that gave no number: `reason` for the condition and the event, `first` for the summary. */
-class MetricError extends Error {
-  readonly reason: string;
-  readonly summary: string;
-
-  constructor(reason: string, message: string, summary: string) {
-    super(message);
-    this.reason = reason;
-    this.summary = summary;
-  }
-}
 
 /** What is remembered of an autoscaler between rounds; lost at a change of leader, as upstream's. */
 interface Memory {
@@ -63,25 +24,23 @@ interface Memory {
   scaledDown: ScaleEvent[];
 }
 
-interface Round {
-  readonly autoscaler: KubeObject;
+interface Round extends Workload {
   readonly ref: ResourceRef;
-  readonly scale: KubeObject;
-  readonly current: number;
   conditions: Condition[];
 }
 
 class HorizontalPodAutoscaler {
   readonly #context: ControllerContext;
   readonly #autoscalers;
-  readonly #pods;
+  readonly #metrics: MetricEvaluator;
   readonly #memories = new Map<string, Memory>();
   readonly loop: Controller;
 
   constructor(context: ControllerContext) {
     this.#context = context;
     this.#autoscalers = context.informers.informer(resources.horizontalPodAutoscalers);
-    this.#pods = context.informers.informer(resources.pods);
+    const pods = context.informers.informer(resources.pods);
+    this.#metrics = new MetricEvaluator(context.client, pods.lister, context.clock);
     const period = context.settings.hpaSyncPeriodMs;
     this.loop = new Controller(
       // Errors wait for the next round as well: metrics come slowly.
@@ -213,7 +172,7 @@ class HorizontalPodAutoscaler {
     const statuses: Record<string, unknown>[] = [];
     for (const metric of specs) {
       try {
-        const proposal = await this.#propose(round, metric);
+        const proposal = await this.#metrics.propose(round, metric);
         statuses.push(proposal.status);
         if (!best || proposal.replicas > best.replicas) best = proposal;
       } catch (error) {
@@ -253,80 +212,6 @@ class HorizontalPodAutoscaler {
       `the HPA was able to successfully calculate a replica count from ${best.name}`,
     );
     return { proposal: best, statuses };
-  }
-
-  async #propose(round: Round, metric: MetricSpec): Promise<Proposal> {
-    switch (metric.type) {
-      case 'Resource':
-        return this.#proposeByResource(round, metric.resource as ResourceMetric, 'Resource');
-      case 'ContainerResource':
-        return this.#proposeByResource(
-          round,
-          metric.containerResource as ResourceMetric,
-          'ContainerResource',
-        );
-      default: {
-        const name = (metric.pods ?? metric.object ?? metric.external)?.metric.name ?? '';
-        const external = metric.type === 'External';
-        const text = external
-          ? `unable to get external metric ${round.autoscaler.metadata.namespace}/${name}: unable to fetch metrics from external metrics API: this controller manager reads metrics of type Resource and ContainerResource only`
-          : `unable to get metric ${name}: unable to fetch metrics from custom metrics API: this controller manager reads metrics of type Resource and ContainerResource only`;
-        throw new MetricError(
-          `FailedGet${metric.type}Metric`,
-          text,
-          `failed to get ${metric.type.toLowerCase()} metric value: ${text}`,
-        );
-      }
-    }
-  }
-
-  async #proposeByResource(
-    round: Round,
-    metric: ResourceMetric,
-    type: 'Resource' | 'ContainerResource',
-  ): Promise<Proposal> {
-    const { client, clock } = this.#context;
-    const { name, container, target } = metric;
-    const byUtilization = target.averageUtilization !== undefined;
-    try {
-      const namespace = round.autoscaler.metadata.namespace ?? '';
-      const selector = (round.scale['status']?.selector as string | undefined) ?? '';
-      if (selector === '') throw new Error('selector is required');
-      const usage = await podUsage(client, namespace, selector, name, container);
-      const matcher = parseLabelSelector(selector);
-      const pods = this.#pods.lister
-        .list(namespace)
-        .filter((pod) => matcher.matches(pod.metadata.labels ?? {}));
-      if (pods.length === 0) throw new Error('no pods returned by selector while calculating replica count');
-      const groups = groupPods(pods, usage, name, clock.now());
-      const requests = byUtilization
-        ? new Map(pods.map((pod) => [pod.metadata.name ?? '', podRequestMilli(pod, name, container)]))
-        : undefined;
-      const count = replicaCount(round.current, groups, usage, {
-        value: target.averageUtilization ?? quantityMilliValue(target.averageValue ?? '0'),
-        ...(requests === undefined ? {} : { requests }),
-      });
-      const now = {
-        ...(count.utilization === undefined ? {} : { averageUtilization: count.utilization }),
-        averageValue: canonicalQuantity(`${count.averageMilli}m`),
-      };
-      const member = type === 'Resource' ? 'resource' : 'containerResource';
-      return {
-        replicas: count.replicas,
-        name: `${name} ${type === 'Resource' ? 'resource' : 'container resource'}${byUtilization ? ' utilization (percentage of request)' : ''}`,
-        status: {
-          type,
-          [member]: { name, ...(container === undefined ? {} : { container }), current: now },
-        },
-      };
-    } catch (error) {
-      const text = `failed to get ${name} ${byUtilization ? 'utilization' : 'usage'}: ${errorMessage(error)}`;
-      throw new MetricError(
-        `FailedGet${type}Metric`,
-        text,
-        `failed to get ${name} ${type === 'Resource' ? 'resource' : 'container resource'} metric value: ${text}`,
-      );
-    }
   }
 
   async #finish(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { groupPods, replicaCount } from './replica-count.ts';
+import { groupPods, replicaCount, sharedReplicaCount } from './replica-count.ts';
 import type { PodUsage } from './resource-metrics.ts';
 
 const nowMs = Date.parse('2026-01-01T01:00:00Z');
@@ -47,4 +47,10 @@ test('pending pods count as idle when growing', () => {
 
 test('without any metric there is an error', () => {
   assert.throws(() => count(1, [pod('a', 'Pending')], {}), /did not receive metrics for targeted pods/);
+});
+
+test('a metric of all pods together is shared out', () => {
+  assert.equal(sharedReplicaCount(2, 2, 90_000, { averageValue: 10_000 }), 9);
+  assert.equal(sharedReplicaCount(3, 3, 31_000, { averageValue: 10_000 }), 3);
+  assert.equal(sharedReplicaCount(2, 2, 60_000, { value: 20_000 }), 6);
 });

@@ -109,3 +109,26 @@ export function replicaCount(
   const reversed = (damped < 1 && replicas > current) || (damped > 1 && replicas < current);
   return { ...facts, replicas: reversed ? current : replicas };
 }
+
+interface SharedTarget {
+  /** Wanted value of the whole, thousandths. */
+  readonly value?: number;
+  /** Wanted value for each pod, thousandths. */
+  readonly averageValue?: number;
+}
+
+/** How many pods a metric that belongs to none of them asks for. `ready`: pods that can take a share of it now. */
+export function sharedReplicaCount(
+  current: number,
+  ready: number,
+  milli: number,
+  target: SharedTarget,
+): number {
+  if (target.averageValue !== undefined) {
+    const near = current > 0 && isNear(milli / (target.averageValue * current));
+    return near ? current : Math.ceil(milli / target.averageValue);
+  }
+  const ratio = milli / (target.value ?? 0);
+  if (current === 0) return Math.ceil(ratio);
+  return isNear(ratio) ? current : Math.ceil(ratio * ready);
+}
