@@ -59,7 +59,7 @@ export async function startApiServer(
   const fileTls = config.tls && config.tls !== 'plain' ? await readTlsFiles(config.tls) : undefined;
   const closers: (() => void | Promise<void>)[] = [];
   const { store, compact } = openStore(config, ports, { clock, random, logger, closers });
-  await waitForStore(store, clock, logger);
+  await waitForStore(store, config.store.endpoints, clock, logger);
 
   const enabled = (gate: string): boolean =>
     config.featureGates[gate] ?? featureGates[gate]?.default ?? false;
@@ -264,15 +264,29 @@ function openStore(
 }
 
 /** The store may come up after the server. */
-async function waitForStore(store: KeyValueStore, clock: Clock, logger: Logger): Promise<void> {
-  for (;;) {
-    try {
-      await store.get('/registry/health');
-      return;
-    } catch (error) {
-      logger.warn('Waiting for the store', { error: errorMessage(error) });
-      await sleep(clock, storeAttemptMs);
+async function waitForStore(
+  store: KeyValueStore,
+  endpoints: readonly string[],
+  clock: Clock,
+  logger: Logger,
+): Promise<void> {
+  // An attempt takes many seconds until it fails; the operator should know sooner.
+  const early = clock.setTimeout(
+    () => logger.warn('Waiting for the store', { 'etcd-servers': endpoints.join() }),
+    storeAttemptMs,
+  );
+  try {
+    for (;;) {
+      try {
+        await store.get('/registry/health');
+        return;
+      } catch (error) {
+        logger.warn('Waiting for the store', { error: errorMessage(error) });
+        await sleep(clock, storeAttemptMs);
+      }
     }
+  } finally {
+    early.cancel();
   }
 }
 
