@@ -4,6 +4,8 @@ export const limits = {
   restartDelayMinMs: 100,
   restartDelayMaxMs: 5_000,
   restartQuietMs: 10_000,
+  /** A child that ended this often before everything was ready will not come up. */
+  startAttempts: 4,
   /** From SIGTERM to SIGKILL. */
   stopGraceMs: 10_000,
   /** From start to everything ready. */

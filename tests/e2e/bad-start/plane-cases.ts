@@ -7,11 +7,11 @@ const small = ['--members', '1', '--replicas', '1', '--nodes', '0'];
 
 /** `pilothouse up` where it cannot work: one line that names the obstacle and the way out, and nothing left running. */
 export async function planeCases(checks: Checks, scratch: Scratch, port: number): Promise<void> {
-  const up = async (dataDir: string): Promise<CommandResult> => {
+  const up = async (dataDir: string, extra: readonly string[] = []): Promise<CommandResult> => {
     const result = await run(
       process.execPath,
-      [pilothouse, 'up', '--data-dir', dataDir, '--port', String(port), ...small],
-      { timeoutMs: 20_000 },
+      [pilothouse, 'up', '--data-dir', dataDir, '--port', String(port), ...small, ...extra],
+      { timeoutMs: 40_000 },
     );
     if (result.code === 124) await run(process.execPath, [pilothouse, 'down', '--data-dir', dataDir]);
     return result;
@@ -20,6 +20,13 @@ export async function planeCases(checks: Checks, scratch: Scratch, port: number)
     checks.check(`up: ${name}`, async () =>
       expectResult('pilothouse up', await up(dataDir), { code: 1, matches, lacks: [/\n\s+at /] }),
     );
+
+  await checks.check('up: a component that cannot start ends the wait', async () =>
+    expectResult('pilothouse up', await up(scratch.path('bad-flag'), ['--apiserver-arg=--nope']), {
+      code: 1,
+      matches: [/apiserver-0 does not start/, /--nope/, /apiserver-0\.log/],
+    }),
+  );
 
   await scratch.occupy(port + 1);
   await refused('a port in use', scratch.path('port-in-use'), [

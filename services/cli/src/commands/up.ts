@@ -112,9 +112,7 @@ async function runDetached(argv: readonly string[], options: PlaneOptions): Prom
     const state = readState(options.dataDir);
     if (state?.supervisorPid === child.pid && state?.ready) break;
     if (exit !== undefined) {
-      throw new CommandError(
-        `The plane did not start (${exit}): ${readFileSync(logFile, 'utf8').trim().split('\n').at(-1) ?? ''}; see ${logFile}`,
-      );
+      throw new CommandError(`The plane did not start (${exit}): ${lastLine(logFile)}; see ${logFile}`);
     }
     if (nodeClock.monotonic() > deadline)
       throw new CommandError(
@@ -143,6 +141,9 @@ async function runForeground(options: PlaneOptions): Promise<void> {
   await checkPorts(processes, options.port);
 
   let ready = false;
+  const exits = new Map<string, number>();
+  let failure: CommandError | undefined;
+  const logFile = (spec: ProcessSpec): string => path.join(options.dataDir, 'logs', `${spec.name}.log`);
   const supervisor = new Supervisor({
     command: pilothouseCommand(),
     logDirectory: path.join(options.dataDir, 'logs'),
@@ -154,12 +155,21 @@ async function runForeground(options: PlaneOptions): Promise<void> {
         server: serverUrl(options),
         processes: records,
       }),
-    onExit: (spec, how) =>
-      say(
-        `${spec.name} ended (${how}), starting it again; log: ${path.join(options.dataDir, 'logs', `${spec.name}.log`)}`,
-      ),
+    onExit: (spec, how) => {
+      say(`${spec.name} ended (${how}), starting it again; log: ${logFile(spec)}`);
+      const count = (exits.get(spec.name) ?? 0) + 1;
+      exits.set(spec.name, count);
+      if (ready || count < limits.startAttempts) return;
+      failure ??= new CommandError(
+        `${spec.name} does not start (${how}, ${count} times): ${lastLine(logFile(spec))}; see ${logFile(spec)}`,
+      );
+    },
   });
   let stopping = false;
+  const isStopping = (): boolean => {
+    if (failure) throw failure;
+    return stopping;
+  };
   const stopped = new Promise<void>((resolve) => {
     const stop = (): void => {
       if (stopping) return;
@@ -176,19 +186,13 @@ async function runForeground(options: PlaneOptions): Promise<void> {
     processes.filter((spec) => components.includes(spec.component));
   try {
     for (const spec of layer('store', 'apiserver', 'load-balancer')) supervisor.start(spec);
-    await waitFor(
-      'store',
-      layer('store'),
-      (spec) => storeReady(spec, pki),
-      say,
-      () => stopping,
-    );
+    await waitFor('store', layer('store'), (spec) => storeReady(spec, pki), say, isStopping);
     await waitFor(
       'API servers',
       layer('apiserver'),
       (spec) => healthy(spec, pki, '/readyz'),
       say,
-      () => stopping,
+      isStopping,
     );
     for (const spec of layer('scheduler', 'controller-manager', 'node-agent')) supervisor.start(spec);
     await waitFor(
@@ -196,22 +200,16 @@ async function runForeground(options: PlaneOptions): Promise<void> {
       layer('scheduler'),
       (spec) => healthy(spec, pki, '/healthz'),
       say,
-      () => stopping,
+      isStopping,
     );
     await waitFor(
       'controller managers',
       layer('controller-manager'),
       (spec) => healthy(spec, pki, '/healthz'),
       say,
-      () => stopping,
+      isStopping,
     );
-    await waitFor(
-      'nodes',
-      layer('node-agent'),
-      (spec) => nodeReady(spec, options, pki),
-      say,
-      () => stopping,
-    );
+    await waitFor('nodes', layer('node-agent'), (spec) => nodeReady(spec, options, pki), say, isStopping);
   } catch (error) {
     if (!stopping) {
       await supervisor.stop();
@@ -241,6 +239,10 @@ async function runForeground(options: PlaneOptions): Promise<void> {
   await stopped;
   writeState(options.dataDir, { supervisorPid: 0, ready: false, server: serverUrl(options), processes: [] });
   say('Stopped');
+}
+
+function lastLine(file: string): string {
+  return readFileSync(file, 'utf8').trim().split('\n').at(-1) ?? '';
 }
 
 async function waitFor(
