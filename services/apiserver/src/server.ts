@@ -67,6 +67,8 @@ export interface ApiServerOptions {
   readonly health?: HealthSources;
   /** Adds paths of other parts (OpenID documents, debugging). */
   registerPaths?(paths: PathTable): void;
+  /** Asked before a path of a custom resource counts as missing: gives what is on its way the time to come. */
+  settle?(info: Exchange['info']): Promise<void>;
   /** Answers instead of the storages, for group-versions of other servers (API aggregation). Gives false to decline. */
   delegate?(exchange: Exchange): boolean | Promise<boolean>;
 }
@@ -159,11 +161,17 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       const handler = paths.find(exchange.path);
       if (handler) await handler(exchange);
       else respondPathNotFound(exchange);
-    } else if (exchange.info.apiPrefix === 'apis' && !hasPath(exchange.info)) {
-      respondPathNotFound(exchange);
-    } else {
-      await dispatchResource(exchange, resources, services);
+      return;
     }
+    const { info } = exchange;
+    if (info.apiPrefix === 'apis' && !hasPath(info)) {
+      await options.settle?.(info);
+      if (!hasPath(info)) {
+        respondPathNotFound(exchange);
+        return;
+      }
+    }
+    await dispatchResource(exchange, resources, services);
   };
   const pipeline = new Pipeline({ filters, endpoint, codec, clock, logger, metrics });
   const times = (): { startedMs: number; receivedMs: number } => ({

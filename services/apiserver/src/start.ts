@@ -5,6 +5,7 @@ import { errorCode, errorMessage, sleep } from '@pilothouse/base';
 import { createEtcdClient } from '@pilothouse/etcd-client';
 import { createLogger, FlagError, nodeClock, nodeRandom } from '@pilothouse/host';
 import { builtinResources, featureGates } from '@pilothouse/api';
+import type { CustomResourceServing } from './apiextensions/start.ts';
 import { customResources } from './apiextensions/start.ts';
 import type { ApiServerConfig } from './config.ts';
 import { registerOpenIdPaths } from './endpoints/openid-paths.ts';
@@ -121,6 +122,7 @@ export async function startApiServer(
   let started = false;
   const policyWork = new StartupWork({ clock, logger });
   let bootstrap: Bootstrap | undefined;
+  let definitions: CustomResourceServing | undefined;
   const server = await createApiServer({
     registry,
     authenticator: authentication.authenticator,
@@ -149,6 +151,7 @@ export async function startApiServer(
       hookDone: (name) => started && !policyWork.pending.has(name) && bootstrap?.hookDone(name) === true,
     },
     registerPaths: (paths) => registerOpenIdPaths(paths, authentication),
+    settle: (info) => definitions?.settle(info) ?? Promise.resolve(),
   });
   for (const resource of config.authorizationModes.includes('RBAC') ? policyBasedResources : []) {
     const storage = registry.storage('rbac.authorization.k8s.io', 'v1', resource);
@@ -170,8 +173,8 @@ export async function startApiServer(
     .listen(config.bindAddress, config.securePort)
     .catch((error: unknown) => Promise.reject(listenError(config, error)));
   await registry.start();
-  const definitions = customResources({ registry, server, clock, random, logger });
-  closers.push(() => definitions.stop());
+  definitions = customResources({ registry, server, clock, random, logger });
+  closers.push(() => definitions?.stop());
   await definitions.start();
   closers.push(await authorization.start());
   started = true;

@@ -53,6 +53,12 @@ export class CustomResources {
     return this.#served.get(name)?.custom;
   }
 
+  serves(name: string, version: string): boolean {
+    return (
+      this.#served.get(name)?.custom.storages.some(({ resource }) => resource.version === version) === true
+    );
+  }
+
   /** Begins, changes or ends serving as the definition says. Resolves when the answer of requests has changed. */
   async apply(definition: KubeObject): Promise<void> {
     const name = definition.metadata.name ?? '';

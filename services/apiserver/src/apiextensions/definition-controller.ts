@@ -19,6 +19,8 @@ const resource = 'customresourcedefinitions';
 const retryMs = 500;
 /** Servers watch definitions independently; what one calls established the others should answer too. */
 const establishDelayMs = 50;
+const settleMs = 3000;
+const settleStepMs = 10;
 
 interface DefinitionStatus {
   conditions?: CrdCondition[] | null;
@@ -52,6 +54,38 @@ export class DefinitionController {
     const names = [...(this.#client.watchCache(group, resource)?.list() ?? [])].map(nameOf);
     void this.#follow();
     await Promise.all(names.map((name) => this.#enqueue(name)));
+  }
+
+  /** See {@link CustomResourceServing.settle}. */
+  async settle(info: {
+    readonly apiGroup: string;
+    readonly apiVersion: string;
+    readonly resource: string;
+  }): Promise<void> {
+    if (info.resource === '') return;
+    const name = `${info.resource}.${info.apiGroup}`;
+    const isDue = (definition: KubeObject | undefined): boolean =>
+      definition !== undefined &&
+      !isDeleting(definition) &&
+      isConditionTrue(statusOf(definition).conditions, 'Established') &&
+      (definition['spec'] as CustomResourceDefinitionSpec).versions.some(
+        (version) => version.served && version.name === info.apiVersion,
+      );
+    let definition: KubeObject;
+    try {
+      definition = await this.#client.get(group, 'v1', resource, '', name);
+    } catch {
+      return;
+    }
+    if (!isDue(definition)) return;
+    const end = this.#clock.monotonic() + settleMs;
+    while (
+      !this.#stopped &&
+      !this.#resources.serves(name, info.apiVersion) &&
+      this.#clock.monotonic() < end
+    ) {
+      await sleep(this.#clock, settleStepMs);
+    }
   }
 
   stop(): void {

@@ -13,6 +13,15 @@ import { DefinitionController } from './definition-controller.ts';
 export interface CustomResourceServing {
   /** Resolves when the definitions that are there are served. */
   start(): Promise<void>;
+  /**
+   * Resolves when the resource is served, if the store says that it is established: another server may have said so to the client before
+   * this one heard of it. At most a few seconds.
+   */
+  settle(info: {
+    readonly apiGroup: string;
+    readonly apiVersion: string;
+    readonly resource: string;
+  }): Promise<void>;
   stop(): void;
 }
 
@@ -50,6 +59,7 @@ export function customResources(options: {
   const controller = new DefinitionController({ client: registry.client, resources, clock, logger });
   return {
     start: () => controller.start(),
+    settle: (info) => controller.settle(info),
     stop() {
       controller.stop();
       webhooks.close();
