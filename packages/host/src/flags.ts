@@ -31,10 +31,19 @@ export class FlagError extends CodedError {
 
 /** Milliseconds of a Go duration such as `1h15m30.918s`, `300ms`, `-5s` or `0`. */
 export function parseDuration(text: string): number {
-  const unitMs: Record<string, number> = { ns: 1e-6, us: 1e-3, 'µs': 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+  const unitMs: Record<string, number> = {
+    ns: 1e-6,
+    us: 1e-3,
+    µs: 1e-3,
+    ms: 1,
+    s: 1000,
+    m: 60_000,
+    h: 3_600_000,
+  };
   const match = /^([+-]?)((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+$/.exec(text);
   if (text === '0') return 0;
-  if (!match) throw new FlagError(`Invalid duration "${text}": want a number with a unit, as in 300ms, 1.5h or 2h45m`);
+  if (!match)
+    throw new FlagError(`Invalid duration "${text}": want a number with a unit, as in 300ms, 1.5h or 2h45m`);
   let total = 0;
   for (const part of text.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)/g)) {
     total += Number(part[1]) * (unitMs[part[2] as string] as number);
@@ -51,10 +60,12 @@ function convert(name: string, type: FlagType, text: string): FlagValue {
       if (['false', 'False', 'FALSE', '0', 'f', 'F'].includes(text)) return false;
       throw new FlagError(`Invalid value "${text}" for --${name}: want true or false`);
     case 'integer':
-      if (!/^[+-]?\d+$/.test(text)) throw new FlagError(`Invalid value "${text}" for --${name}: want a whole number`);
+      if (!/^[+-]?\d+$/.test(text))
+        throw new FlagError(`Invalid value "${text}" for --${name}: want a whole number`);
       return Number(text);
     case 'float':
-      if (text === '' || Number.isNaN(Number(text))) throw new FlagError(`Invalid value "${text}" for --${name}: want a number`);
+      if (text === '' || Number.isNaN(Number(text)))
+        throw new FlagError(`Invalid value "${text}" for --${name}: want a number`);
       return Number(text);
     case 'duration':
       return parseDuration(text);
@@ -101,8 +112,10 @@ export function parseFlags(
     const spec = specs[name] as FlagSpec;
     const value = convert(name, spec.type, text);
     const again = given.has(name) && !fromEnvironment.has(name) && source === 'argument';
-    if (again && spec.type === 'strings') values[name] = [...(values[name] as string[]), ...(value as string[])];
-    else if (again && spec.type === 'map') values[name] = { ...(values[name] as object), ...(value as Record<string, string>) };
+    if (again && spec.type === 'strings')
+      values[name] = [...(values[name] as string[]), ...(value as string[])];
+    else if (again && spec.type === 'map')
+      values[name] = { ...(values[name] as object), ...(value as Record<string, string>) };
     else values[name] = value;
     if (source === 'argument') fromEnvironment.delete(name);
     else fromEnvironment.add(name);
@@ -173,7 +186,8 @@ export function flagUsage(specs: FlagSpecs): string {
   return Object.entries(specs)
     .filter(([, spec]) => !spec.ignored)
     .map(([name, spec]) => {
-      const fallback = spec.default === undefined || spec.default === '' ? '' : ` (default ${String(spec.default)})`;
+      const fallback =
+        spec.default === undefined || spec.default === '' ? '' : ` (default ${String(spec.default)})`;
       return `  --${name} ${spec.type === 'boolean' ? '' : spec.type}\n      ${spec.help}${fallback}`;
     })
     .join('\n');

@@ -26,8 +26,8 @@ export const limits = {
   retryAfterSeconds: 1,
   /** How long connections may drain after listening stopped. */
   drainMs: 60_000,
-  /** How long the rest of a refused body is read and thrown away. */
-  discardMs: 10_000,
+  /** Most bytes of an unread body that are thrown away before the connection is cut. */
+  discardBytesMax: 16 << 20,
   /** Audit-Id values from the client that are longer are replaced. */
   auditIdLengthMax: 64,
 } as const;

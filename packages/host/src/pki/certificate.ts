@@ -49,7 +49,10 @@ export async function createAuthority(
   notAfter: number,
 ): Promise<CertificateAndKey> {
   const library = await x509();
-  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, [
+    'sign',
+    'verify',
+  ])) as webcrypto.CryptoKeyPair;
   const name = new library.Name([{ CN: [commonName] }]);
   const certificate = await library.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
@@ -80,7 +83,10 @@ export async function issueCertificate(
   request: CertificateRequest,
 ): Promise<CertificateAndKey> {
   const library = await x509();
-  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, [
+    'sign',
+    'verify',
+  ])) as webcrypto.CryptoKeyPair;
   const usages: string[] = [];
   if (request.usage !== 'client') usages.push(library.ExtendedKeyUsage.serverAuth);
   if (request.usage !== 'server') usages.push(library.ExtendedKeyUsage.clientAuth);
@@ -120,7 +126,10 @@ export async function issueCertificate(
 
 /** A P-256 key pair for signing ServiceAccount tokens: PKCS#8 and SPKI PEM. */
 export async function createSigningKey(): Promise<{ privatePem: string; publicPem: string }> {
-  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, [
+    'sign',
+    'verify',
+  ])) as webcrypto.CryptoKeyPair;
   const spki = Buffer.from(await webcrypto.subtle.exportKey('spki', keys.publicKey));
   return { privatePem: await privateKeyPem(keys.privateKey), publicPem: toPem('PUBLIC KEY', spki) };
 }

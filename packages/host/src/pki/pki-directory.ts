@@ -228,7 +228,11 @@ async function ensureLeaf(
   const files = filesOf(directory, plan.entry);
   const certPem = readOptionalFile(files.certFile);
   const keyPem = readOptionalFile(files.keyFile);
-  if (certPem !== undefined && keyPem !== undefined && isUsable({ certPem, keyPem }, plan, authority, clock.now())) {
+  if (
+    certPem !== undefined &&
+    keyPem !== undefined &&
+    isUsable({ certPem, keyPem }, plan, authority, clock.now())
+  ) {
     return { ...files, certPem, keyPem };
   }
   const notBefore = clock.now() - backdateMs;

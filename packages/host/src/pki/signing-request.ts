@@ -80,7 +80,10 @@ export async function createSigningRequest(
   organizations: readonly string[],
 ): Promise<{ requestPem: string; keyPem: string }> {
   const library = await x509();
-  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, ['sign', 'verify'])) as webcrypto.CryptoKeyPair;
+  const keys = (await webcrypto.subtle.generateKey(keyAlgorithm, true, [
+    'sign',
+    'verify',
+  ])) as webcrypto.CryptoKeyPair;
   const request = await library.Pkcs10CertificateRequestGenerator.create({
     name: new library.Name([
       ...organizations.map((organization) => ({ O: [organization] })),

@@ -4,8 +4,8 @@ import { canonicalQuantity } from '@pilothouse/apimachinery';
 import { formatDuration, parseDuration } from '../go-duration.ts';
 import { canonicalizeMicroTime, canonicalizeTime } from '../go-time.ts';
 import { isJsonObject } from '../json-shape.ts';
-import type { Converter, ConverterCompiler, Findings } from './convert.ts';
-import { report, typeMismatch } from './convert.ts';
+import type { Converter, ConverterSource, Findings } from './findings.ts';
+import { report, typeMismatch } from './findings.ts';
 import { jsonKind } from './go-type.ts';
 
 /** The same few amounts come again and again; forgotten all at once when there are too many. */
@@ -38,11 +38,7 @@ function textConverter(canonicalize: (text: string) => string | undefined): Conv
 }
 
 /** Converter of a type whose JSON is made by hand; the value is not null. */
-export function convertSpecial(
-  special: SpecialKind,
-  message: string,
-  compiler: ConverterCompiler,
-): Converter {
+export function convertSpecial(special: SpecialKind, message: string, compiler: ConverterSource): Converter {
   switch (special) {
     case 'Quantity':
       return (value, _place, _name, _index, findings) =>
@@ -78,7 +74,7 @@ export function convertSpecial(
   }
 }
 
-function schemaAlternative(special: SpecialKind, message: string, compiler: ConverterCompiler): Converter {
+function schemaAlternative(special: SpecialKind, message: string, compiler: ConverterSource): Converter {
   const props = `${message.slice(0, message.lastIndexOf('.'))}.JSONSchemaProps`;
   const schema = compiler.value({ kind: 'message', message: props });
   if (special === 'JSONSchemaPropsOrBool')

@@ -3,7 +3,8 @@ import { builtinSchemas } from '@pilothouse/api';
 
 import { DecodeError } from '../errors.ts';
 import { isJsonObject, type JsonObject } from '../json-shape.ts';
-import { ConverterCompiler, type Findings } from './convert.ts';
+import { ConverterCompiler } from './convert.ts';
+import type { Findings } from './findings.ts';
 import { hasDuplicateKeys } from './ordered.ts';
 import { strictFindings } from './strict.ts';
 import { goSyntaxMessage } from './syntax.ts';

@@ -135,13 +135,14 @@ export function respondError(exchange: Exchange, codec: ObjectCodec, error: unkn
 
 /**
  * A body that nobody read must not stall a connection that will be used again, and a client that is still sending must get to
- * reading the answer: the rest is thrown away, for a while.
+ * reading the answer: the rest is thrown away, up to a limit. The server's own request timeout ends one that trickles.
  */
 function discardBody(exchange: Exchange): void {
   const { request } = exchange;
   if (exchange.upgrade || request.readableEnded) return;
-  request.resume();
-  const timer = setTimeout(() => request.destroy(), limits.discardMs);
-  timer.unref();
-  request.once('close', () => clearTimeout(timer));
+  let left = limits.discardBytesMax;
+  request.on('data', (piece: Uint8Array) => {
+    left -= piece.length;
+    if (left < 0) request.destroy();
+  });
 }
