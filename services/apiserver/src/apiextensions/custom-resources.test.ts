@@ -276,6 +276,18 @@ describe('custom resources', () => {
     assert.match(Buffer.from(kv?.value ?? []).toString(), /"apiVersion":"example.com\/v1"/);
   });
 
+  test('are there at once when a server starts', async () => {
+    replicas.push(await open());
+    const { status, body } = await call('GET', '/apis/example.com/v2/parts', undefined, {}, 2);
+    assert.equal(status, 200);
+    assert.deepEqual(
+      (body.items as { metadata: { name: string } }[]).map(({ metadata }) => metadata.name),
+      ['p'],
+    );
+    const groups = await call('GET', '/apis/example.com', undefined, {}, 2);
+    assert.equal(groups.body.preferredVersion.version, 'v2');
+  });
+
   test('with a rule that does not compile are refused', async () => {
     const answer = await call(
       'POST',

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { apiVersionOf } from '@pilothouse/apimachinery';
 import type { BuiltinResource } from '@pilothouse/api';
 import type { JsonSchema } from '@pilothouse/api/apiextensions';
 import { buildOpenApiV3, DefinitionBuilder } from '@pilothouse/api/openapi';
@@ -137,7 +136,6 @@ function customOpenApi(
       ofGroup === group && ofVersion === version && kinds.has(kind)
         ? openApiName(group, version, kind)
         : undefined,
-    id: `${apiVersionOf(group, version)} ${hashOf(JSON.stringify(definitions))}`,
   };
 }
 

@@ -21,8 +21,6 @@ export interface OpenApiSource {
 
 /** Custom resources of one group-version, for the document of everything. */
 export interface CustomOpenApi {
-  /** Changes with the content. */
-  readonly id: string;
   readonly resources: readonly BuiltinResource[];
   definitions(): Record<string, OpenApiSchema>;
   readonly kindName: (group: string, version: string, kind: string) => string | undefined;
