@@ -10,6 +10,9 @@ export interface ControllerSettings {
   readonly resourceQuotaSyncPeriodMs: number;
   readonly allocateNodeCidrs: boolean;
   readonly clusterCidr: string;
+  /** Prefix length of the IPv4 network that a node gets. */
+  readonly nodeCidrMaskSize: number;
+  readonly signingDurationMs: number;
   /** PEM texts; undefined when the flag was not given. */
   readonly rootCa?: string;
   readonly signingCert?: string;

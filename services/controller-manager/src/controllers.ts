@@ -37,6 +37,8 @@ import { createHorizontalPodAutoscaler } from './controllers/hpa/horizontal-pod-
 import { createTtlController } from './controllers/node/ttl-controller.ts';
 import { createResourceClaimController } from './controllers/resourceclaim/resource-claim-controller.ts';
 import { createBootstrapTokenCleaner } from './controllers/serviceaccount/bootstrap-token-cleaner.ts';
+import { createNodeIpamController } from './controllers/node/node-ipam-controller.ts';
+import { createServiceCidrController } from './controllers/networking/service-cidr-controller.ts';
 
 /** All controllers, by upstream's names. */
 export const controllers: readonly ControllerDescriptor[] = [
@@ -243,5 +245,17 @@ export const controllers: readonly ControllerDescriptor[] = [
     eventSource: 'token-cleaner-controller',
     offByDefault: true,
     create: createBootstrapTokenCleaner,
+  },
+  {
+    name: 'node-ipam-controller',
+    serviceAccount: 'node-controller',
+    eventSource: 'cidrAllocator',
+    create: createNodeIpamController,
+  },
+  {
+    name: 'service-cidr-controller',
+    serviceAccount: 'service-cidrs-controller',
+    eventSource: 'service-cidrs-controller',
+    create: createServiceCidrController,
   },
 ];

@@ -6,10 +6,12 @@ import type { FlagSpecs } from '@pilothouse/host';
 import { createLogger, FlagError, nodeClock, nodeRandom, parseFlags } from '@pilothouse/host';
 import { controllers } from './controllers.ts';
 import type { ControllerDescriptor } from './context.ts';
+import { ignoredFlags } from './ignored-flags.ts';
 import { startHealthServer } from './health-server.ts';
 import { startControllerManager } from './manager.ts';
 
 const specs: FlagSpecs = {
+  ...ignoredFlags,
   kubeconfig: { type: 'string', default: '', help: 'How to reach the API' },
   controllers: {
     type: 'strings',
@@ -49,6 +51,11 @@ const specs: FlagSpecs = {
   },
   'root-ca-file': { type: 'string', default: '', help: 'CA that goes into kube-root-ca.crt' },
   'cluster-signing-cert-file': { type: 'string', default: '', help: 'CA that signs certificate requests' },
+  'cluster-signing-duration': {
+    type: 'duration',
+    default: '8760h',
+    help: 'How long signed certificates live at most',
+  },
   'cluster-signing-key-file': { type: 'string', default: '', help: 'Its key' },
   'service-account-private-key-file': { type: 'string', default: '', help: 'Key for token secrets' },
   'horizontal-pod-autoscaler-sync-period': {
@@ -69,6 +76,7 @@ const specs: FlagSpecs = {
     help: 'How often quotas are counted anew',
   },
   'allocate-node-cidrs': { type: 'boolean', default: false, help: 'Give each node a pod network' },
+  'node-cidr-mask-size': { type: 'integer', default: 24, help: 'Size of a node network (IPv4)' },
   'cluster-cidr': { type: 'string', default: '', help: 'Network that node networks are cut from' },
   'service-cluster-ip-range': { type: 'string', default: '', help: 'Network of services', ignored: true },
   'kube-api-qps': { type: 'float', default: 20, help: 'Client rate', ignored: true },
@@ -138,6 +146,8 @@ export async function runControllerManager(
       nodeMonitorPeriodMs: number('node-monitor-period'),
       terminatedPodGcThreshold: number('terminated-pod-gc-threshold'),
       resourceQuotaSyncPeriodMs: number('resource-quota-sync-period'),
+      signingDurationMs: number('cluster-signing-duration'),
+      nodeCidrMaskSize: number('node-cidr-mask-size'),
       allocateNodeCidrs: values['allocate-node-cidrs'] === true,
       clusterCidr: text('cluster-cidr'),
       ...file('root-ca-file', 'rootCa'),

@@ -8,8 +8,6 @@ import { findCondition } from '../../common/conditions.ts';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
 
-const dayMs = 86_400_000;
-const defaultLifetimeMs = 365 * dayMs;
 const minLifetimeMs = 10 * 60_000;
 
 type Problem = string | undefined;
@@ -96,8 +94,8 @@ export const createCsrSigningController: ControllerFactory = (context) => {
     const asked = csr['spec'].expirationSeconds as number | undefined;
     const lifetimeMs =
       asked === undefined
-        ? defaultLifetimeMs
-        : Math.min(defaultLifetimeMs, Math.max(minLifetimeMs, asked * 1000));
+        ? settings.signingDurationMs
+        : Math.min(settings.signingDurationMs, Math.max(minLifetimeMs, asked * 1000));
     const certificate = await signCsr({ certPem: settings.signingCert, keyPem: settings.signingKey }, pem, {
       usages,
       lifetimeMs,
