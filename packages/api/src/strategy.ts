@@ -72,6 +72,8 @@ export interface ResourceStrategy extends UpdateHooks {
   readonly subresources?: Readonly<Record<string, UpdateHooks>>;
   /** Field selectors beyond metadata.name and metadata.namespace. */
   readonly selectableFields?: Readonly<Record<string, (object: KubeObject) => string>>;
+  /** The message for a field that is not in `selectableFields`, where the kind has its own. */
+  unsupportedField?(field: string): string;
   /** Grace period of a DELETE in seconds: undefined when the kind is deleted at once (only pods have one upstream). */
   gracePeriodSeconds?(object: KubeObject, requested: number | undefined): number | undefined;
   /** What a DELETE without propagationPolicy does. Default `Background`. */

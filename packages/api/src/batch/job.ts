@@ -309,6 +309,7 @@ export const jobStrategy: ResourceStrategy = {
       ? []
       : [...templateWarnings(specOf(job)['template'], specPath.child('template')), ...indexedWarnings(job)],
   subresources: { status: statusHooks(validateStatus) },
+  unsupportedField: (field) => `field label ${JSON.stringify(field)} not supported for Job`,
   selectableFields: { 'status.successful': (job) => String(job['status']?.succeeded ?? 0) },
   defaultPropagation: 'Orphan',
   deleteWithoutPropagationWarning:

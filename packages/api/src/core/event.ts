@@ -5,6 +5,7 @@ import type { ResourceStrategy } from '../strategy.ts';
 import { nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { isDns1123Subdomain, isQualifiedName, nameIsPathSegment } from '../validation/names.ts';
+import { internalValue } from '../validation/internal-text.ts';
 import type { Json } from '../validation/values.ts';
 import { immutable, isSet, problems, text } from '../validation/values.ts';
 
@@ -39,6 +40,19 @@ function validate(object: KubeObject): FieldError[] {
   return errors;
 }
 
+const structs: Readonly<Record<string, string>> = {
+  involvedObject: 'ObjectReference',
+  related: 'ObjectReference',
+  source: 'EventSource',
+};
+
+/** A value as messages print it: whole structs with upstream's names. */
+function shown(field: string, value: unknown): unknown {
+  const struct = structs[field];
+  if (struct === undefined) return value ?? '';
+  return field === 'related' && !isSet(value) ? null : internalValue(struct, value ?? {});
+}
+
 function validateUpdate(object: KubeObject, old: KubeObject): FieldError[] {
   const errors = validate(object);
   if (!isSet(object['eventTime'])) return errors;
@@ -56,7 +70,7 @@ function validateUpdate(object: KubeObject, old: KubeObject): FieldError[] {
     'reportingComponent',
     'reportingInstance',
   ])
-    errors.push(...immutable(object[field] ?? '', old[field] ?? '', rootPath.child(field)));
+    errors.push(...immutable(shown(field, object[field]), shown(field, old[field]), rootPath.child(field)));
   return errors;
 }
 

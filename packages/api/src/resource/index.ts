@@ -188,6 +188,7 @@ const resourceSliceStrategy: ResourceStrategy = {
     ...immutable(object['spec']?.driver, old['spec']?.driver, specPath.child('driver')),
     ...immutable(object['spec']?.nodeName, old['spec']?.nodeName, specPath.child('nodeName')),
   ],
+  unsupportedField: (field) => `field label not supported for ${group}/v1, Kind=ResourceSlice: ${field}`,
   selectableFields: {
     'spec.driver': (object) => text(object['spec']?.driver),
     'spec.nodeName': (object) => text(object['spec']?.nodeName),

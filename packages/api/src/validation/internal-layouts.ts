@@ -59,7 +59,9 @@ export const internalLayouts: Readonly<Record<string, string>> = {
   KeyToPath: 'Key:s Path:s Mode',
   Lifecycle: 'PostStart:*LifecycleHandler PreStop:*LifecycleHandler StopSignal',
   LifecycleHandler: 'Exec:*ExecAction HTTPGet:*HTTPGetAction TCPSocket:*TCPSocketAction Sleep:*SleepAction',
+  EventSource: 'Component:s Host:s',
   LocalObjectReference: 'Name:s',
+  ObjectReference: 'Kind:s Namespace:s Name:s UID:s APIVersion:s ResourceVersion:s FieldPath:s',
   NFSVolumeSource: 'Server:s Path:s ReadOnly:b',
   NodeAffinity:
     'RequiredDuringSchedulingIgnoredDuringExecution:*NodeSelector PreferredDuringSchedulingIgnoredDuringExecution:[]PreferredSchedulingTerm',

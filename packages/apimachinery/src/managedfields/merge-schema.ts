@@ -32,6 +32,8 @@ export interface MapType {
   fields(): ReadonlyMap<string, MergeType>;
   /** Type of members that are not declared; absent when there may be none. */
   readonly element?: MergeType;
+  /** Members that are always written, as null when they are not set (times). Objects in memory leave them out. */
+  nulls?(): readonly string[];
 }
 
 export const stringType: ScalarType = { kind: 'scalar', scalar: 'string' };
@@ -62,6 +64,9 @@ export function mergeTypeOfMessage(registry: SchemaRegistry, message: MessageSch
     type = {
       kind: 'map',
       relationship: message.mapType ?? 'granular',
+      nulls: lazy(() =>
+        [...fieldsByName(registry, message)].filter(([, field]) => isNullTime(field)).map(([name]) => name),
+      ),
       fields: lazy(() => {
         const fields = new Map<string, MergeType>();
         if (message.typeMeta === true || message.gvk !== undefined) {
@@ -76,6 +81,11 @@ export function mergeTypeOfMessage(registry: SchemaRegistry, message: MessageSch
     types.set(message.name, type);
   }
   return type;
+}
+
+function isNullTime({ emit, pointer, type }: FieldSchema): boolean {
+  if (emit !== true || pointer === true || type.kind !== 'special') return false;
+  return type.special === 'Time' || type.special === 'MicroTime';
 }
 
 function mergeTypeOfField(registry: SchemaRegistry, field: FieldSchema): MergeType {

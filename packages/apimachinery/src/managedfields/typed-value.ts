@@ -41,6 +41,9 @@ function shapeOf(type: MergeType, value: JsonValue | undefined): Shape {
   }
 }
 
+const noNames: readonly string[] = [];
+const emptyMap: JsonObject = {};
+
 function memberType(type: MapType, name: string): MergeType {
   return type.fields().get(name) ?? type.element ?? deducedType;
 }
@@ -277,36 +280,38 @@ function compareAs(
   }
   if (shape.kind === 'list')
     compareLists(shape.type, Array.isArray(old) ? old : [], Array.isArray(next) ? next : [], path, out);
-  else compareMaps(shape.type, isJsonObject(old) ? old : {}, isJsonObject(next) ? next : {}, path, out);
+  else {
+    const mapOf = (value: JsonValue | undefined): JsonObject | undefined =>
+      isJsonObject(value) ? value : undefined;
+    compareMaps(shape.type, mapOf(old), mapOf(next), path, out);
+  }
   if (old === undefined) out.added.insert(path);
   else if (next === undefined) out.removed.insert(path);
 }
 
 function compareMaps(
   type: MapType,
-  old: JsonObject,
-  next: JsonObject,
+  oldMap: JsonObject | undefined,
+  nextMap: JsonObject | undefined,
   path: PathElement[],
   out: ComparisonBuilders,
 ): void {
-  for (const name in old) {
-    if (old[name] === next[name]) continue;
+  const nulls = type.nulls?.() ?? noNames;
+  const old = oldMap ?? emptyMap;
+  const next = nextMap ?? emptyMap;
+  const member = (map: JsonObject | undefined, name: string): JsonValue | undefined => {
+    if (map === undefined) return undefined;
+    if (Object.hasOwn(map, name)) return map[name];
+    return nulls.includes(name) ? null : undefined;
+  };
+  const compare = (name: string): void => {
     path.push(memberElement(name));
-    compareInto(
-      old[name],
-      Object.hasOwn(next, name) ? next[name] : undefined,
-      memberType(type, name),
-      path,
-      out,
-    );
+    compareInto(member(oldMap, name), member(nextMap, name), memberType(type, name), path, out);
     path.pop();
-  }
-  for (const name in next) {
-    if (Object.hasOwn(old, name)) continue;
-    path.push(memberElement(name));
-    compareInto(undefined, next[name], memberType(type, name), path, out);
-    path.pop();
-  }
+  };
+  for (const name in old) if (old[name] !== next[name]) compare(name);
+  for (const name in next) if (!Object.hasOwn(old, name)) compare(name);
+  for (const name of nulls) if (!Object.hasOwn(old, name) && !Object.hasOwn(next, name)) compare(name);
 }
 
 function groupElements(type: ListType, list: readonly JsonValue[]): Map<PathElement, JsonValue[]> {

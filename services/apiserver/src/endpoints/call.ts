@@ -1,7 +1,7 @@
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import type { GroupVersionKind, KubeObject } from '@pilothouse/apimachinery';
 import { apiVersionOf } from '@pilothouse/apimachinery';
-import { notAcceptable } from '@pilothouse/serializer';
+import { allowsResourceConvert, notAcceptable } from '@pilothouse/serializer';
 import type { AdmissionAttributes, AdmissionChain } from '../admission/interface.ts';
 import type {
   AdmissionHooks,
@@ -61,7 +61,13 @@ export function responseKindOf(resource: ResourceDescriptor): GroupVersionKind {
 /** Media type and view of the answer. Throws 406. */
 export function negotiateOutput(call: Call): Negotiated {
   const accept = call.exchange.header('accept');
-  return negotiate('codec' in call.storage ? withoutProtobuf(accept) : accept);
+  const { storage } = call;
+  // What is only created (reviews, bindings, tokens) has no rows.
+  const hasTable = storage.get !== undefined || storage.list !== undefined;
+  return negotiate('codec' in storage ? withoutProtobuf(accept) : accept, {
+    allows: (mediaType, view) =>
+      (hasTable || view.kind !== 'Table') && allowsResourceConvert(mediaType, view),
+  });
 }
 
 /** Custom resources have no protobuf form; views of them have. */

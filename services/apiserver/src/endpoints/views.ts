@@ -24,9 +24,23 @@ export function includeObjectOf(query: URLSearchParams): IncludeObject {
   );
 }
 
+/** Kept as an annotation only in apps/v1; views show the object as it is inside the server, which has a field for it. */
+const templateGeneration = 'deprecated.daemonset.template.generation';
+
+function withoutInternal({ kind, metadata }: KubeObject): KubeObject['metadata'] {
+  if (kind !== 'DaemonSet' || metadata.annotations?.[templateGeneration] === undefined) return metadata;
+  const { [templateGeneration]: _, ...annotations } = metadata.annotations;
+  const { annotations: __, ...rest } = metadata;
+  return Object.keys(annotations).length > 0 ? { ...rest, annotations } : rest;
+}
+
 /** The metadata of an object alone. */
 export function partialMetadata(object: KubeObject, version: string): object {
-  return { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${version}`, metadata: object.metadata };
+  return {
+    kind: 'PartialObjectMetadata',
+    apiVersion: `meta.k8s.io/${version}`,
+    metadata: withoutInternal(object),
+  };
 }
 
 export function partialMetadataList(items: Iterable<Stored>, meta: ListMeta, version: string): object {

@@ -28,7 +28,8 @@ export function selectionPredicate(
     for (const { field } of fields.requirements) {
       if (field === 'metadata.name' || field === 'metadata.namespace') continue;
       if (selectable?.[field] === undefined) {
-        throw statusErrors.badRequest(unsupportedFieldMessage(field, selectable !== undefined));
+        const text = strategy.unsupportedField?.(field);
+        throw statusErrors.badRequest(text ?? unsupportedFieldMessage(field, selectable !== undefined));
       }
     }
     if (labels.isEmpty && fields.isEmpty) return matchEverything;
