@@ -196,8 +196,13 @@ test('startup failures name the file, port or flag and the remedy', async () => 
       error.message.includes(file('plain/data')) &&
       error.message.includes('--data-dir'),
   );
-  await assert.rejects(
-    startStore({ ...taken, dataDir: file('unnamed'), name: 'nobody' }, { logger: silentLogger }),
-    /Couldn't find local name "nobody" in the initial cluster configuration/,
-  );
+  for (const initialClusterState of ['new', 'existing'] as const) {
+    await assert.rejects(
+      startStore(
+        { ...taken, dataDir: file(`unnamed-${initialClusterState}`), name: 'nobody', initialClusterState },
+        { logger: silentLogger },
+      ),
+      /Couldn't find local name "nobody" in the initial cluster configuration/,
+    );
+  }
 });

@@ -1,17 +1,17 @@
-import fs from 'node:fs';
 import http from 'node:http';
-import https from 'node:https';
 import path from 'node:path';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorCode, errorMessage } from '@pilothouse/base';
 import { nodeClock, nodeRandom } from '@pilothouse/host';
-import type { MethodInfo } from '@pilothouse/proto';
-import type { StoreConfig, TlsFiles } from './config.ts';
-import { grpcStatus, hexId, memberMessage, StoreError, StoreStateMachine } from './core/index.ts';
-import type { MemberId, ReplicaStatus } from './core/replication.ts';
+import type { StoreConfig } from './config.ts';
+import { grpcStatus, hexId, StoreError, StoreStateMachine } from './core/index.ts';
+import type { ReplicaStatus } from './core/replication.ts';
 import { backup } from './io/backup/backup.ts';
 import { LmdbBackend } from './io/backend/lmdb-backend.ts';
-import { establishIdentity, peerRequest, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
+import { establishIdentity, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
+import { handOver, publish } from './io/lifecycle.ts';
+import { peerPost, servePeer } from './io/peer/peer-http.ts';
+import { portError, serverTls } from './io/rpc/listen-options.ts';
 import { Duties } from './io/duties.ts';
 import { grpcCodeNames, StoreMetrics } from './io/metrics.ts';
 import { TcpTransport } from './io/peer/tcp-transport.ts';
@@ -22,12 +22,12 @@ import { serveGateway, type GatewayOptions, type HttpExchange } from './io/rpc/g
 import { exchangeOfRequest, exchangeOfStream } from './io/rpc/http-exchange.ts';
 import { GrpcServer } from './io/rpc/grpc-server.ts';
 import { routeHttp, type HttpReply } from './io/rpc/http-routes.ts';
-import { answerLeaderCall, forwardingLeaderCalls, type PeerPost } from './io/rpc/leader-calls.ts';
+import { forwardingLeaderCalls } from './io/rpc/leader-calls.ts';
 import { registerKv } from './io/rpc/kv-service.ts';
 import { registerLease } from './io/rpc/lease-service.ts';
 import { listen, type Listener, type ListenUrl, type PortHandlers } from './io/rpc/listener.ts';
 import { registerMaintenance } from './io/rpc/maintenance-service.ts';
-import { StoreService, versions } from './io/rpc/store-service.ts';
+import { StoreService } from './io/rpc/store-service.ts';
 import { registerWatch } from './io/rpc/watch-service.ts';
 
 export interface StorePorts {
@@ -83,6 +83,7 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
       const listener = await listen({
         url,
         tls: url.secure ? serverTls(config.clientTls, flag) : undefined,
+        clock,
         logger,
         maxConcurrentStreams: config.maxConcurrentStreams,
         what: 'client',
@@ -367,117 +368,6 @@ function send(response: http.ServerResponse, reply: HttpReply): void {
   response.end(reply.body);
 }
 
-/** Posts to other members over connections that are kept. */
-function peerPost(config: StoreConfig): PeerPost {
-  const agents = {
-    http: new http.Agent({ keepAlive: true, timeout: 30_000 }),
-    https: new https.Agent({ keepAlive: true, timeout: 30_000 }),
-  };
-  return (url, body) =>
-    peerRequest(url, config.peerTls, {
-      method: 'POST',
-      body,
-      timeoutMs: 2_000,
-      agent: url.startsWith('https:') ? agents.https : agents.http,
-    });
-}
-
-/** What members ask each other over HTTP on the peer port. */
-async function servePeer(
-  request: http.IncomingMessage,
-  clusterId: bigint,
-  service: StoreService | undefined,
-): Promise<HttpReply> {
-  const json = (value: unknown): HttpReply => ({
-    status: 200,
-    contentType: 'application/json',
-    body: JSON.stringify(value),
-  });
-  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
-  let body = '';
-  for await (const chunk of request.setEncoding('utf8')) {
-    body += String(chunk);
-    if (body.length > 4096) return { status: 413, contentType: 'text/plain', body: 'request is too large\n' };
-  }
-  if (service === undefined) return { status: 503, contentType: 'text/plain', body: 'not started\n' };
-  if (pathname === '/version') {
-    return json({
-      etcdserver: versions.server,
-      etcdcluster: service.machine.clusterVersion ?? 'not_decided',
-      storage: versions.storage,
-    });
-  }
-  if (pathname === '/members') {
-    const members = service.machine.members
-      .list()
-      .map((member) => ({ ...memberMessage(member), ID: undefined, id: member.id.toString(16) }));
-    return json({ clusterId: clusterId.toString(16), members });
-  }
-  const answer = request.method === 'POST' ? await answerLeaderCall(service, pathname, body) : undefined;
-  return answer === undefined
-    ? { status: 404, contentType: 'text/plain', body: '404 page not found\n' }
-    : { status: 200, contentType: 'application/json', body: answer };
-}
-
-/** Tells the cluster this member's name and client URLs; tries until it is known. */
-async function publish(service: StoreService, config: StoreConfig, isClosing: () => boolean): Promise<void> {
-  const { clock, memberId, logger } = service.options;
-  while (!isClosing()) {
-    const known = service.machine.members.get(memberId);
-    const isKnown =
-      known?.name === config.name && known.clientUrls.join() === config.advertiseClientUrls.join();
-    try {
-      if (isKnown || service.replication.status().role === 'learner') await service.readBarrier();
-      else {
-        await service.propose({
-          clusterMemberAttrSet: {
-            memberID: memberId,
-            memberAttributes: { name: config.name, clientUrls: config.advertiseClientUrls },
-          },
-        });
-      }
-      logger.info('published local member to cluster through raft', {
-        'local-member-id': hexId(memberId),
-        name: config.name,
-      });
-      return;
-    } catch (error) {
-      logger.debug('failed to publish the local member; will retry', { error: errorMessage(error) });
-      await new Promise<void>((resolve) => void clock.setTimeout(resolve, 100));
-    }
-  }
-}
-
-/** A leader that stops makes the most advanced voter lead first, so that clients wait less. */
-async function handOver(service: StoreService, logger: Logger): Promise<void> {
-  const status = service.replication.status();
-  if (status.role !== 'leader') return;
-  let target: MemberId | undefined;
-  let best = -1;
-  for (const [id, match] of status.progress) {
-    if (id === status.id || service.machine.members.get(id)?.isLearner !== false || match <= best) continue;
-    target = id;
-    best = match;
-  }
-  if (target === undefined) return;
-  logger.info('leadership transfer starting', {
-    'local-member-id': hexId(status.id),
-    'transferee-member-id': hexId(target),
-  });
-  const transferred = service.replication.transferLeadership(target).then(
-    () => true,
-    () => false,
-  );
-  const timeout = new Promise<boolean>(
-    (resolve) => void service.options.clock.setTimeout(() => resolve(false), 1000),
-  );
-  logger.info(
-    (await Promise.race([transferred, timeout]))
-      ? 'leadership transfer finished'
-      : 'leadership transfer did not finish in time',
-  );
-}
-
 function openBackend(
   config: StoreConfig,
   memberDirectory: string,
@@ -498,62 +388,5 @@ function openBackend(
       `Cannot open the state in "${directory}": ${errorMessage(error)}. Check that no other process uses it`,
       { cause: error },
     );
-  }
-}
-
-function serverTls(
-  files: TlsFiles,
-  flag: string,
-): {
-  cert: Buffer;
-  key: Buffer;
-  ca?: Buffer;
-  requestCert: boolean;
-  rejectUnauthorized: boolean;
-  minVersion: 'TLSv1.2';
-} {
-  const read = (file: string, what: string): Buffer => {
-    try {
-      return fs.readFileSync(file);
-    } catch (error) {
-      throw new StartupError(`Cannot read ${what} "${file}" for --${flag}: ${errorMessage(error)}`, {
-        cause: error,
-      });
-    }
-  };
-  const wantsClientCert = files.clientCertAuth || files.trustedCaFile !== '';
-  return {
-    cert: read(files.certFile, 'the certificate'),
-    key: read(files.keyFile, 'the key'),
-    ...(files.trustedCaFile === '' ? {} : { ca: read(files.trustedCaFile, 'the authority') }),
-    requestCert: wantsClientCert,
-    rejectUnauthorized: wantsClientCert,
-    minVersion: 'TLSv1.2',
-  };
-}
-
-function portError(flag: string, url: ListenUrl, error: unknown): Error {
-  switch (errorCode(error)) {
-    case 'EADDRINUSE':
-      return new StartupError(
-        `listen tcp ${url.text.replace(/^\w+:\/\//, '')}: bind: address already in use. Stop the other process, or choose another port with --${flag}`,
-        { cause: error },
-      );
-    case 'EACCES':
-      return new StartupError(
-        `Cannot listen on ${url.text}: permission denied. Choose a port above 1023 with --${flag}`,
-        { cause: error },
-      );
-    case 'EADDRNOTAVAIL':
-      return new StartupError(
-        `Cannot listen on ${url.text}: this machine does not have that address. Choose another with --${flag}`,
-        { cause: error },
-      );
-    default:
-      return error instanceof StartupError
-        ? error
-        : new StartupError(`Cannot listen on ${url.text} (--${flag}): ${errorMessage(error)}`, {
-            cause: error,
-          });
   }
 }

@@ -1,4 +1,5 @@
 import { encodeUtf8 } from '@pilothouse/base';
+import type { SingleChange } from '@pilothouse/raft';
 import type { MemberId, MemberInfo, MembershipChange } from '../replication.ts';
 
 interface MemberJson {
@@ -90,5 +91,17 @@ export class Membership {
   static decode(bytes: Uint8Array): Membership {
     const json = JSON.parse(decodeUtf8(bytes)) as { members: MemberJson[]; removed: string[] };
     return new Membership(json.members.map(fromJson), json.removed.map(parseId));
+  }
+}
+
+/** What consensus is asked for; an update of a member's URLs is none of its business. */
+export function toSingleChange(change: Exclude<MembershipChange, { kind: 'update' }>): SingleChange {
+  switch (change.kind) {
+    case 'add':
+      return { kind: change.member.isLearner ? 'addLearner' : 'addVoter', id: change.member.id };
+    case 'remove':
+      return { kind: 'remove', id: change.id };
+    case 'promote':
+      return { kind: 'addVoter', id: change.id };
   }
 }

@@ -11,15 +11,12 @@ import type {
   StateMachine,
   Term,
 } from '../replication.ts';
+import type { Completion } from './completion.ts';
 import { decodeEnvelope, encodeEnvelope } from './envelope.ts';
 import type { EnvelopeKind } from './envelope.ts';
-import { Membership, decodeMembershipChange, encodeMembershipChange } from './membership.ts';
-
-/** Where a result goes; the two ends of a promise. */
-export interface Completion {
-  resolve(value: unknown): void;
-  reject(error: ReplicationError): void;
-}
+import { decodeMembershipChange, encodeMembershipChange, toSingleChange } from './membership.ts';
+import type { Membership } from './membership.ts';
+import { ReadBarriers } from './read-barriers.ts';
 
 export interface ReplicaLimits {
   /** Ticks until a proposal or a read is given up. */
@@ -89,11 +86,6 @@ interface Pending {
   sawLeaderLoss: boolean;
 }
 
-interface WaitingRead {
-  readonly completion: Completion;
-  readonly deadline: number;
-}
-
 const noPayload = new Uint8Array(0);
 
 /**
@@ -120,12 +112,7 @@ export class Replica {
   #isSnapshotDue = false;
   /** Bytes that the log held after its last compaction. */
   #keptBytes = 0;
-  #nextReads: WaitingRead[] = [];
-  #activeReads: WaitingRead[] = [];
-  #appliedWaits: { readonly index: LogIndex; readonly reads: readonly WaitingRead[] }[] = [];
-  #readContext = 0;
-  #readStartedAt = 0;
-  #isReadActive = false;
+  readonly #reads: ReadBarriers;
   #transfer:
     { readonly target: MemberId; readonly completion: Completion; readonly deadline: number } | undefined;
   #events: ReplicaEvent[] = [];
@@ -134,6 +121,7 @@ export class Replica {
 
   constructor(options: ReplicaOptions) {
     this.#raft = options.raft;
+    this.#reads = new ReadBarriers(options.raft, options.limits.readRetryTicks);
     this.#machine = options.stateMachine;
     this.#limits = options.limits;
     this.#proposer = options.proposer;
@@ -189,7 +177,7 @@ export class Replica {
 
   readBarrier(completion: Completion): void {
     if (this.#isStopped) return completion.reject(stoppedError());
-    this.#nextReads.push({ completion, deadline: this.#ticks + this.#limits.requestTimeoutTicks });
+    this.#reads.add(completion, this.#ticks + this.#limits.requestTimeoutTicks);
   }
 
   transferLeadership(target: MemberId, completion: Completion): void {
@@ -281,7 +269,7 @@ export class Replica {
       );
     }
     this.#events.push({ kind: 'membershipChanged' });
-    this.#resolveApplied();
+    this.#reads.resolveApplied();
   }
 
   /** The state as of now, from which a snapshot may be made. */
@@ -308,14 +296,7 @@ export class Replica {
     for (const { completion } of this.#pending.values()) completion.reject(error);
     this.#pending.clear();
     this.#unsent = [];
-    const reads = [
-      ...this.#nextReads,
-      ...this.#activeReads,
-      ...this.#appliedWaits.flatMap((wait) => wait.reads),
-    ];
-    this.#nextReads = this.#activeReads = [];
-    this.#appliedWaits = [];
-    for (const { completion } of reads) completion.reject(error);
+    this.#reads.rejectAll(error);
     this.#transfer?.completion.reject(error);
     this.#transfer = undefined;
   }
@@ -340,7 +321,7 @@ export class Replica {
     const readys: Ready[] = [];
     if (!this.#isStopped) {
       this.#sendProposals();
-      this.#startReadRound();
+      this.#reads.startRound(this.#ticks);
     }
     while (this.#raft.hasReady()) {
       const ready = this.#raft.ready();
@@ -348,7 +329,7 @@ export class Replica {
       readys.push(ready);
       if (!this.#isStopped) {
         this.#sendProposals();
-        this.#startReadRound();
+        this.#reads.startRound(this.#ticks);
       }
     }
     const events = this.#events;
@@ -365,7 +346,7 @@ export class Replica {
     if (last) {
       this.#raft.applied(last.index);
       this.#configApplied(ready.committedEntries);
-      this.#resolveApplied();
+      this.#reads.resolveApplied();
       const isLong = last.index - this.#snapshotIndex >= this.#limits.snapshotCount;
       const isLarge = this.#raft.logBytes - this.#keptBytes >= this.#limits.logBytesMax;
       if (!this.#isSnapshotDue && (isLong || isLarge)) {
@@ -373,13 +354,7 @@ export class Replica {
         this.#events.push({ kind: 'snapshotDue' });
       }
     }
-    for (const { context, index } of ready.readStates) {
-      if (!this.#isReadActive || context !== this.#readContext) continue;
-      this.#isReadActive = false;
-      this.#appliedWaits.push({ index, reads: this.#activeReads });
-      this.#activeReads = [];
-      this.#resolveApplied();
-    }
+    for (const { context, index } of ready.readStates) this.#reads.confirmed(context, index);
   }
 
   #softStateChanged(leader: MemberId | undefined, term: Term): void {
@@ -387,7 +362,7 @@ export class Replica {
     this.#events.push({ kind: 'roleChanged', role: this.status().role, term });
     for (const pending of this.#pending.values()) pending.sawLeaderLoss = true;
     // A round that was asked of the former leader may never be answered.
-    if (this.#isReadActive) this.#retryReads();
+    this.#reads.retry();
     if (this.#transfer && leader !== undefined && leader === this.#transfer.target) {
       this.#transfer.completion.resolve(undefined);
       this.#transfer = undefined;
@@ -493,18 +468,7 @@ export class Replica {
       pending.completion.reject(this.#timeoutError(pending.sawLeaderLoss));
     }
     if (hasExpired) this.#unsent = this.#unsent.filter((pending) => this.#pending.has(pending.sequence));
-    const isDue = (read: WaitingRead): boolean => read.deadline <= this.#ticks;
-    const keep = (reads: readonly WaitingRead[]): WaitingRead[] => {
-      for (const read of reads) if (isDue(read)) read.completion.reject(this.#timeoutError(false));
-      return reads.filter((read) => !isDue(read));
-    };
-    if (this.#activeReads.some(isDue)) this.#activeReads = keep(this.#activeReads);
-    if (this.#nextReads.some(isDue)) this.#nextReads = keep(this.#nextReads);
-    if (this.#appliedWaits.some((wait) => wait.reads.some(isDue))) {
-      this.#appliedWaits = this.#appliedWaits.map((wait) => ({ index: wait.index, reads: keep(wait.reads) }));
-    }
-    if (this.#isReadActive && this.#ticks - this.#readStartedAt >= this.#limits.readRetryTicks)
-      this.#retryReads();
+    this.#reads.tick(this.#ticks, () => this.#timeoutError(false));
     if (this.#transfer && this.#transfer.deadline <= this.#ticks) {
       this.#transfer.completion.reject(
         new ReplicationError('timeout', 'The leadership transfer took too long'),
@@ -522,46 +486,8 @@ export class Replica {
         )
       : new ReplicationError('timeout', 'The request timed out');
   }
-
-  // ---- reads ----
-
-  #startReadRound(): void {
-    if (this.#isReadActive || this.#nextReads.length === 0) return;
-    if (!this.#raft.readIndex(this.#readContext + 1)) return;
-    this.#readContext++;
-    this.#isReadActive = true;
-    this.#readStartedAt = this.#ticks;
-    this.#activeReads = this.#nextReads;
-    this.#nextReads = [];
-  }
-
-  #retryReads(): void {
-    this.#isReadActive = false;
-    this.#nextReads = [...this.#activeReads, ...this.#nextReads];
-    this.#activeReads = [];
-  }
-
-  #resolveApplied(): void {
-    if (this.#appliedWaits.length === 0) return;
-    const applied = this.#raft.appliedIndex;
-    const ready = this.#appliedWaits.filter((wait) => wait.index <= applied);
-    if (ready.length === 0) return;
-    this.#appliedWaits = this.#appliedWaits.filter((wait) => wait.index > applied);
-    for (const wait of ready) for (const read of wait.reads) read.completion.resolve(undefined);
-  }
 }
 
 function stoppedError(): ReplicationError {
   return new ReplicationError('stopped', 'The member is stopping');
-}
-
-function toSingleChange(change: Exclude<MembershipChange, { kind: 'update' }>): SingleChange {
-  switch (change.kind) {
-    case 'add':
-      return { kind: change.member.isLearner ? 'addLearner' : 'addVoter', id: change.member.id };
-    case 'remove':
-      return { kind: 'remove', id: change.id };
-    case 'promote':
-      return { kind: 'addVoter', id: change.id };
-  }
 }

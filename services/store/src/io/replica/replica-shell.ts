@@ -3,7 +3,8 @@ import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
 import type { Message, Ready, SnapshotMessage } from '@pilothouse/raft';
 import { ReplicationError } from '../../core/replication-error.ts';
 import { Membership } from '../../core/replica/membership.ts';
-import type { Completion, Replica, ReplicaEvent } from '../../core/replica/replica.ts';
+import type { Completion } from '../../core/replica/completion.ts';
+import type { Replica, ReplicaEvent } from '../../core/replica/replica.ts';
 import type {
   LogIndex,
   MemberId,

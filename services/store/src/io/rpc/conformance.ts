@@ -6,7 +6,7 @@ import {
   encodeMessage,
   etcdserverpb,
   healthpb,
-  mvccpb,
+  type mvccpb,
   type MessageInput,
   type MethodInfo,
 } from '@pilothouse/proto';

@@ -29,11 +29,11 @@ export function registerLease(server: GrpcServer, service: StoreService, leader:
 
   server.unary(LeaseService.LeaseRevoke, async (request, call) => {
     service.checkNotLearner();
-    const info = service.caller(call);
     return service.withHeader(
-      await service.propose<MessageInput<etcdserverpb.LeaseRevokeResponse>>({
-        leaseRevoke: { ID: request.ID },
-      }),
+      await service.propose<MessageInput<etcdserverpb.LeaseRevokeResponse>>(
+        { leaseRevoke: { ID: request.ID } },
+        service.caller(call),
+      ),
     );
   });
 

@@ -3,7 +3,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
 import fs from 'node:fs';
-import type { Logger } from '@pilothouse/base';
+import type { Clock, Logger, Timer } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
 
 export interface ListenUrl {
@@ -23,6 +23,7 @@ export interface PortHandlers {
 export interface ListenerOptions {
   readonly url: ListenUrl;
   readonly tls: (tls.SecureContextOptions & tls.TlsOptions) | undefined;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly maxConcurrentStreams: number;
   /** Shown when a TLS handshake fails: `client` or `peer`. */
@@ -46,7 +47,7 @@ const preface = Buffer.from('PRI * HTTP/2.0');
 
 /** Opens a port that speaks HTTP/1.1 and HTTP/2, in clear or with TLS. Rejects with the system's error. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
-  const { url, handlers, logger } = options;
+  const { url, handlers, logger, clock } = options;
   const settings: http2.Settings = {
     maxConcurrentStreams: Math.min(options.maxConcurrentStreams, 2 ** 32 - 1),
     initialWindowSize: 1 << 20,
@@ -62,12 +63,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     session.setLocalWindowSize(4 << 20);
     session.on('error', () => {});
     const timer =
-      options.keepAlive === undefined
-        ? undefined
-        : startKeepAlive(session, options.keepAlive.intervalMs, options.keepAlive.timeoutMs);
+      options.keepAlive === undefined ? undefined : startKeepAlive(session, clock, options.keepAlive);
     session.on('close', () => {
       sessions.delete(session);
-      clearInterval(timer);
+      timer?.cancel();
     });
   });
   h2.on('sessionError', () => {});
@@ -142,26 +141,25 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       h1.closeIdleConnections();
       for (const session of sessions) session.close();
-      const timer = setTimeout(() => {
+      const timer = clock.setTimeout(() => {
         for (const session of sessions) session.destroy();
         for (const socket of sockets) socket.destroy();
       }, graceMs);
       await closed;
-      clearTimeout(timer);
+      timer.cancel();
     },
   };
 }
 
+/** Pings until cancelled; a ping that is not answered in time ends the session. */
 function startKeepAlive(
   session: http2.ServerHttp2Session,
-  intervalMs: number,
-  timeoutMs: number,
-): NodeJS.Timeout {
-  const timer = setInterval(() => {
+  clock: Clock,
+  times: { readonly intervalMs: number; readonly timeoutMs: number },
+): Timer {
+  return clock.setInterval(() => {
     if (session.destroyed) return;
-    const timeout = setTimeout(() => session.destroy(), timeoutMs);
-    session.ping(() => clearTimeout(timeout));
-  }, intervalMs);
-  timer.unref();
-  return timer;
+    const timeout = clock.setTimeout(() => session.destroy(), times.timeoutMs);
+    session.ping(() => timeout.cancel());
+  }, times.intervalMs);
 }
