@@ -218,6 +218,12 @@ describe('custom resources', () => {
     const openApi = await call('GET', '/openapi/v3/apis/example.com/v1');
     assert.ok('com.example.v1.Widget' in openApi.body.components.schemas);
 
+    const apiService = '/apis/apiregistration.k8s.io/v1/apiservices/v1.example.com';
+    await until(
+      () => call('GET', apiService),
+      ({ status: found }) => found === 200,
+    );
+
     assert.equal((await call('DELETE', `${definitions}/${name}`)).status, 200);
     await until(
       () => call('GET', widgets),
@@ -232,6 +238,10 @@ describe('custom resources', () => {
       undefined,
     );
     assert.equal((await call('GET', '/apis/example.com')).status, 404);
+    await until(
+      () => call('GET', apiService),
+      ({ status: found }) => found === 404,
+    );
   });
 
   test('whose names are taken are not accepted until those are free', async () => {

@@ -3,6 +3,7 @@ import { WebhookClient } from '../admission/webhooks/webhook-client.ts';
 import type { ApiRegistry } from '../registry/registry.ts';
 import { objectAccess } from '../security/internal-object-access.ts';
 import type { ApiServer } from '../server.ts';
+import { ApiServiceRegistration } from './api-service-registration.ts';
 import { renamingConversion } from './conversion.ts';
 import { customStorages } from './custom-storages.ts';
 import { CustomResources } from './custom-resources.ts';
@@ -37,6 +38,7 @@ export function customResources(options: {
   const webhooks = new WebhookClient();
   const objects = objectAccess(registry.client, { clock, logger });
   const openApi = new CustomOpenApiPublisher(server.openApi);
+  const apiServices = new ApiServiceRegistration({ client: registry.client, clock, logger });
   const resources = new CustomResources({
     resources: server.resources,
     discovery: server.discovery,
@@ -54,6 +56,7 @@ export function customResources(options: {
       }),
     changed: (groupVersions) => {
       openApi.publish(groupVersions);
+      apiServices.publish(groupVersions);
     },
   });
   const controller = new DefinitionController({ client: registry.client, resources, clock, logger });
@@ -61,6 +64,7 @@ export function customResources(options: {
     start: () => controller.start(),
     settle: (info) => controller.settle(info),
     stop() {
+      apiServices.stop();
       controller.stop();
       webhooks.close();
     },
