@@ -11,11 +11,15 @@ import { startPlane } from './plane.ts';
 /** Starts that cannot work and requests that make no sense, against the real executables. */
 export async function badStart(checks: Checks, port: number): Promise<void> {
   const scratch = new Scratch();
+  // Mounts would outlive an interrupted run.
+  const interrupted = (): void => void scratch.release().finally(() => process.exit(130));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, interrupted);
   try {
     await planeCases(checks, scratch, port);
     await storeCases(checks, scratch);
     await apiServerCases(checks, scratch);
   } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
     await scratch.release();
   }
   const plane = await startPlane({
