@@ -17,24 +17,18 @@ import {
   revisionOf,
 } from './annotations.ts';
 import { deploymentStatus, isComplete, isProgressing, timeout } from './progress.ts';
+import { ReplicaSetScaler } from './replica-set-scaler.ts';
 import {
+  byCreation,
   isRollingUpdate,
   newSetReplicas,
-  proportion,
   replicasOf,
   rollingLimits,
   statusNumber,
-  sumReplicas,
 } from './rolling-update.ts';
 
 const kind = { apiVersion: 'apps/v1', kind: 'Deployment' } as const;
 const hashLabel = 'pod-template-hash';
-
-const byCreation = (a: KubeObject, b: KubeObject): number => {
-  const left = a.metadata.creationTimestamp ?? '';
-  const right = b.metadata.creationTimestamp ?? '';
-  return left < right ? -1 : left > right ? 1 : (a.metadata.name ?? '') < (b.metadata.name ?? '') ? -1 : 1;
-};
 
 /** The template without the label that only replica sets carry: two templates are the same revision when these texts are equal. */
 function templateText(template: KubeObject): string {
@@ -47,10 +41,12 @@ class DeploymentController {
   readonly #deployments;
   readonly #sets;
   readonly #pods;
+  readonly #scaler: ReplicaSetScaler;
   readonly loop: Controller;
 
   constructor(context: ControllerContext) {
     this.#context = context;
+    this.#scaler = new ReplicaSetScaler(context.client, context.recorder);
     this.#deployments = context.informers.informer(resources.deployments);
     this.#sets = context.informers.informer(resources.replicaSets);
     this.#pods = context.informers.informer(resources.pods);
@@ -121,7 +117,7 @@ class DeploymentController {
     deployment = await this.#pausedCondition(deployment);
     if (deployment['spec'].paused === true || this.#isScaling(deployment, sets)) {
       const newest = await this.#newest(deployment, sets, false);
-      await this.#scale(deployment, newest, this.#old(sets, newest));
+      await this.#scaler.scale(deployment, newest, this.#old(sets, newest));
       if (deployment['spec'].paused === true)
         await this.#cleanUp(deployment, this.#old(sets, newest), newest);
       await this.#writeStatus(deployment, this.#with(sets, newest), newest);
@@ -351,83 +347,6 @@ class DeploymentController {
     Object.assign(deployment, stored);
   }
 
-  async #scaleSet(deployment: KubeObject, set: KubeObject, replicas: number): Promise<KubeObject> {
-    const { client, recorder } = this.#context;
-    const before = replicasOf(set);
-    const desired = String(replicasOf(deployment));
-    const most = String(replicasOf(deployment) + rollingLimits(deployment).maxSurge);
-    const annotations = set.metadata.annotations ?? {};
-    const sameSize = before === replicas;
-    if (
-      sameSize &&
-      annotations[desiredReplicasAnnotation] === desired &&
-      annotations[maxReplicasAnnotation] === most
-    )
-      return set;
-    const updated = await client.update(resources.replicaSets, {
-      ...set,
-      metadata: {
-        ...set.metadata,
-        annotations: { ...annotations, [desiredReplicasAnnotation]: desired, [maxReplicasAnnotation]: most },
-      },
-      spec: { ...set['spec'], replicas },
-    });
-    if (!sameSize) {
-      recorder.event(
-        deployment,
-        'Normal',
-        'ScalingReplicaSet',
-        `Scaled ${before < replicas ? 'up' : 'down'} replica set ${set.metadata.name} from ${before} to ${replicas}`,
-      );
-    }
-    return updated;
-  }
-
-  /** A change of spec.replicas: one active set takes it whole, a rollout under way shares it in proportion. */
-  async #scale(
-    deployment: KubeObject,
-    newest: KubeObject | undefined,
-    old: readonly KubeObject[],
-  ): Promise<void> {
-    const wanted = replicasOf(deployment);
-    const active = [...old, ...(newest ? [newest] : [])].filter((set) => replicasOf(set) > 0);
-    const only =
-      active.length === 1
-        ? active[0]
-        : active.length === 0
-          ? (newest ?? [...old].sort(byCreation).at(-1))
-          : undefined;
-    if (only) {
-      if (replicasOf(only) !== wanted) await this.#scaleSet(deployment, only, wanted);
-      return;
-    }
-    const saturated =
-      newest !== undefined &&
-      replicasOf(newest) === wanted &&
-      newest.metadata.annotations?.[desiredReplicasAnnotation] === String(wanted) &&
-      statusNumber(newest, 'availableReplicas') === wanted;
-    if (saturated) {
-      for (const set of old) if (replicasOf(set) > 0) await this.#scaleSet(deployment, set, 0);
-      return;
-    }
-    if (!isRollingUpdate(deployment)) return;
-    const allowed = wanted > 0 ? wanted + rollingLimits(deployment).maxSurge : 0;
-    const toAdd = allowed - sumReplicas(active);
-    const sorted = [...active].sort(
-      (a, b) => replicasOf(b) - replicasOf(a) || (toAdd > 0 ? byCreation(b, a) : byCreation(a, b)),
-    );
-    const sizes: number[] = [];
-    let added = 0;
-    for (const set of sorted) {
-      const share = toAdd === 0 ? 0 : proportion(set, deployment, toAdd, added);
-      sizes.push(replicasOf(set) + share);
-      added += share;
-    }
-    if (sizes.length > 0) sizes[0] = Math.max(0, (sizes[0] as number) + toAdd - added);
-    for (const [index, set] of sorted.entries())
-      await this.#scaleSet(deployment, set, sizes[index] as number);
-  }
-
   async #roll(deployment: KubeObject, sets: readonly KubeObject[]): Promise<ReconcileResult | void> {
     const newest = (await this.#newest(deployment, sets, true)) as KubeObject;
     const old = this.#old(sets, newest);
@@ -435,56 +354,18 @@ class DeploymentController {
     const wanted = replicasOf(deployment);
     const size = replicasOf(newest);
     if (size > wanted) {
-      await this.#scaleSet(deployment, newest, wanted);
+      await this.#scaler.scaleSet(deployment, newest, wanted);
       return this.#writeStatus(deployment, all, newest);
     }
     const next = size === wanted ? size : newSetReplicas(deployment, all, newest);
     if (next !== size) {
-      await this.#scaleSet(deployment, newest, next);
+      await this.#scaler.scaleSet(deployment, newest, next);
       return this.#writeStatus(deployment, all, newest);
     }
-    if (await this.#scaleDownOld(deployment, old, newest)) return this.#writeStatus(deployment, all, newest);
+    if (await this.#scaler.scaleDownOld(deployment, old, newest))
+      return this.#writeStatus(deployment, all, newest);
     if (isComplete(deployment, deployment['status'] ?? {})) await this.#cleanUp(deployment, old, newest);
     return this.#writeStatus(deployment, all, newest);
-  }
-
-  async #scaleDownOld(
-    deployment: KubeObject,
-    old: readonly KubeObject[],
-    newest: KubeObject,
-  ): Promise<boolean> {
-    const active = old.filter((set) => replicasOf(set) > 0);
-    if (active.length === 0) return false;
-    const minAvailable = replicasOf(deployment) - rollingLimits(deployment).maxUnavailable;
-    const newUnavailable = Math.max(0, replicasOf(newest) - statusNumber(newest, 'availableReplicas'));
-    let left = sumReplicas([...old, newest]) - minAvailable - newUnavailable;
-    if (left <= 0) return false;
-    const sorted = [...active].sort(byCreation);
-    const current = new Map(sorted.map((set) => [set.metadata.uid, set]));
-    let scaled = false;
-    // Unhealthy old pods go first: they hold the rollout back and nobody misses them.
-    for (const set of sorted) {
-      const unhealthy = replicasOf(set) - statusNumber(set, 'availableReplicas');
-      const count = Math.min(left, unhealthy);
-      if (count <= 0 || statusNumber(set, 'observedGeneration') < (set.metadata.generation ?? 0)) continue;
-      current.set(set.metadata.uid, await this.#scaleSet(deployment, set, replicasOf(set) - count));
-      left -= count;
-      scaled = true;
-    }
-    // A set that was scaled down just now still reports the pods that it is about to delete; they are no reserve.
-    const available = [...old, newest].reduce(
-      (total, set) => total + Math.min(statusNumber(set, 'availableReplicas'), replicasOf(set)),
-      0,
-    );
-    let spare = available - minAvailable;
-    for (const set of current.values()) {
-      const count = Math.min(spare, replicasOf(set));
-      if (count <= 0) continue;
-      await this.#scaleSet(deployment, set, replicasOf(set) - count);
-      spare -= count;
-      scaled = true;
-    }
-    return scaled;
   }
 
   async #recreate(deployment: KubeObject, sets: readonly KubeObject[]): Promise<ReconcileResult | void> {
@@ -493,7 +374,7 @@ class DeploymentController {
     let scaled = false;
     for (const set of old) {
       if (replicasOf(set) === 0) continue;
-      await this.#scaleSet(deployment, set, 0);
+      await this.#scaler.scaleSet(deployment, set, 0);
       scaled = true;
     }
     const oldUids = new Set(old.map((set) => set.metadata.uid));
@@ -503,7 +384,7 @@ class DeploymentController {
     if (scaled || oldRuns) return this.#writeStatus(deployment, this.#with(sets, newest), newest);
     newest ??= (await this.#newest(deployment, sets, true)) as KubeObject;
     if (replicasOf(newest) !== replicasOf(deployment))
-      newest = await this.#scaleSet(deployment, newest, replicasOf(deployment));
+      newest = await this.#scaler.scaleSet(deployment, newest, replicasOf(deployment));
     if (isComplete(deployment, deployment['status'] ?? {})) await this.#cleanUp(deployment, old, newest);
     return this.#writeStatus(deployment, this.#with(sets, newest), newest);
   }

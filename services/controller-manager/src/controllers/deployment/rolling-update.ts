@@ -8,6 +8,13 @@ export interface ReplicaSetSize {
   readonly available: number;
 }
 
+/** Oldest first. */
+export const byCreation = (a: KubeObject, b: KubeObject): number => {
+  const left = a.metadata.creationTimestamp ?? '';
+  const right = b.metadata.creationTimestamp ?? '';
+  return left < right ? -1 : left > right ? 1 : (a.metadata.name ?? '') < (b.metadata.name ?? '') ? -1 : 1;
+};
+
 export const replicasOf = (object: KubeObject | undefined): number =>
   (object?.['spec']?.replicas as number | undefined) ?? (object === undefined ? 0 : 1);
 export const statusNumber = (object: KubeObject, field: string): number =>
