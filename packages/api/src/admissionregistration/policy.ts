@@ -1,5 +1,7 @@
-import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
+import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError, parseApiVersion } from '@pilothouse/apimachinery';
+import { celEnvironment } from '../cel/environment.ts';
+import { compilationMessage } from '../cel/messages.ts';
 import { bumpGeneration, restore, specPath, startGeneration, statusHooks } from '../common.ts';
 import { ensure, setDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
@@ -73,6 +75,21 @@ function validateShared(spec: Json): FieldError[] {
   return errors;
 }
 
+let grammar: ReturnType<typeof celEnvironment> | undefined;
+
+/** Whether an expression reads as CEL; what its names mean is found when it is evaluated. */
+function validateSyntax(expression: string, path: FieldPath): FieldError[] {
+  grammar ??= celEnvironment();
+  try {
+    grammar.parse(expression);
+    return [];
+  } catch (error) {
+    return [
+      fieldError.invalid(path, expression, `compilation failed: ${compilationMessage(expression, error)}`),
+    ];
+  }
+}
+
 const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge'];
 
 function validateValidating(object: KubeObject): FieldError[] {
@@ -91,6 +108,7 @@ function validateValidating(object: KubeObject): FieldError[] {
     const at = specPath.child('validations').index(index);
     if (text(each['expression']).trim() === '')
       errors.push(fieldError.required(at.child('expression'), 'expression is not specified'));
+    else errors.push(...validateSyntax(text(each['expression']), at.child('expression')));
     const message = text(each['message']);
     if (message !== '' && message.trim() === '')
       errors.push(fieldError.invalid(at.child('message'), message, 'must be non-empty if specified'));

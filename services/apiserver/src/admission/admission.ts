@@ -1,6 +1,7 @@
 import { admissionChain } from './chain.ts';
 import type { AdmissionConfig, AdmissionDependencies } from './config.ts';
 import type { AdmissionChain, AdmissionPlugin } from './interface.ts';
+import { validatingPolicies } from './policies/validating-policies.ts';
 import {
   certificateApproval,
   certificateSigning,
@@ -71,7 +72,7 @@ const plugins: readonly (readonly [name: string, factory: Factory | undefined])[
   ['PodTopologyLabels', podTopologyLabels],
   ['MutatingAdmissionPolicy', undefined],
   ['MutatingAdmissionWebhook', mutatingWebhooks],
-  ['ValidatingAdmissionPolicy', undefined],
+  ['ValidatingAdmissionPolicy', validatingPolicies],
   ['ValidatingAdmissionWebhook', validatingWebhooks],
   ['ResourceQuota', resourceQuota],
   ['AlwaysDeny', alwaysDeny],

@@ -3,6 +3,9 @@ import type { LabelSelectorObject } from '@pilothouse/apimachinery';
 import type { AdmissionAttributes } from '../interface.ts';
 import type { Webhook, WebhookRule } from './webhook.ts';
 
+/** What of a webhook or a policy selects objects. */
+type Selectors = Pick<Webhook, 'namespaceSelector' | 'objectSelector'>;
+
 /** Configurations of admission itself are never sent to webhooks, so that a broken one can be repaired. */
 const exempt = new Set([
   'mutatingwebhookconfigurations',
@@ -49,7 +52,7 @@ function includesOrAll(values: readonly string[] | undefined, wanted: string): b
 
 /** Whether namespaceSelector takes in the labels of the request's namespace; cluster-scoped requests always match. */
 export function namespaceMatches(
-  webhook: Webhook,
+  webhook: Selectors,
   labels: Readonly<Record<string, string>> | undefined,
 ): boolean {
   if (labels === undefined || isEmpty(webhook.namespaceSelector)) return true;
@@ -57,7 +60,7 @@ export function namespaceMatches(
 }
 
 /** Whether objectSelector takes in the new or the old object. */
-export function objectMatches(webhook: Webhook, attributes: AdmissionAttributes): boolean {
+export function objectMatches(webhook: Selectors, attributes: AdmissionAttributes): boolean {
   if (isEmpty(webhook.objectSelector)) return true;
   const selector = selectorOf(webhook.objectSelector);
   return [attributes.object, attributes.oldObject].some(
