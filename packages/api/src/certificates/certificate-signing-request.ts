@@ -67,7 +67,7 @@ function validateSpec(object: KubeObject): FieldError[] {
     errors.push({
       type: 'FieldValueInvalid',
       field: specPath.child('request').text,
-      message: `Invalid value: ${byteList(request)}: PEM block type must be CERTIFICATE REQUEST`,
+      message: `Invalid value: ${JSON.stringify(text(spec['request']) || null)}: PEM block type must be CERTIFICATE REQUEST`,
     });
   const asked = list(spec['usages']) as string[];
   if (asked.length === 0) errors.push(fieldError.required(specPath.child('usages')));
@@ -97,9 +97,6 @@ function validateSpec(object: KubeObject): FieldError[] {
     );
   return errors;
 }
-
-/** Go prints bytes that it could not take as base64 in JSON. */
-const byteList = (content: string): string => JSON.stringify(content === '' ? null : content);
 
 function validateConditions(object: KubeObject): FieldError[] {
   const errors: FieldError[] = [];

@@ -170,9 +170,7 @@ export const priorityLevelStrategy: ResourceStrategy = {
   columns: columnsOf['flowcontrol.apiserver.k8s.io/prioritylevelconfigurations'] ?? [],
   cells(object, nowMs) {
     const spec = (object['spec'] ?? {}) as Json;
-    const shares: unknown = isSet(spec['limited'])
-      ? spec['limited'].nominalConcurrencyShares
-      : spec['exempt']?.nominalConcurrencyShares;
+    const shares: unknown = spec['limited']?.nominalConcurrencyShares;
     const queuing = spec['limited']?.limitResponse?.queuing as Json | null | undefined;
     return [
       nameOf(object),

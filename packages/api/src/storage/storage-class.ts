@@ -75,10 +75,11 @@ function validate(object: KubeObject): FieldError[] {
 
 function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
   const errors: FieldError[] = [];
-  for (const field of ['parameters', 'provisioner', 'reclaimPolicy'])
+  for (const field of ['parameters', 'provisioner'])
     if (!semanticEqual(object[field], old[field]))
       errors.push(fieldError.forbidden(rootPath.child(field), `updates to ${field} are forbidden.`));
   errors.push(
+    ...immutable(object['reclaimPolicy'], old['reclaimPolicy'], rootPath.child('reclaimPolicy')),
     ...immutable(object['volumeBindingMode'], old['volumeBindingMode'], rootPath.child('volumeBindingMode')),
   );
   return errors;

@@ -125,7 +125,7 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
         `--tls-private-key-file=${pki('apiserver.key')}`,
         `--service-account-key-file=${pki('sa.pub')}`,
         `--service-account-signing-key-file=${pki('sa.key')}`,
-        '--service-account-issuer=https://kubernetes.default.svc',
+        '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
         `--requestheader-client-ca-file=${pki('front-proxy-ca.crt')}`,
         '--requestheader-allowed-names=front-proxy-client',
         '--requestheader-username-headers=X-Remote-User',
