@@ -17,6 +17,9 @@ export const createTaintEvictionController: ControllerFactory = (context) => {
   /** When a pod was first seen on a tainted node, by our clock. */
   const affectedSince = new Map<string, number>();
 
+  /** Uids of pods that were deleted and may still look alive in the cache. */
+  const evicted = new Set<string>();
+
   const taintsOf = (node: KubeObject | undefined): Taint[] =>
     ((node?.['spec']?.taints ?? []) as Taint[]).filter((taint) => taint.effect === 'NoExecute');
 
@@ -44,6 +47,8 @@ export const createTaintEvictionController: ControllerFactory = (context) => {
       affectedSince.set(key, since);
       const left = since + stay - clock.monotonic();
       if (left > 0) return { requeueAfterMs: left };
+      const uid = pod.metadata.uid ?? '';
+      if (evicted.has(uid)) return;
       const namespace = pod.metadata.namespace ?? '';
       const name = pod.metadata.name ?? '';
       recorder.event(
@@ -76,6 +81,7 @@ export const createTaintEvictionController: ControllerFactory = (context) => {
           namespace,
           ...(pod.metadata.uid === undefined ? {} : { preconditions: { uid: pod.metadata.uid } }),
         });
+        evicted.add(uid);
       } catch (error) {
         if (!hasReason(error, 'NotFound') && !hasReason(error, 'Conflict')) throw error;
       }
@@ -85,7 +91,14 @@ export const createTaintEvictionController: ControllerFactory = (context) => {
   const enqueue = (pod: KubeObject): void => {
     if ((pod['spec'].nodeName ?? '') !== '') loop.queue.add(objectKey(pod));
   };
-  pods.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });
+  pods.addHandler({
+    onAdd: enqueue,
+    onUpdate: enqueue,
+    onDelete: (pod) => {
+      evicted.delete(pod.metadata.uid ?? '');
+      enqueue(pod);
+    },
+  });
   nodes.addHandler({
     onAdd: (node) => {
       if (taintsOf(node).length > 0) pods.lister.byIndex('node', node.metadata.name ?? '').forEach(enqueue);
