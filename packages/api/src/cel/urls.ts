@@ -38,7 +38,8 @@ export function registerUrls(env: Environment): void {
   env.registerFunction(`url(string): ${type}`, (text: string) => new Url(text));
   env.registerFunction('isURL(string): bool', (text: string) => {
     try {
-      return new Url(text) !== undefined;
+      new Url(text);
+      return true;
     } catch {
       return false;
     }

@@ -1,4 +1,4 @@
-import { Environment } from '@marcbachmann/cel-js';
+import type { Environment } from '@marcbachmann/cel-js';
 import { isJsonObject, parseGoDuration } from '@pilothouse/apimachinery';
 import { celEnvironment } from '../../cel/environment.ts';
 import { equalValues } from '../../cel/values.ts';

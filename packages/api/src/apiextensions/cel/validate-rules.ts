@@ -1,6 +1,6 @@
 import type { TypeCheckResult } from '@marcbachmann/cel-js';
-import type { FieldError } from '@pilothouse/apimachinery';
-import { fieldError, FieldPath } from '@pilothouse/apimachinery';
+import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
+import { fieldError } from '@pilothouse/apimachinery';
 import { compilationMessage } from '../../cel/messages.ts';
 import type { JsonSchema, ValidationRule } from '../schema.ts';
 import { additionalOf, itemsOf } from '../schema.ts';
