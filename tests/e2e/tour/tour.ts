@@ -316,7 +316,7 @@ async function moreKinds(checks: Checks, kubectl: Kubectl, directory: string): P
     },
     { args: 'get hpa', matches: [/web\s+Deployment\/web/, /old-style\s+Deployment\/web/] },
     {
-      args: 'get hpa.v1.autoscaling old-style -o yaml',
+      args: 'get horizontalpodautoscalers.v1.autoscaling old-style -o yaml',
       matches: [/apiVersion: autoscaling\/v1/, /targetCPUUtilizationPercentage: 60/],
     },
     {
