@@ -1,6 +1,6 @@
 import { deferred, errorMessage } from '@pilothouse/base';
 import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
-import type { Message, Ready, SnapshotMessage } from '@pilothouse/raft';
+import type { HardState, Message, Ready, SnapshotMessage } from '@pilothouse/raft';
 import { ReplicationError } from '../../core/replication-error.ts';
 import { Membership } from '../../core/replica/membership.ts';
 import type { Completion } from '../../core/replica/completion.ts';
@@ -51,6 +51,9 @@ export class ReplicaShell implements Replication {
   readonly #listeners = new Set<(leader: MemberId | undefined, term: Term) => void>();
   /** Messages that wait for a Ready to be durable, in order. */
   #held: { readonly sequence: number; readonly messages: readonly Message[] }[] = [];
+  /** Appends that are not durable yet, each with the last Ready that needs no more than them. */
+  #appends: { upTo: number }[] = [];
+  #unwrittenHardState: HardState | undefined;
   #isTurnPlanned = false;
   #isStopped = false;
   #isStopping = false;
@@ -77,6 +80,7 @@ export class ReplicaShell implements Replication {
     this.#tick = clock.setInterval(() => {
       this.#guard(() => this.#replica.tick());
       this.#run();
+      this.#guard(() => this.#writeCommit());
     }, tickMs);
     this.#run();
   }
@@ -148,6 +152,7 @@ export class ReplicaShell implements Replication {
   async #shutDown(): Promise<void> {
     if (this.#isStopped) return;
     this.#run();
+    this.#guard(() => this.#writeCommit());
     this.#isStopped = true;
     this.#tick?.cancel();
     this.#replica.stop();
@@ -203,21 +208,47 @@ export class ReplicaShell implements Replication {
     const received = snapshot && this.#received.get(`${snapshot.index}/${snapshot.term}`);
     if (snapshot && !received) throw new Error(`The image of snapshot ${snapshot.index} was not received`);
     if (snapshot) this.#isInstalling = true;
+    const { sequence } = ready;
+    if (!ready.mustSync) {
+      // Only the commit index is news, or nothing. It may be lost in a crash, so it can travel with the next append.
+      this.#unwrittenHardState = ready.hardState ?? this.#unwrittenHardState;
+      const last = this.#appends.at(-1);
+      if (last) last.upTo = sequence;
+      else this.#settle(sequence);
+      return;
+    }
+    const hardState = ready.hardState ?? this.#unwrittenHardState;
+    this.#unwrittenHardState = undefined;
     const records = encodeBatch({
       ...(snapshot && received ? { snapshot: { ...snapshot, members: received.members } } : {}),
       entries: ready.entries,
-      ...(ready.hardState ? { hardState: ready.hardState } : {}),
+      ...(hardState ? { hardState } : {}),
     });
-    const { sequence } = ready;
-    this.#options.writer.append(records, ready.mustSync, () => {
+    const append = { upTo: sequence };
+    this.#appends.push(append);
+    this.#options.writer.append(records, true, () => {
       if (this.#isStopped) return;
-      while (this.#held.length > 0 && (this.#held[0]?.sequence ?? Infinity) <= sequence) {
-        for (const message of this.#held.shift()?.messages ?? []) this.#send(message);
-      }
-      this.#guard(() => this.#replica.persisted(sequence));
+      this.#appends.shift();
+      this.#settle(append.upTo);
       if (snapshot && received) void this.#install(snapshot.index, snapshot.term, received.members);
-      this.#plan();
     });
+  }
+
+  /** All Readys up to `sequence` are as durable as they ask to be. */
+  #settle(sequence: number): void {
+    while (this.#held.length > 0 && (this.#held[0]?.sequence ?? Infinity) <= sequence) {
+      for (const message of this.#held.shift()?.messages ?? []) this.#send(message);
+    }
+    this.#guard(() => this.#replica.persisted(sequence));
+    this.#plan();
+  }
+
+  /** A commit index that no append took along, so that a restart has little to learn again. */
+  #writeCommit(): void {
+    const hardState = this.#unwrittenHardState;
+    if (hardState === undefined || this.#isStopped) return;
+    this.#unwrittenHardState = undefined;
+    this.#options.writer.append(encodeBatch({ entries: [], hardState }), false, () => {});
   }
 
   #send(message: Message): void {
