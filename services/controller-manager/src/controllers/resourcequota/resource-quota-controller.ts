@@ -42,7 +42,13 @@ class ResourceQuotaController implements ControlLoop {
       this.#sync(key),
     );
     const enqueue = (quota: KubeObject): void => this.#loop.queue.add(objectKey(quota));
-    this.#quotas.addHandler({ onAdd: enqueue, onUpdate: enqueue });
+    this.#quotas.addHandler({
+      onAdd: enqueue,
+      // Admission writes the status for objects that are not stored yet: counting again at that moment would undo the charge.
+      onUpdate: (quota) => {
+        if (canonical(quota['spec']?.hard ?? {}) !== canonical(quota['status']?.hard ?? {})) enqueue(quota);
+      },
+    });
     for (const ref of [...weighed, ...counted]) this.#watch(ref);
   }
 
@@ -72,7 +78,7 @@ class ResourceQuotaController implements ControlLoop {
         this.#loop.queue.addAfter(objectKey(quota), 20);
     };
     informer.addHandler({
-      onAdd: changed,
+      // New objects were charged by admission.
       onUpdate: (object, old) => {
         if (
           weighed.includes(ref) &&
