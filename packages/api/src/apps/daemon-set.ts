@@ -152,8 +152,8 @@ export const daemonSetStrategy: ResourceStrategy = {
     bumpGeneration(object, old);
   },
   validateUpdate: (object, old) => [
-    ...validateSpec((object['spec'] ?? {}) as Json),
     ...immutable(object['spec']?.selector, old['spec']?.selector, specPath.child('selector')),
+    ...validateSpec((object['spec'] ?? {}) as Json),
   ],
   warningsOnUpdate: (object, old) =>
     object.metadata.generation === old.metadata.generation

@@ -211,7 +211,6 @@ const approvalHooks: UpdateHooks = {
   prepareForUpdate(object, old, context) {
     const conditions: unknown = object['status']?.conditions;
     restore(object, old, 'spec', 'status');
-    keepLabels(object, old);
     const status = ensure(object, 'status');
     if (isSet(conditions)) status['conditions'] = conditions;
     else delete status['conditions'];

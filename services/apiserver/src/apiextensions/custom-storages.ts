@@ -8,6 +8,7 @@ import type {
   CustomResourceNames,
   CustomResourceVersion,
 } from '@pilothouse/api/apiextensions';
+import { compareVersions } from '../endpoints/discovery/discovery-manager.ts';
 import { builtinCodec, customResourceCodec } from '../registry/codecs.ts';
 import { builtinFieldTracker, customFieldTracker } from '../registry/generic/builtin-field-tracker.ts';
 import { ScaleStore } from '../registry/generic/scale.ts';
@@ -140,9 +141,14 @@ function deprecationOf(
   version: CustomResourceVersion,
 ): string | undefined {
   if (version.deprecated !== true) return undefined;
-  return (
-    version.deprecationWarning ?? `${apiVersionOf(spec.group, version.name)} ${spec.names.kind} is deprecated`
-  );
+  if (version.deprecationWarning !== undefined) return version.deprecationWarning;
+  const told = `${apiVersionOf(spec.group, version.name)} ${spec.names.kind} is deprecated`;
+  const [better] = spec.versions
+    .filter((each) => each.served && each.deprecated !== true && compareVersions(each.name, version.name) > 0)
+    .sort((a, b) => compareVersions(b.name, a.name));
+  return better === undefined
+    ? told
+    : `${told}; use ${apiVersionOf(spec.group, better.name)} ${spec.names.kind}`;
 }
 
 function storageVersionHash(group: string, version: string, kind: string): string {
