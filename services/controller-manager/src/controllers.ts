@@ -1,6 +1,9 @@
 import type { ControllerDescriptor } from './context.ts';
+import { createPolicyStatusController } from './controllers/admission/policy-status-controller.ts';
 import { createClusterRoleAggregationController } from './controllers/clusterrole/cluster-role-aggregation-controller.ts';
 import { createCronJobController } from './controllers/cronjob/cronjob-controller.ts';
+import { createCsrApprovingController } from './controllers/csr/csr-approving-controller.ts';
+import { createCsrCleaner } from './controllers/csr/csr-cleaner.ts';
 import { createCsrSigningController } from './controllers/csr/signing-controller.ts';
 import { createDaemonSetController } from './controllers/daemonset/daemonset-controller.ts';
 import { createDeploymentController } from './controllers/deployment/deployment-controller.ts';
@@ -9,36 +12,33 @@ import { createEndpointSliceController } from './controllers/endpointslice/endpo
 import { createEndpointSliceMirroringController } from './controllers/endpointslice/endpoint-slice-mirroring-controller.ts';
 import { createEndpointsController } from './controllers/endpointslice/endpoints-controller.ts';
 import { createGarbageCollector } from './controllers/garbage-collector/garbage-collector.ts';
+import { createHorizontalPodAutoscaler } from './controllers/hpa/horizontal-pod-autoscaler.ts';
 import { createJobController } from './controllers/job/job-controller.ts';
 import { createNamespaceController } from './controllers/namespace/namespace-controller.ts';
+import { createServiceCidrController } from './controllers/networking/service-cidr-controller.ts';
+import { createNodeIpamController } from './controllers/node/node-ipam-controller.ts';
 import { createNodeLifecycleController } from './controllers/node/node-lifecycle-controller.ts';
 import { createTaintEvictionController } from './controllers/node/taint-eviction-controller.ts';
+import { createTtlController } from './controllers/node/ttl-controller.ts';
 import { createPodGcController } from './controllers/podgc/pod-gc-controller.ts';
 import {
   createReplicaSetController,
   createReplicationController,
 } from './controllers/replicaset/replicaset-controller.ts';
+import { createResourceClaimController } from './controllers/resourceclaim/resource-claim-controller.ts';
 import { createResourceQuotaController } from './controllers/resourcequota/resource-quota-controller.ts';
-import { createTokenController } from './controllers/serviceaccount/token-controller.ts';
+import { createBootstrapTokenCleaner } from './controllers/serviceaccount/bootstrap-token-cleaner.ts';
 import { createRootCaPublisher } from './controllers/serviceaccount/root-ca-publisher.ts';
 import { createServiceAccountController } from './controllers/serviceaccount/service-account-controller.ts';
+import { createTokenController } from './controllers/serviceaccount/token-controller.ts';
 import { createStatefulSetController } from './controllers/statefulset/statefulset-controller.ts';
+import { createTtlAfterFinishedController } from './controllers/ttl-after-finished/ttl-after-finished-controller.ts';
 import { createEphemeralVolumeController } from './controllers/volume/ephemeral-volume-controller.ts';
 import { createPersistentVolumeBinder } from './controllers/volume/persistent-volume-binder.ts';
 import {
   createClaimProtectionController,
   createVolumeProtectionController,
 } from './controllers/volume/protection-controllers.ts';
-import { createTtlAfterFinishedController } from './controllers/ttl-after-finished/ttl-after-finished-controller.ts';
-import { createPolicyStatusController } from './controllers/admission/policy-status-controller.ts';
-import { createCsrApprovingController } from './controllers/csr/csr-approving-controller.ts';
-import { createCsrCleaner } from './controllers/csr/csr-cleaner.ts';
-import { createHorizontalPodAutoscaler } from './controllers/hpa/horizontal-pod-autoscaler.ts';
-import { createTtlController } from './controllers/node/ttl-controller.ts';
-import { createResourceClaimController } from './controllers/resourceclaim/resource-claim-controller.ts';
-import { createBootstrapTokenCleaner } from './controllers/serviceaccount/bootstrap-token-cleaner.ts';
-import { createNodeIpamController } from './controllers/node/node-ipam-controller.ts';
-import { createServiceCidrController } from './controllers/networking/service-cidr-controller.ts';
 
 /** All controllers, by upstream's names. */
 export const controllers: readonly ControllerDescriptor[] = [

@@ -365,10 +365,18 @@ class PersistentVolumeBinder {
     const [reason, message] =
       policy === 'Recycle'
         ? ['VolumeFailedRecycle', 'No recycler plugin found for the volume!']
-        : ['VolumeFailedDelete', 'No deleter plugin found for the volume!'];
+        : ['VolumeFailedDelete', undeletable(volume)];
     const failed = await this.#reportVolume(released, 'Failed', message);
     this.#context.recorder.event(failed, 'Warning', reason as string, message as string);
   }
+}
+
+/** Why a volume that nobody provisioned cannot be deleted; upstream's words. */
+function undeletable(volume: KubeObject): string {
+  const path = volume['spec'].hostPath?.path as string | undefined;
+  return path === undefined
+    ? `error getting deleter volume plugin for volume "${volume.metadata.name}": no deletable volume plugin matched`
+    : `host_path deleter only supports /tmp/.+ but received provided ${path}`;
 }
 
 export const createPersistentVolumeBinder: ControllerFactory = (context) =>
