@@ -21,7 +21,8 @@ const usage = `npm run bench -- [store] [api] [plane] [flags]      default: all 
   --node-arg=FLAG   an option of Node for our API server, e.g. --node-arg=--cpu-prof; may be repeated
 
 ETCD and KUBE_APISERVER name the upstream programs, PEERS_DIR a directory with both, BENCH_DIR where the data goes
-(on a real disk, or fsync costs nothing), BENCH_PORT the first of the plane's 71 ports (default 17443).
+(on a real disk, or fsync costs nothing), BENCH_PORT the first of the plane's 71 ports
+(default: a free range from 17443 on).
 `;
 
 const args = process.argv.slice(2);

@@ -1,3 +1,4 @@
+import net from 'node:net';
 import { createHttp2Transport, loadKubeconfig, RestClient } from '@pilothouse/client';
 import { nodeClock } from '@pilothouse/host';
 import { Load, longestGap } from '../../tests/e2e/drill/kill.ts';
@@ -12,8 +13,30 @@ export interface PlaneBenchOptions {
 
 /** Until a cluster of three has a leader again and everything that waited is through, also on a slow machine. */
 const afterKillMs = 8000;
-/** First of the 71 ports that the plane uses; below the range that the kernel gives to outgoing connections. */
-const planePort = Number(process.env['BENCH_PORT'] ?? 17443);
+const planePorts = 71;
+/** First ports to try; below the range that the kernel gives to outgoing connections. */
+const firstPorts = [17_443, 18_443, 19_443, 20_443, 21_443];
+
+/** BENCH_PORT, or the first range whose ports are all free. */
+async function planePort(): Promise<number> {
+  const given = process.env['BENCH_PORT'];
+  if (given !== undefined) return Number(given);
+  for (const first of firstPorts) {
+    const ports = Array.from({ length: planePorts }, (_, index) => first + index);
+    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return first;
+  }
+  throw new Error(
+    `Ports from ${firstPorts.join(', ')} on are in use; choose ${planePorts} others with BENCH_PORT`,
+  );
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
 
 /** Starts a plane of 3 members and 3 API servers `rounds` times; rows of name and value. */
 export async function benchPlane(options: PlaneBenchOptions): Promise<string[][]> {
@@ -21,7 +44,7 @@ export async function benchPlane(options: PlaneBenchOptions): Promise<string[][]
   const gaps: number[] = [];
   let idle: string[][] = [];
   for (let round = 0; round < options.rounds; round++) {
-    const plane = await startPlane({ port: planePort });
+    const plane = await startPlane({ port: await planePort() });
     try {
       boots.push(plane.readySeconds);
       process.stderr.write(`plane ready after ${plane.readySeconds.toFixed(1)} s\n`);
