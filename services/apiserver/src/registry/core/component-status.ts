@@ -1,12 +1,34 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { statusErrors } from '@pilothouse/apimachinery';
 import { errorMessage } from '@pilothouse/base';
+import type { TableColumn } from '@pilothouse/api';
 import type { KeyValueStore } from '../../storage/key-value-store.ts';
 import { StoredObject } from '../../storage/stored-object.ts';
 import type { RegistryDelegates } from '../delegates.ts';
 import { builtinCodec } from '../codecs.ts';
 import { selectionPredicate } from '../generic/selection.ts';
 import type { ResourceDescriptor, RestStorage, Stored } from '../rest/rest-storage.ts';
+
+const text = (name: string, description: string, format = ''): TableColumn => ({
+  name,
+  type: 'string',
+  format,
+  description,
+  priority: 0,
+});
+const columns: readonly TableColumn[] = [
+  text('Name', 'Name of the component', 'name'),
+  text('Status', 'Status of the component conditions'),
+  text('Message', 'Message of the component conditions'),
+  text('Error', 'Error of the component conditions'),
+];
+
+function cells(object: KubeObject): unknown[] {
+  const conditions = (object['conditions'] ?? []) as (ComponentCondition & { error?: string })[];
+  const health = conditions.find(({ type }) => type === 'Healthy');
+  const status = health === undefined ? 'Unknown' : health.status === 'True' ? 'Healthy' : 'Unhealthy';
+  return [object.metadata.name ?? '', status, health?.message ?? '', health?.error ?? ''];
+}
 
 interface ComponentCondition {
   readonly type: 'Healthy';
@@ -53,6 +75,7 @@ export function componentStatusStore(
   const strategy = { group: '', version: 'v1', kind: 'ComponentStatus', resource: 'componentstatuses' };
   return {
     resource,
+    table: { columns, cells },
     async get(_context, name) {
       if (!names.includes(name))
         throw statusErrors.notFound({ group: '', resource: 'componentstatuses' }, name);
