@@ -148,6 +148,9 @@ describe('rules', () => {
             fieldPath: '.list-of',
           },
           { rule: "!has(self.at) || self.at < timestamp('2030-01-01T00:00:00Z')" },
+          {
+            rule: "!has(self.parts) || (self.parts[0].k != '' && self.parts.all(p, matches(p.k, '^[a-z]$')) && self == self)",
+          },
         ],
       },
     },

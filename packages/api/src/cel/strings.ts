@@ -20,6 +20,9 @@ export function registerStrings(env: Environment): void {
       return text.replaceAll(from, (found) => (left-- > 0 ? to : found));
     },
   );
+  env.registerFunction('matches(string, string): bool', (text: string, pattern: string) =>
+    RE2JS.compile(pattern).matcher(text).find(),
+  );
   env.registerFunction('string.reverse(): string', (text: string) => [...text].reverse().join(''));
   env.registerFunction('string.find(string): string', (text: string, pattern: string) => {
     const matcher = RE2JS.compile(pattern).matcher(text);

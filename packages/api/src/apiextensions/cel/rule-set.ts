@@ -1,4 +1,4 @@
-import type { Environment, ParseResult } from '@marcbachmann/cel-js';
+import type { ParseResult } from '@marcbachmann/cel-js';
 import { Optional } from '@marcbachmann/cel-js';
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { deepEqual, fieldError, FieldPath, isJsonObject } from '@pilothouse/apimachinery';
@@ -24,7 +24,7 @@ interface CompiledRule {
 /** A node of a schema with rules in or below it. */
 interface RuleNode {
   readonly schema: JsonSchema;
-  readonly environment: Environment;
+  readonly types: SchemaTypes;
   readonly rules: readonly CompiledRule[];
   readonly properties: ReadonlyMap<string, RuleNode>;
   readonly additional: RuleNode | undefined;
@@ -53,7 +53,7 @@ function compileNode(given: JsonSchema, isRoot: boolean): RuleNode | undefined {
   const items = itemsOf(given);
   return {
     schema,
-    environment: types.environment,
+    types,
     rules,
     properties,
     additional: additional === undefined ? undefined : compileNode(additional, false),
@@ -134,9 +134,9 @@ function validateRules(
   isUnchanged: boolean,
 ): FieldError[] {
   const errors: FieldError[] = [];
-  const self = toCel(value, node.schema, node.environment);
+  const self = toCel(value, node.schema, node.types);
   const hasOld = old !== undefined && old !== null;
-  const oldSelf = hasOld ? toCel(old, node.schema, node.environment) : undefined;
+  const oldSelf = hasOld ? toCel(old, node.schema, node.types) : undefined;
   for (const compiled of node.rules) {
     const { rule, isTransition } = compiled;
     const isOptional = rule.optionalOldSelf === true;

@@ -32,6 +32,12 @@ export class SchemaTypes {
   readonly environment: Environment = celEnvironment();
   #next = 0;
   readonly #declared = new Map<JsonSchema, string>();
+  readonly #classes = new Map<JsonSchema, new () => object>();
+
+  /** The class of objects of a schema that was declared; undefined: they are plain. */
+  classOf(schema: JsonSchema | undefined): (new () => object) | undefined {
+    return schema === undefined ? undefined : this.#classes.get(schema);
+  }
 
   /** The CEL type of values of a schema. */
   typeOf(schema: JsonSchema): string {
@@ -73,7 +79,10 @@ export class SchemaTypes {
     }
     const name = `Schema${this.#next++}`;
     this.#declared.set(schema, name);
-    this.environment.registerType(name, { fields });
+    // A class of its own tells the library the type of an object wherever it stands.
+    const ctor = class {};
+    this.#classes.set(schema, ctor);
+    this.environment.registerType(name, { ctor, fields });
     this.environment.registerOperator(`${name} == ${name}`, equalValues);
     return name;
   }
@@ -94,10 +103,10 @@ function stringType(format: string | undefined): string {
 }
 
 /** A JSON value as CEL has it: integers as bigint, times as Date. Values are those of a valid object. */
-export function toCel(value: unknown, schema: JsonSchema | undefined, environment: Environment): unknown {
+export function toCel(value: unknown, schema: JsonSchema | undefined, types: SchemaTypes): unknown {
   if (value === null || value === undefined) return null;
-  if (Array.isArray(value)) return value.map((item) => toCel(item, itemsOf(schema), environment));
-  if (isJsonObject(value)) return objectToCel(value, schema, environment);
+  if (Array.isArray(value)) return value.map((item) => toCel(item, itemsOf(schema), types));
+  if (isJsonObject(value)) return objectToCel(value, schema, types);
   if (typeof value === 'number') {
     const isDouble = schema?.type === 'number' || (schema?.type === undefined && !Number.isInteger(value));
     return isDouble ? value : Number.isInteger(value) ? BigInt(value) : value;
@@ -107,10 +116,8 @@ export function toCel(value: unknown, schema: JsonSchema | undefined, environmen
       case timestampType:
         return new Date(schema.format === 'date' ? `${value}T00:00:00Z` : value);
       case durationType: {
-        const milliseconds = parseGoDuration(value);
-        return environment.evaluate('duration(text)', {
-          text: milliseconds === undefined ? '0s' : value,
-        }) as unknown;
+        const duration = JSON.stringify(parseGoDuration(value) === undefined ? '0s' : value);
+        return types.environment.evaluate(`duration(${duration})`) as unknown;
       }
       case 'bytes':
         return Uint8Array.from(atobBytes(value));
@@ -123,7 +130,7 @@ export function toCel(value: unknown, schema: JsonSchema | undefined, environmen
 function objectToCel(
   value: Record<string, unknown>,
   schema: JsonSchema | undefined,
-  environment: Environment,
+  types: SchemaTypes,
 ): unknown {
   const out: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   const visible = schema === undefined ? undefined : visibleSchema(schema, false);
@@ -134,14 +141,14 @@ function objectToCel(
     const property =
       properties !== undefined && Object.hasOwn(properties, name) ? properties[name] : additional;
     if (isMap || property === undefined) {
-      out[name] = toCel(member, property, environment);
+      out[name] = toCel(member, property, types);
       continue;
     }
     const key = celName(name);
-    if (key !== undefined && member !== null) out[key] = toCel(member, property, environment);
+    if (key !== undefined && member !== null) out[key] = toCel(member, property, types);
   }
-  // The library tells plain objects by their constructor.
-  return { ...out };
+  const ctor = types.classOf(schema);
+  return ctor === undefined ? { ...out } : Object.assign(new ctor(), out);
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
