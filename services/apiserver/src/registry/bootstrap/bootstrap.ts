@@ -4,6 +4,7 @@ import { builtinCodec } from '../codecs.ts';
 import type { ApiRegistry } from '../registry.ts';
 import { ensureApiServices } from './api-services.ts';
 import { ensureClusterAuthentication } from './cluster-authentication.ts';
+import { followApiServices } from './api-service-status.ts';
 import { followFlowSchemas } from './flow-schema-status.ts';
 import { collectIdentityLeases, renewIdentityLease, serverIdentity } from './identity-lease.ts';
 import { ensureKubernetesService, reconcileEndpoints } from './kubernetes-service.ts';
@@ -65,7 +66,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
   const waiting = new Set<string>();
   const timers: Timer[] = [];
   const producer = managedClient(client, clock, 'api-priority-and-fairness-config-producer-v1');
-  let endFlowSchemas: (() => void) | undefined;
+  let endFollowers: (() => void) | undefined;
   let closed = false;
   const iso = (): string => new Date(clock.now()).toISOString();
   const now = (): string => `${iso().slice(0, 19)}Z`;
@@ -133,7 +134,8 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
       ),
     ]);
     if (closed) return;
-    endFlowSchemas = followFlowSchemas(client, clock, logger);
+    const ends = [followFlowSchemas(client, clock, logger), followApiServices(client, clock, logger)];
+    endFollowers = () => ends.forEach((end) => end());
     every(periodMs, () => renewIdentityLease(client, identity, `${iso().slice(0, 23)}000Z`));
     every(periodMs, kubernetesService);
     every(namespacePeriodMs, async () => {
@@ -151,7 +153,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
       closed = true;
       for (const timer of timers) timer.cancel();
       await done.catch(() => undefined);
-      endFlowSchemas?.();
+      endFollowers?.();
       if (options.advertiseAddress === undefined) return;
       try {
         await leases.remove(options.advertiseAddress);
