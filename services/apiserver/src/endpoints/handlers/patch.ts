@@ -214,6 +214,7 @@ function patchCause(text: string, error: StatusError): string {
 
 /** Go's converter of decoded JSON says what is wrong in words of its own. */
 function converterText(message: string): string {
+  if (message.startsWith('illegal base64')) return `error decoding from json: ${message}`;
   const match = /^json: cannot unmarshal (\S+) .*of type (\S+)$/.exec(message);
   if (!match) return message;
   const goKinds: Record<string, string> = { object: 'map', array: 'slice', number: 'int64' };
