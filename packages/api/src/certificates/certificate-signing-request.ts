@@ -1,6 +1,6 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError, goQuote, humanDuration } from '@pilothouse/apimachinery';
-import { keepLabels, restore, specPath, statusPath } from '../common.ts';
+import { restore, specPath, statusPath } from '../common.ts';
 import { decodeBase64 } from '../core/base64.ts';
 import { ensure } from '../defaults/set.ts';
 import type { ResourceStrategy, StrategyContext, UpdateHooks } from '../strategy.ts';
@@ -186,7 +186,6 @@ const statusHooks: UpdateHooks = {
   resetFields: ['spec'],
   prepareForUpdate(object, old, context) {
     restore(object, old, 'spec');
-    keepLabels(object, old);
     const status = ensure(object, 'status');
     // Only the approval endpoint decides; here the conditions Approved and Denied stay as they are.
     const decided = (list(old['status']?.conditions) as Json[]).filter(
