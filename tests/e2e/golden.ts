@@ -30,6 +30,9 @@ export async function golden(port: number, areas: readonly string[], verbose: bo
       '--nodes',
       '0',
       `--apiserver-arg=--token-auth-file=${path.join(folder, 'tokens.csv')}`,
+      // The recordings' plane had this issuer.
+      '--apiserver-arg=--service-account-issuer=https://kubernetes.default.svc',
+      '--apiserver-arg=--api-audiences=https://kubernetes.default.svc',
     ],
   });
   let passed = 0;

@@ -15,7 +15,7 @@ import {
 import { internalText } from '../validation/internal-text.ts';
 import { formatLabelSelector } from '../validation/meta.ts';
 import type { Json } from '../validation/values.ts';
-import { immutable, isSet, nonNegative, text } from '../validation/values.ts';
+import { immutable, isSet, nonNegative } from '../validation/values.ts';
 import {
   nonNegativeFields,
   notDecremented,

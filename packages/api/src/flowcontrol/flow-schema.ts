@@ -7,7 +7,7 @@ import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { nameIsDnsSubdomain } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
-import { isSet, list, oneOf, problems, text } from '../validation/values.ts';
+import { isSet, list, problems, text } from '../validation/values.ts';
 import { validateMandatorySchema } from './mandatory.ts';
 
 const precedenceMax = 10_000;

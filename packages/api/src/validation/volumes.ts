@@ -1,5 +1,5 @@
-import type { FieldError } from '@pilothouse/apimachinery';
-import { fieldError, FieldPath } from '@pilothouse/apimachinery';
+import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
+import { fieldError } from '@pilothouse/apimachinery';
 import {
   fileModeMessage,
   validateDownwardItem,

@@ -1,7 +1,7 @@
 import type { ManagedFieldsEntry } from '../meta.ts';
 import { parseTime } from '../time.ts';
-import type { FieldsV1 } from './field-set.ts';
-import { decodeFieldSet, emptyFieldSet, FieldSet } from './field-set.ts';
+import type { FieldsV1, FieldSet } from './field-set.ts';
+import { decodeFieldSet, emptyFieldSet } from './field-set.ts';
 
 /** At most so many Update entries; the oldest beyond are put together under {@link ancientChangesManager}. */
 export const updateManagersMax = 10;

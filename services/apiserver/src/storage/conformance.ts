@@ -75,7 +75,7 @@ const isStorageError = (kind: string) => (error: unknown) =>
 /** The contract of {@link Storage} as tests: to be run over every implementation. `open` gives an empty storage each time. */
 export function storageConformance(name: string, open: () => Promise<StorageUnderTest>): void {
   const check = (title: string, body: (under: StorageUnderTest) => Promise<void>): void => {
-    test(`${name}: ${title}`, { timeout: 20_000 }, async () => {
+    void test(`${name}: ${title}`, { timeout: 20_000 }, async () => {
       const under = await open();
       try {
         await body(under);

@@ -1,5 +1,5 @@
-import type { KubeObject } from '@pilothouse/apimachinery';
-import { StatusError, statusErrors } from '@pilothouse/apimachinery';
+import type { KubeObject, StatusError } from '@pilothouse/apimachinery';
+import { statusErrors } from '@pilothouse/apimachinery';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
 import { forbid } from '../refusal.ts';

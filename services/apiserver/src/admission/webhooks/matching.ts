@@ -1,5 +1,5 @@
-import { LabelSelector, labelSelectorOf } from '@pilothouse/apimachinery';
-import type { LabelSelectorObject } from '@pilothouse/apimachinery';
+import { labelSelectorOf } from '@pilothouse/apimachinery';
+import type { LabelSelectorObject, LabelSelector } from '@pilothouse/apimachinery';
 import type { AdmissionAttributes } from '../interface.ts';
 import type { Webhook, WebhookRule } from './webhook.ts';
 
