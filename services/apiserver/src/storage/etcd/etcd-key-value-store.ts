@@ -15,6 +15,7 @@ import type {
 } from '../key-value-store.ts';
 import { prefixEnd } from '../key-value-store.ts';
 import { EventLeases } from './event-leases.ts';
+import { ProgressSource } from './progress.ts';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -33,10 +34,12 @@ export interface EtcdKeyValueStoreOptions {
 export class EtcdKeyValueStore implements KeyValueStore {
   readonly #client: EtcdClient;
   readonly #leases: EventLeases;
+  readonly #progress: ProgressSource;
 
   constructor(options: EtcdKeyValueStoreOptions) {
     this.#client = options.client;
     this.#leases = new EventLeases(options.client, options.clock);
+    this.#progress = new ProgressSource(options.client);
   }
 
   get client(): EtcdClient {
@@ -85,6 +88,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
     withPrevious = false,
   ): KeyValueWatch {
     const key = encoder.encode(prefix);
+    const progress = this.#progress;
     const watch = this.#client.watcher.watch(
       {
         key,
@@ -99,7 +103,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
           watcher.onEvents(events.map(eventOf), last);
         },
         onProgress(revision) {
-          watcher.onProgress(revision);
+          if (progress.isReliable) watcher.onProgress(revision);
         },
         onEnd(error) {
           if (error.grpcStatus !== grpcCode.canceled || error.isCompacted)
@@ -109,7 +113,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
     );
     return {
       requestProgress: () => {
-        this.#client.watcher.requestProgress();
+        progress.request(prefix);
       },
       close: () => {
         watch.cancel();
@@ -118,6 +122,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
   }
 
   async currentRevision(): Promise<number> {
+    await this.#progress.detect();
     const answer = await this.#call(() => this.#client.kv.range({ key: revisionKey, countOnly: true }));
     return answer.header?.revision ?? 0;
   }
