@@ -25,7 +25,7 @@ switch (command) {
     const plane = given === undefined ? await startPlane({ port }) : undefined;
     if (plane) process.stdout.write(`The plane was ready after ${plane.readySeconds.toFixed(1)} s\n`);
     try {
-      await tour(checks, tools, given ?? plane?.kubeconfig ?? '');
+      await tour(checks, tools, given ?? plane?.kubeconfig ?? '', plane);
     } finally {
       await plane?.stop();
     }

