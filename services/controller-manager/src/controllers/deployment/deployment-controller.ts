@@ -118,8 +118,7 @@ class DeploymentController {
     if (deployment['spec'].paused === true || this.#isScaling(deployment, sets)) {
       const newest = await this.#newest(deployment, sets, false);
       await this.#scaler.scale(deployment, newest, this.#old(sets, newest));
-      if (deployment['spec'].paused === true)
-        await this.#cleanUp(deployment, this.#old(sets, newest), newest);
+      if (deployment['spec'].paused === true) await this.#cleanUp(deployment, this.#old(sets, newest));
       await this.#writeStatus(deployment, this.#with(sets, newest), newest);
       return;
     }
@@ -364,7 +363,7 @@ class DeploymentController {
     }
     if (await this.#scaler.scaleDownOld(deployment, old, newest))
       return this.#writeStatus(deployment, all, newest);
-    if (isComplete(deployment, deployment['status'] ?? {})) await this.#cleanUp(deployment, old, newest);
+    if (isComplete(deployment, deployment['status'] ?? {})) await this.#cleanUp(deployment, old);
     return this.#writeStatus(deployment, all, newest);
   }
 
@@ -385,16 +384,12 @@ class DeploymentController {
     newest ??= (await this.#newest(deployment, sets, true)) as KubeObject;
     if (replicasOf(newest) !== replicasOf(deployment))
       newest = await this.#scaler.scaleSet(deployment, newest, replicasOf(deployment));
-    if (isComplete(deployment, deployment['status'] ?? {})) await this.#cleanUp(deployment, old, newest);
+    if (isComplete(deployment, deployment['status'] ?? {})) await this.#cleanUp(deployment, old);
     return this.#writeStatus(deployment, this.#with(sets, newest), newest);
   }
 
   /** Old replica sets beyond the history limit, oldest revision first. */
-  async #cleanUp(
-    deployment: KubeObject,
-    old: readonly KubeObject[],
-    _newest: KubeObject | undefined,
-  ): Promise<void> {
+  async #cleanUp(deployment: KubeObject, old: readonly KubeObject[]): Promise<void> {
     const limit = deployment['spec'].revisionHistoryLimit as number | undefined;
     if (limit === undefined) return;
     const alive = old
