@@ -13,3 +13,7 @@ export type { SigningRequest, SignOptions } from './pki/signing-request.ts';
 export { createSigningRequest, parseSigningRequest, signCsr } from './pki/signing-request.ts';
 export type { KubeconfigOptions } from './pki/kubeconfig.ts';
 export { renderKubeconfig } from './pki/kubeconfig.ts';
+export type { ComponentServer, ComponentServerOptions } from './component-server.ts';
+export { startComponentServer } from './component-server.ts';
+export type { LeaderElectionSettings } from './leader-election-flags.ts';
+export { leaderElectionFlags, leaderElectionSettings } from './leader-election-flags.ts';

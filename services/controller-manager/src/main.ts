@@ -1,13 +1,19 @@
 import { readFileSync } from 'node:fs';
-import os from 'node:os';
-import { uuid } from '@pilothouse/base';
 import { createHttp2Transport, loadKubeconfig } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
-import { createLogger, FlagError, nodeClock, nodeRandom, parseFlags } from '@pilothouse/host';
+import {
+  createLogger,
+  FlagError,
+  leaderElectionFlags,
+  leaderElectionSettings,
+  nodeClock,
+  nodeRandom,
+  parseFlags,
+  startComponentServer,
+} from '@pilothouse/host';
 import { controllers } from './controllers.ts';
 import type { ControllerDescriptor } from './context.ts';
 import { ignoredFlags } from './ignored-flags.ts';
-import { startHealthServer } from './health-server.ts';
 import { startControllerManager } from './manager.ts';
 
 const specs: FlagSpecs = {
@@ -22,28 +28,7 @@ const specs: FlagSpecs = {
   'secure-port': { type: 'integer', default: 10257, help: 'Port of the health and metrics server; 0: none' },
   'tls-cert-file': { type: 'string', default: '', help: 'Certificate of the health and metrics server' },
   'tls-private-key-file': { type: 'string', default: '', help: 'Its key' },
-  'leader-elect': { type: 'boolean', default: true, help: 'Run controllers only while holding the lease' },
-  'leader-elect-lease-duration': {
-    type: 'duration',
-    default: '15s',
-    help: 'How long a lease lives without renewal',
-  },
-  'leader-elect-renew-deadline': {
-    type: 'duration',
-    default: '10s',
-    help: 'How long the holder tries to renew before it steps down',
-  },
-  'leader-elect-retry-period': { type: 'duration', default: '2s', help: 'Between attempts' },
-  'leader-elect-resource-name': {
-    type: 'string',
-    default: 'kube-controller-manager',
-    help: 'Name of the lease',
-  },
-  'leader-elect-resource-namespace': {
-    type: 'string',
-    default: 'kube-system',
-    help: 'Namespace of the lease',
-  },
+  ...leaderElectionFlags('kube-controller-manager'),
   'use-service-account-credentials': {
     type: 'boolean',
     default: false,
@@ -129,6 +114,7 @@ export async function runControllerManager(
   for (const warning of warnings) logger.warn(warning);
   const file = (name: string, key: string): Record<string, string> =>
     text(name) === '' ? {} : { [key]: readFileSync(text(name), 'utf8') };
+  const election = leaderElectionSettings(values, environment, nodeRandom);
   const access = loadKubeconfig(text('kubeconfig'));
   const { cert: _cert, key: _key, token: _token, ...anonymous } = access;
   const manager = startControllerManager({
@@ -155,28 +141,16 @@ export async function runControllerManager(
       ...file('cluster-signing-key-file', 'signingKey'),
       ...file('service-account-private-key-file', 'serviceAccountKey'),
     },
-    ...(values['leader-elect'] === true
-      ? {
-          leaderElection: {
-            namespace: text('leader-elect-resource-namespace'),
-            name: text('leader-elect-resource-name'),
-            identity: `${environment['PILOTHOUSE_INSTANCE'] ?? os.hostname()}_${uuid(nodeRandom)}`,
-            leaseDurationMs: number('leader-elect-lease-duration'),
-            renewDeadlineMs: number('leader-elect-renew-deadline'),
-            retryPeriodMs: number('leader-elect-retry-period'),
-          },
-        }
-      : {}),
+    ...(election === undefined ? {} : { leaderElection: election }),
   });
   const server =
     number('secure-port') === 0
       ? undefined
-      : await startHealthServer({
+      : await startComponentServer({
           address: text('bind-address'),
           port: number('secure-port'),
-          ...(text('tls-cert-file') === ''
-            ? {}
-            : { certFile: text('tls-cert-file'), keyFile: text('tls-private-key-file') }),
+          ...file('tls-cert-file', 'cert'),
+          ...file('tls-private-key-file', 'key'),
           metrics: () =>
             `# TYPE leader_election_master_status gauge\nleader_election_master_status{name="${text('leader-elect-resource-name')}"} ${manager.isLeader ? 1 : 0}\n`,
         });

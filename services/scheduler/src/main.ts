@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
-import { uuid } from '@pilothouse/base';
 import { createHttp2Transport, loadKubeconfig } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
 import {
@@ -8,6 +7,8 @@ import {
   createLogger,
   FlagError,
   issueCertificate,
+  leaderElectionFlags,
+  leaderElectionSettings,
   nodeClock,
   nodeRandom,
   parseFlags,
@@ -27,25 +28,7 @@ const specs: FlagSpecs = {
   'secure-port': { type: 'integer', default: 10259, help: 'Port of the health and metrics server; 0: none' },
   'tls-cert-file': { type: 'string', default: '', help: 'Certificate of the health and metrics server' },
   'tls-private-key-file': { type: 'string', default: '', help: 'Its key' },
-  'leader-elect': { type: 'boolean', default: true, help: 'Schedule only while holding the lease' },
-  'leader-elect-lease-duration': {
-    type: 'duration',
-    default: '15s',
-    help: 'How long a lease lives without renewal',
-  },
-  'leader-elect-renew-deadline': {
-    type: 'duration',
-    default: '10s',
-    help: 'How long the holder tries to renew before it steps down',
-  },
-  'leader-elect-retry-period': { type: 'duration', default: '2s', help: 'Between attempts' },
-  'leader-elect-resource-lock': { type: 'string', default: 'leases', help: 'Kind of the lock; leases only' },
-  'leader-elect-resource-name': { type: 'string', default: 'kube-scheduler', help: 'Name of the lease' },
-  'leader-elect-resource-namespace': {
-    type: 'string',
-    default: 'kube-system',
-    help: 'Namespace of the lease',
-  },
+  ...leaderElectionFlags('kube-scheduler'),
   v: { type: 'integer', default: 0, help: 'Log verbosity; 4 and more shows debug lines' },
   config: ignored('string'),
   'write-config-to': ignored('string'),
@@ -108,11 +91,7 @@ export async function runScheduler(
   const number = (name: string): number => values[name] as number;
   if (text('kubeconfig') === '')
     throw new FlagError('Cannot start the scheduler without --kubeconfig: want a file');
-  if (text('leader-elect-resource-lock') !== 'leases') {
-    throw new FlagError(
-      `Invalid value "${text('leader-elect-resource-lock')}" for --leader-elect-resource-lock: want leases`,
-    );
-  }
+  const election = leaderElectionSettings(values, environment, nodeRandom);
   const logger = createLogger({ component: 'scheduler', level: number('v') >= 4 ? 'debug' : 'info' });
   for (const warning of warnings) logger.warn(warning);
   const access = loadKubeconfig(text('kubeconfig'));
@@ -131,18 +110,7 @@ export async function runScheduler(
     random: nodeRandom,
     logger,
     host: os.hostname(),
-    ...(values['leader-elect'] === true
-      ? {
-          leaderElection: {
-            identity: `${environment['PILOTHOUSE_INSTANCE'] ?? os.hostname()}_${uuid(nodeRandom)}`,
-            namespace: text('leader-elect-resource-namespace'),
-            name: text('leader-elect-resource-name'),
-            leaseDurationMs: number('leader-elect-lease-duration'),
-            renewDeadlineMs: number('leader-elect-renew-deadline'),
-            retryPeriodMs: number('leader-elect-retry-period'),
-          },
-        }
-      : {}),
+    ...(election === undefined ? {} : { leaderElection: election }),
     ...(number('secure-port') === 0
       ? {}
       : {

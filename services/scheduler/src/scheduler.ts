@@ -4,6 +4,7 @@ import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
 import { deferred, errorMessage, sleep } from '@pilothouse/base';
 import type { Transport } from '@pilothouse/client';
 import { InformerFactory, LeaderElector, RestClient } from '@pilothouse/client';
+import { startComponentServer } from '@pilothouse/host';
 import { SchedulerCache } from './core/cache.ts';
 import { defaultPlugins } from './core/default-profile.ts';
 import type { ClusterEvent, ClusterView } from './core/framework.ts';
@@ -17,7 +18,6 @@ import { SchedulingQueue } from './core/scheduling-queue.ts';
 import type { ClusterInformers } from './io/cluster-informers.ts';
 import { clusterInformers, clusterView } from './io/cluster-informers.ts';
 import { EventSink } from './io/event-sink.ts';
-import { startHealthServer } from './io/health-server.ts';
 import { Metrics } from './io/metrics.ts';
 import { PodWriter, schedulingRelevant } from './io/pod-writer.ts';
 import { schedulerLimits } from './limits.ts';
@@ -214,7 +214,7 @@ class SchedulerService implements Scheduler {
   async start(): Promise<void> {
     const { server } = this.#options;
     if (server !== undefined) {
-      this.#server = await startHealthServer({
+      this.#server = await startComponentServer({
         ...server,
         isReady: () => this.#synced,
         metrics: () => this.metrics(),

@@ -2,21 +2,27 @@ import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 
-export interface HealthServerOptions {
+export interface ComponentServerOptions {
   readonly address: string;
   /** 0: any free port. */
   readonly port: number;
   /** PEM texts; without them the server speaks plain HTTP. */
   readonly cert?: string;
   readonly key?: string;
-  readonly isReady: () => boolean;
-  readonly metrics: () => string;
+  /** Whether /readyz answers 200; without it always. */
+  isReady?(): boolean;
+  /** Body of /metrics in Prometheus' text format 0.0.4. */
+  metrics(): string;
 }
 
-/** /healthz, /livez, /readyz and /metrics. */
-export function startHealthServer(
-  options: HealthServerOptions,
-): Promise<{ port: number; close(): Promise<void> }> {
+export interface ComponentServer {
+  readonly port: number;
+  /** Ends open connections too. */
+  close(): Promise<void>;
+}
+
+/** /healthz, /livez, /readyz and /metrics of a component that is not an API server. Rejects when the port is taken. */
+export function startComponentServer(options: ComponentServerOptions): Promise<ComponentServer> {
   const handler: http.RequestListener = (request, response) => {
     const [path] = (request.url ?? '/').split('?');
     const plain = (status: number, text: string): void => {
@@ -29,7 +35,7 @@ export function startHealthServer(
     };
     if (path === '/healthz' || path === '/livez') plain(200, 'ok');
     else if (path === '/readyz') {
-      if (options.isReady()) plain(200, 'ok');
+      if (options.isReady?.() ?? true) plain(200, 'ok');
       else plain(500, '[+]ping ok\n[-]informer-sync failed: reason withheld\nreadyz check failed\n');
     } else if (path === '/metrics') {
       response
