@@ -1,6 +1,7 @@
 import { errorMessage } from '@pilothouse/base';
 import { FlagError, flagUsage } from '@pilothouse/host';
 import { componentNames, runComponent } from '@pilothouse/local';
+import { certs } from './commands/certs.ts';
 import { down } from './commands/down.ts';
 import { kubeconfig } from './commands/kubeconfig.ts';
 import { status } from './commands/status.ts';
@@ -14,6 +15,7 @@ const usage = `pilothouse runs a Kubernetes-compatible control plane.
   pilothouse status       who runs, who leads (-o json)
   pilothouse kubeconfig   print the administrator's kubeconfig
   pilothouse down         stop the plane; its data stays
+  pilothouse certs        init, show or renew the certificates of a plane (pilothouse certs help)
 
 One component with the flags of its upstream counterpart:
   ${[...componentNames, 'load-balancer'].map((name) => `pilothouse ${name}`).join('\n  ')}
@@ -33,6 +35,8 @@ async function main(argv: readonly string[]): Promise<void> {
       return status(rest);
     case 'kubeconfig':
       return kubeconfig(rest);
+    case 'certs':
+      return certs(rest);
     case 'load-balancer':
       return runLoadBalancer(rest);
     case 'help':

@@ -3,10 +3,11 @@ import net from 'node:net';
 import path from 'node:path';
 import { errorMessage, uuid } from '@pilothouse/base';
 import type { Pki } from '@pilothouse/host';
-import { ensurePki, nodeRandom, renderKubeconfig } from '@pilothouse/host';
+import { ensurePki, nodeRandom } from '@pilothouse/host';
 import { CommandError } from '../errors.ts';
+import { writeKubeconfigs } from './kubeconfigs.ts';
 import type { PlaneOptions, ProcessSpec } from './layout.ts';
-import { kubeconfigPath, nodeName, pkiDirectory, serverUrl } from './layout.ts';
+import { nodeName, pkiDirectory, serverUrl } from './layout.ts';
 
 /** What never changes for a data directory, in `<data-dir>/plane.json`. */
 interface PlaneIdentity {
@@ -54,21 +55,7 @@ export async function prepareIdentities(options: PlaneOptions): Promise<Pki> {
     hosts: ['127.0.0.1', 'localhost'],
   }));
   const pki = await ensurePki(pkiDirectory(options.dataDir), { serviceAddress: '10.0.0.1', nodes });
-  const write = (who: string, entry: { certPem: string; keyPem: string }): void => {
-    const text = renderKubeconfig({
-      server: serverUrl(options),
-      ca: pki.ca.certPem,
-      cert: entry.certPem,
-      key: entry.keyPem,
-      user: who,
-    });
-    const file = kubeconfigPath(options.dataDir, who);
-    if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text, { mode: 0o600 });
-  };
-  write('admin', pki.admin);
-  write('scheduler', pki.scheduler);
-  write('controller-manager', pki.controllerManager);
-  for (const [name, entry] of pki.nodes) write(name, entry);
+  writeKubeconfigs(path.join(options.dataDir, 'kubeconfig'), pki, () => serverUrl(options));
   return pki;
 }
 
