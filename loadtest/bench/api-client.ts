@@ -1,4 +1,4 @@
-import http2 from 'node:http2';
+import { BareHttp2, requestHead } from './bare-http2.ts';
 
 export interface ApiAnswer {
   readonly status: number;
@@ -6,87 +6,76 @@ export interface ApiAnswer {
 }
 
 export interface ApiClientOptions {
-  readonly url: string;
+  readonly port: number;
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
   readonly connections: number;
+  /** See {@link BareHttp2}: a small one makes watchers that do not read. */
+  readonly streamWindowBytes?: number;
 }
 
+const headsKept = 20_000;
+
 /**
- * The smallest HTTP/2 client with a client certificate: bodies are bytes and stay unparsed, so that its own work, the same for both
+ * Calls of an API server with a client certificate: bodies are bytes and stay unparsed, so that its own work, the same for both
  * sides, weighs little.
  */
 export class ApiClient {
-  readonly #sessions: http2.ClientHttp2Session[] = [];
+  readonly #connections: readonly BareHttp2[];
+  readonly #heads = new Map<string, Buffer>();
   #turn = 0;
 
-  private constructor(sessions: http2.ClientHttp2Session[]) {
-    this.#sessions = sessions;
+  private constructor(connections: readonly BareHttp2[]) {
+    this.#connections = connections;
   }
 
   static async connect(options: ApiClientOptions): Promise<ApiClient> {
-    const { url, ca, cert, key } = options;
-    const sessions = await Promise.all(
-      Array.from(
-        { length: options.connections },
-        () =>
-          new Promise<http2.ClientHttp2Session>((resolve, reject) => {
-            const session = http2.connect(url, {
-              ca,
-              cert,
-              key,
-              settings: { initialWindowSize: 4 * 1024 * 1024 },
-            });
-            session.once('connect', () => {
-              // Like client-go's: one list must not wait for window updates.
-              session.setLocalWindowSize(16 * 1024 * 1024);
-              resolve(session);
-            });
-            session.once('error', reject);
-            session.on('error', () => undefined);
-          }),
-      ),
+    return new ApiClient(
+      await Promise.all(Array.from({ length: options.connections }, () => BareHttp2.connect(options))),
     );
-    return new ApiClient(sessions);
   }
 
-  #open(method: string, path: string, body?: Buffer): http2.ClientHttp2Stream {
-    const session = this.#sessions[this.#turn++ % this.#sessions.length] as http2.ClientHttp2Session;
-    const stream = session.request(
-      {
-        ':method': method,
-        ':path': path,
-        accept: 'application/json',
-        'user-agent': 'pilothouse-bench',
-        ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': body.length }),
-      },
-      { endStream: body === undefined },
-    );
-    if (body !== undefined) stream.end(body);
-    return stream;
-  }
-
-  /** One call; any status is an answer. */
-  call(method: string, path: string, body?: Buffer): Promise<ApiAnswer> {
+  /** One call; any status is an answer. `keepBody` false: the body is counted and dropped. */
+  call(
+    method: string,
+    path: string,
+    body?: Buffer,
+    options: { readonly contentType?: string; readonly accept?: string; readonly keepBody?: boolean } = {},
+  ): Promise<ApiAnswer> {
+    const { contentType = 'application/json', accept = 'application/json', keepBody = true } = options;
+    const headers = {
+      accept,
+      'user-agent': 'pilothouse-bench',
+      ...(body === undefined ? {} : { 'content-type': contentType }),
+    };
     return new Promise((resolve, reject) => {
-      const stream = this.#open(method, path, body);
       let status = 0;
       const pieces: Buffer[] = [];
-      stream.once('response', (headers) => (status = headers[':status'] ?? 0));
-      stream.on('data', (piece: Buffer) => pieces.push(piece));
-      stream.once('end', () => resolve({ status, body: Buffer.concat(pieces) }));
-      stream.once('error', reject);
-      stream.once('close', () =>
-        reject(new Error(`${method} ${path}: the connection closed before the answer`)),
-      );
+      this.#connection().open(this.#head(method, path, headers), body, {
+        onHeaders: (code) => (status = code),
+        onData(piece) {
+          // What was not asked for is only kept when it tells of an error.
+          if (keepBody || status >= 300) pieces.push(Buffer.from(piece));
+        },
+        onEnd(error) {
+          if (error) reject(new Error(`${method} ${path}: ${error.message}`));
+          else resolve({ status, body: pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces) });
+        },
+      });
     });
   }
 
   /** One call that must be answered with `status`; returns the body. Waits and tries again after a 429. */
-  async expect(status: number, method: string, path: string, body?: Buffer): Promise<Buffer> {
+  async expect(
+    status: number,
+    method: string,
+    path: string,
+    body?: Buffer,
+    options?: Parameters<ApiClient['call']>[3],
+  ): Promise<Buffer> {
     for (;;) {
-      const answer = await this.call(method, path, body);
+      const answer = await this.call(method, path, body, options);
       if (answer.status === status) return answer.body;
       if (answer.status !== 429)
         throw new Error(`${method} ${path}: ${answer.status} ${answer.body.toString().slice(0, 300)}`);
@@ -94,26 +83,37 @@ export class ApiClient {
     }
   }
 
-  /** Calls `onLine` with each line of a watch until the returned function is called. Resolves when the answer has begun. */
-  watch(path: string, onLine: (line: string) => void): Promise<() => void> {
+  /** Calls `onData` with the bytes of a watch, as they come, until the returned function is called. Resolves when the answer has begun. */
+  watch(path: string, onData: (piece: Buffer) => void): Promise<() => void> {
     return new Promise((resolve, reject) => {
-      const stream = this.#open('GET', path);
-      let rest = '';
-      stream.setEncoding('utf8');
-      stream.once('response', (headers) => {
-        if (headers[':status'] === 200) resolve(() => stream.close());
-        else reject(new Error(`watch ${path}: ${headers[':status']}`));
+      const connection = this.#connection();
+      const head = requestHead('GET', path, { accept: 'application/json', 'user-agent': 'pilothouse-bench' });
+      const id = connection.open(head, undefined, {
+        onHeaders(status) {
+          if (status === 200) resolve(() => connection.reset(id));
+          else reject(new Error(`watch ${path}: ${status}`));
+        },
+        onData,
+        onEnd: (error) => reject(error ?? new Error(`watch ${path}: it ended at once`)),
       });
-      stream.on('data', (piece: string) => {
-        const lines = (rest + piece).split('\n');
-        rest = lines.pop() ?? '';
-        for (const line of lines) onLine(line);
-      });
-      stream.on('error', () => undefined);
     });
   }
 
   close(): void {
-    for (const session of this.#sessions) session.destroy();
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  #connection(): BareHttp2 {
+    return this.#connections[this.#turn++ % this.#connections.length] as BareHttp2;
+  }
+
+  #head(method: string, path: string, headers: Readonly<Record<string, string>>): Buffer {
+    const key = `${method} ${path} ${headers['accept']} ${headers['content-type'] ?? ''}`;
+    let head = this.#heads.get(key);
+    if (head === undefined) {
+      head = requestHead(method, path, headers);
+      if (this.#heads.size < headsKept) this.#heads.set(key, head);
+    }
+    return head;
   }
 }

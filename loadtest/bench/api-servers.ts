@@ -11,7 +11,8 @@ export interface ApiSide {
   readonly side: Side;
   readonly store: ServerProcess;
   readonly server: ServerProcess;
-  connect(connections: number): Promise<ApiClient>;
+  /** `streamWindowBytes`: for watchers that stall. */
+  connect(connections: number, streamWindowBytes?: number): Promise<ApiClient>;
   stop(): Promise<void>;
 }
 
@@ -75,13 +76,14 @@ export async function startApiSide(
           home,
         )
       : new ServerProcess(`${side}-apiserver`, upstream.kubeApiserver, serverArguments, home);
-  const connect = (connections: number): Promise<ApiClient> =>
+  const connect = (connections: number, streamWindowBytes?: number): Promise<ApiClient> =>
     ApiClient.connect({
-      url: `https://127.0.0.1:${secure}`,
+      port: secure,
       ca: pki.ca.certPem,
       cert: pki.admin.certPem,
       key: pki.admin.keyPem,
       connections,
+      ...(streamWindowBytes === undefined ? {} : { streamWindowBytes }),
     });
   const stop = async (): Promise<void> => {
     await server.stop();

@@ -15,8 +15,11 @@ const usage = `npm run bench -- [store] [api] [plane] [flags]      default: all 
   --quick           a minute in all: short runs, one round, fewer objects
   --rounds=N        rounds of each pair (default 3); the medians are printed
   --seconds=N       seconds of each run (default 5)
-  --objects=N       objects in the list (default 5000)
-  --watchers=N      watchers of the fan-out (default 100)
+  --objects=N       ConfigMaps that are read and written (default 1000)
+  --pods=N          pods in the list (default 10000)
+  --watchers=N      watchers of the fan-out (default 500)
+  --stall=N         watchers of which one stalls (default 1000)
+  --many=N          ConfigMaps of the question whether GET stays as fast (default 100000; 0: not asked)
   --only=TEXT       of the API workloads only those whose name contains it
   --node-arg=FLAG   an option of Node for our API server, e.g. --node-arg=--cpu-prof; may be repeated
 
@@ -27,7 +30,7 @@ ETCD and KUBE_APISERVER name the upstream programs, PEERS_DIR a directory with b
 
 const args = process.argv.slice(2);
 const sections = ['store', 'api', 'plane'];
-const known = /^--(quick|(rounds|seconds|objects|watchers)=\d+(\.\d+)?|(node-arg|only)=.+)$/;
+const known = /^--(quick|(rounds|seconds|objects|pods|watchers|stall|many)=\d+(\.\d+)?|(node-arg|only)=.+)$/;
 const unknown = args.find((each) => !sections.includes(each) && !known.test(each));
 if (unknown !== undefined) {
   process.stdout.write(unknown === '--help' ? usage : `Unknown argument "${unknown}"\n${usage}`);
@@ -58,8 +61,11 @@ const options = {
   directory,
   rounds: number('rounds', 3, 1),
   secondsPerRun: number('seconds', 5, 1),
-  objects: number('objects', 5000, 1000),
-  watchers: number('watchers', 100, 50),
+  objects: number('objects', 1000, 1000),
+  pods: number('pods', 10_000, 2000),
+  watchers: number('watchers', 500, 200),
+  stallWatchers: number('stall', 1000, 200),
+  many: number('many', 100_000, 5000),
   only: args.find((each) => each.startsWith('--only='))?.slice(7) ?? '',
   nodeArguments: args.filter((each) => each.startsWith('--node-arg=')).map((each) => each.slice(11)),
 };
@@ -86,9 +92,10 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
     say(`\n### Store, 3 members, fsync on\n\n${comparisonTable(comparisons)}\n\n${memoryTable(memory)}`);
   },
   async api() {
-    const { comparisons, memory } = await benchApi(upstream, options);
+    const { comparisons, memory, growth } = await benchApi(upstream, options);
+    const grown = markdownTable(['highest growth of the RSS, MiB', 'ours', 'upstream'], growth);
     say(
-      `\n### API server on a store of 1 member, TLS, client certificate\n\n${comparisonTable(comparisons)}\n\n${memoryTable(memory)}`,
+      `\n### API server on a store of 1 member, TLS, client certificate\n\n${comparisonTable(comparisons)}\n\n${memoryTable(memory)}\n\n${grown}`,
     );
   },
   async plane() {
