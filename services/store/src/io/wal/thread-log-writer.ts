@@ -1,8 +1,9 @@
 import { Worker } from 'node:worker_threads';
-import { deferred } from '@pilothouse/base';
+import { assert, deferred } from '@pilothouse/base';
 import type { LogWriter } from './log-writer.ts';
 import type { WalRecord } from './record.ts';
-import type { WalThreadData, WalThreadReply, WalThreadRequest } from './wal-thread.ts';
+import { ringMemory, RingWriter } from './shared-ring.ts';
+import type { PostedAppend, WalThreadData, WalThreadReply } from './wal-thread.ts';
 import type { WalOptions, WalPosition } from './wal.ts';
 
 export interface ThreadLogWriterOptions {
@@ -13,27 +14,47 @@ export interface ThreadLogWriterOptions {
   readonly onError: (error: Error) => void;
   /** Duration of each sync. */
   readonly onSync?: (seconds: number) => void;
+  /** Bytes of the memory through which requests travel, a power of two. Larger batches are posted as messages. */
+  readonly ringBytes?: number;
 }
+
+const defaultRingBytes = 4 * 1024 * 1024;
+
+type Waiting =
+  | {
+      readonly kind: 'append';
+      readonly id: number;
+      readonly mustSync: boolean;
+      readonly records: readonly WalRecord[];
+    }
+  | { readonly kind: 'release'; readonly index: number }
+  | { readonly kind: 'close' };
 
 /** A {@link LogWriter} that hands batches to a thread of its own. */
 export class ThreadLogWriter implements LogWriter {
   readonly #worker: Worker;
-  readonly #pending: { readonly id: number; readonly done: () => void }[] = [];
+  readonly #ring: RingWriter;
+  readonly #onSync: ((seconds: number) => void) | undefined;
+  #pending: { readonly id: number; readonly done: () => void }[] = [];
+  /** Requests that wait for room in the ring, in order. */
+  #waiting: Waiting[] = [];
   readonly #closed = deferred<void>();
   #id = 0;
   #isClosing = false;
 
   constructor(options: ThreadLogWriterOptions) {
     const { directory, position, wal } = options;
-    this.#worker = startThread({ directory, position, options: wal });
+    const memory = ringMemory(options.ringBytes ?? defaultRingBytes);
+    this.#ring = new RingWriter(memory);
+    this.#onSync = options.onSync;
+    this.#worker = startThread({ directory, position, options: wal, memory });
     this.#worker.on('message', (reply: WalThreadReply) => {
       switch (reply.kind) {
         case 'durable':
-          if (reply.syncSeconds > 0) options.onSync?.(reply.syncSeconds);
-          while (this.#pending.length > 0 && (this.#pending[0]?.id ?? Infinity) <= reply.id)
-            this.#pending.shift()?.done();
+          this.#settle();
           return;
         case 'closed':
+          this.#settle();
           this.#closed.resolve();
           return;
         case 'error':
@@ -52,25 +73,46 @@ export class ThreadLogWriter implements LogWriter {
     });
   }
 
-  append(records: readonly WalRecord[], mustSync: boolean, done: () => void): void {
-    let bytes = 0;
-    for (const { payload } of records) bytes += payload.length;
-    const buffer = new Uint8Array(bytes);
-    const spans: number[] = [];
-    let at = 0;
-    for (const { type, payload } of records) {
-      buffer.set(payload, at);
-      at += payload.length;
-      spans.push(type, payload.length);
+  #settle(): void {
+    const durable = this.#ring.takeDurable();
+    if (this.#onSync) this.#ring.takeSyncs(this.#onSync);
+    let count = 0;
+    // Numbers go around: what matters is which one is ahead.
+    while (count < this.#pending.length && ((durable - (this.#pending[count]?.id ?? 0)) | 0) >= 0) count++;
+    const settled = this.#pending.splice(0, count);
+    while (this.#waiting.length > 0 && this.#send(this.#waiting[0] as Waiting)) this.#waiting.shift();
+    for (const { done } of settled) done();
+  }
+
+  #send(request: Waiting): boolean {
+    if (request.kind === 'release') return this.#ring.tryWrite('release', 0, [], request.index);
+    if (request.kind === 'close') return this.#ring.tryWrite('close', 0);
+    const { id, mustSync, records } = request;
+    if (this.#ring.fitsEver(RingWriter.bytesOf(records)))
+      return this.#ring.tryWrite(mustSync ? 'append' : 'appendLazily', id, records);
+    return this.#ring.tryWrite('posted', id);
+  }
+
+  #enqueue(request: Waiting): void {
+    // A large one is in the thread's mailbox before the ring tells of it.
+    if (request.kind === 'append' && !this.#ring.fitsEver(RingWriter.bytesOf(request.records))) {
+      const { mustSync, records } = request;
+      // Copies of their own: a view would take along all of the memory that it is a view of.
+      const copies = records.map(({ type, payload }) => ({ type, payload: payload.slice() }));
+      this.#worker.postMessage({ mustSync, records: copies } satisfies PostedAppend);
     }
-    const id = ++this.#id;
-    this.#pending.push({ id, done });
-    const request: WalThreadRequest = { kind: 'append', id, mustSync, buffer, spans };
-    this.#worker.postMessage(request, [buffer.buffer]);
+    if (this.#waiting.length > 0 || !this.#send(request)) this.#waiting.push(request);
+  }
+
+  append(records: readonly WalRecord[], mustSync: boolean, done: () => void): void {
+    assert(records.length > 0, 'An append has records');
+    this.#id = (this.#id + 1) | 0;
+    this.#pending.push({ id: this.#id, done });
+    this.#enqueue({ kind: 'append', id: this.#id, mustSync, records });
   }
 
   release(index: number): void {
-    this.#worker.postMessage({ kind: 'release', index } satisfies WalThreadRequest);
+    this.#enqueue({ kind: 'release', index });
   }
 
   abandon(): void {
@@ -81,7 +123,7 @@ export class ThreadLogWriter implements LogWriter {
   async close(): Promise<void> {
     if (!this.#isClosing) {
       this.#isClosing = true;
-      this.#worker.postMessage({ kind: 'close' } satisfies WalThreadRequest);
+      this.#enqueue({ kind: 'close' });
     }
     await this.#closed.promise;
     await this.#worker.terminate();

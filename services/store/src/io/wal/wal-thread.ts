@@ -1,8 +1,10 @@
-// The thread that writes the log: synchronous writes and fdatasync, so that the event loop never waits for the disk.
+// The thread that writes the log: synchronous writes and fdatasync, so that the event loop never waits for the disk. Between batches
+// it sleeps on the shared ring, so it has no event loop of its own to turn.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { errorMessage } from '@pilothouse/base';
 import { nodeDisk } from '@pilothouse/host';
-import type { RecordType, WalRecord } from './record.ts';
+import type { WalRecord } from './record.ts';
+import { RingReader } from './shared-ring.ts';
 import { WalWriter } from './wal.ts';
 import type { WalOptions, WalPosition } from './wal.ts';
 
@@ -10,97 +12,80 @@ export interface WalThreadData {
   readonly directory: string;
   readonly position: WalPosition;
   readonly options: WalOptions;
+  readonly memory: SharedArrayBuffer;
 }
 
-export type WalThreadRequest =
-  | {
-      readonly kind: 'append';
-      readonly id: number;
-      readonly mustSync: boolean;
-      readonly buffer: Uint8Array;
-      readonly spans: readonly number[];
-    }
-  | { readonly kind: 'release'; readonly index: number }
-  | { readonly kind: 'close' };
+/** An append that is too large for the ring. */
+export interface PostedAppend {
+  readonly mustSync: boolean;
+  readonly records: readonly WalRecord[];
+}
 
 export type WalThreadReply =
-  | { readonly kind: 'durable'; readonly id: number; readonly syncSeconds: number }
+  | { readonly kind: 'durable' }
   | { readonly kind: 'error'; readonly message: string }
   | { readonly kind: 'closed' };
 
 const port = parentPort;
 if (!port) throw new Error('The WAL thread runs as a worker');
 const data = workerData as WalThreadData;
-const writer = new WalWriter(nodeDisk, data.directory, data.position, data.options);
-let isFailed = false;
-let isPreparing = false;
+const durable: WalThreadReply = { kind: 'durable' };
 
-/** `spans` holds type and payload length of each record in turn. */
-function unpack(buffer: Uint8Array, spans: readonly number[]): WalRecord[] {
-  const records: WalRecord[] = [];
-  let at = 0;
-  for (let span = 0; span < spans.length; span += 2) {
-    const length = spans[span + 1] as number;
-    records.push({ type: spans[span] as RecordType, payload: buffer.subarray(at, at + length) });
-    at += length;
-  }
-  return records;
-}
-
-function handle(first: WalThreadRequest): void {
-  if (isFailed) return;
-  try {
-    // Take everything that has queued up: one sync makes all of it durable.
-    const requests = [first];
-    for (let next = receiveMessageOnPort(port!); next; next = receiveMessageOnPort(port!)) {
-      requests.push((next as { message: WalThreadRequest }).message);
-    }
+function serve(): void {
+  const ring = new RingReader(data.memory);
+  const writer = new WalWriter(nodeDisk, data.directory, data.position, data.options);
+  for (;;) {
+    // A little of the next segment at a time, while nothing waits.
+    while (ring.isEmpty && writer.prepareNext());
+    ring.wait();
+    // Everything that has queued up shares one sync.
     const records: WalRecord[] = [];
-    let lastId = 0;
+    let lastId: number | undefined;
     let mustSync = false;
     let releaseIndex = 0;
     let isClosing = false;
-    for (const request of requests) {
-      if (request.kind === 'append') {
-        records.push(...unpack(request.buffer, request.spans));
-        lastId = request.id;
-        mustSync ||= request.mustSync;
-      } else if (request.kind === 'release') releaseIndex = Math.max(releaseIndex, request.index);
-      else isClosing = true;
+    for (const request of ring.take()) {
+      switch (request.kind) {
+        case 'append':
+        case 'appendLazily':
+          for (const record of request.records) records.push(record);
+          lastId = request.id;
+          mustSync ||= request.kind === 'append';
+          break;
+        case 'posted': {
+          const posted = (receiveMessageOnPort(port!) as { message: PostedAppend }).message;
+          for (const record of posted.records) records.push(record);
+          lastId = request.id;
+          mustSync ||= posted.mustSync;
+          break;
+        }
+        case 'release':
+          releaseIndex = Math.max(releaseIndex, request.index);
+          break;
+        case 'close':
+          isClosing = true;
+      }
     }
     writer.append(records);
-    const start = process.hrtime.bigint();
-    if (mustSync || isClosing) writer.sync();
-    const syncSeconds = mustSync ? Number(process.hrtime.bigint() - start) / 1e9 : 0;
-    if (lastId > 0) port!.postMessage({ kind: 'durable', id: lastId, syncSeconds } satisfies WalThreadReply);
+    ring.release();
+    if (mustSync || isClosing) {
+      const start = process.hrtime.bigint();
+      writer.sync();
+      if (mustSync) ring.noteSync(Number(process.hrtime.bigint() - start) / 1e9);
+    }
+    if (lastId !== undefined && ring.setDurable(lastId)) port!.postMessage(durable);
     if (releaseIndex > 0) writer.release(releaseIndex);
     if (isClosing) {
       writer.close();
       port!.postMessage({ kind: 'closed' } satisfies WalThreadReply);
-      port!.close();
-      isFailed = true;
       return;
     }
-    prepare();
-  } catch (error) {
-    isFailed = true;
-    port!.postMessage({ kind: 'error', message: errorMessage(error) } satisfies WalThreadReply);
   }
 }
 
-function prepare(): void {
-  if (isPreparing || isFailed) return;
-  isPreparing = true;
-  setImmediate(() => {
-    isPreparing = false;
-    if (isFailed) return;
-    try {
-      if (writer.prepareNext()) prepare();
-    } catch (error) {
-      isFailed = true;
-      port!.postMessage({ kind: 'error', message: errorMessage(error) } satisfies WalThreadReply);
-    }
-  });
+try {
+  serve();
+} catch (error) {
+  port.postMessage({ kind: 'error', message: errorMessage(error) } satisfies WalThreadReply);
 }
-
-port.on('message', handle);
+port.close();
