@@ -14,7 +14,11 @@ export interface PipelineOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: ServerMetrics;
+  /** Whether each request is worth a line of level debug. */
+  readonly logsRequests: boolean;
 }
+
+const noop = (): void => undefined;
 
 /**
  * Takes a request through the filters to its endpoint. Never rejects: whatever is thrown becomes the client's answer, and what is
@@ -59,14 +63,15 @@ export class Pipeline {
   }
 
   #observe(exchange: Exchange): void {
-    const { clock, logger, metrics } = this.#options;
+    const { clock, logger, metrics, logsRequests } = this.#options;
     const { response } = exchange;
     this.#active++;
     const labels =
       exchange.longRunning && exchange.info.isResourceRequest ? ServerMetrics.labelsOf(exchange) : undefined;
     if (labels) metrics.longRunning.inc(labels);
-    response.on('error', () => undefined);
+    response.on('error', noop);
     response.once('close', () => {
+      exchange.closed();
       if (labels) metrics.longRunning.dec(labels);
       const durationMs = clock.monotonic() - exchange.startedMs;
       const code = response.statusCode;
@@ -77,14 +82,16 @@ export class Pipeline {
         code === 404 || code === 401 || code === 403 || code === 405,
       );
       if (!response.writableEnded) exchange.abort(new Error('The client closed the connection'));
-      logger.debug('Request', {
-        auditId: exchange.auditId,
-        verb: exchange.info.verb,
-        uri: exchange.request.url,
-        code,
-        durationMs: Math.round(durationMs * 1000) / 1000,
-        user: exchange.user.name,
-      });
+      if (logsRequests) {
+        logger.debug('Request', {
+          auditId: exchange.auditId,
+          verb: exchange.info.verb,
+          uri: exchange.request.url,
+          code,
+          durationMs: Math.round(durationMs * 1000) / 1000,
+          user: exchange.user.name,
+        });
+      }
       if (--this.#active === 0) for (const resolve of this.#idle.splice(0)) resolve();
     });
   }
@@ -94,17 +101,14 @@ export class Pipeline {
 function untilAborted(exchange: Exchange, work: void | Promise<void>): void | Promise<void> {
   if (!work || exchange.longRunning) return work;
   return new Promise((resolve, reject) => {
-    const { signal } = exchange;
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
+    const forget = exchange.onAbort((reason) => reject(reason as Error));
     work.then(
       () => {
-        signal.removeEventListener('abort', onAbort);
+        forget();
         resolve();
       },
       (error: unknown) => {
-        signal.removeEventListener('abort', onAbort);
+        forget();
         reject(error as Error);
       },
     );

@@ -32,7 +32,7 @@ import { HealthChecks } from './health/health-checks.ts';
 import { registerHealthChecks } from './health/checks.ts';
 import type { HealthSources } from './health/checks.ts';
 import { HttpServer } from './http-server.ts';
-import type { TlsMaterial } from './http-server.ts';
+import type { RequestHandler, TlsMaterial } from './http-server.ts';
 import { limits } from './limits.ts';
 import { ServerMetrics } from './metrics/server-metrics.ts';
 import { Pipeline } from './pipeline.ts';
@@ -57,6 +57,8 @@ export interface ApiServerOptions {
   readonly externalAddress?: string;
   /** Default: the address that is listened on. */
   readonly advertiseAddress?: string;
+  /** A line of level debug for each request. Default: none. */
+  readonly logsRequests?: boolean;
   readonly requestTimeoutMs?: number;
   readonly minRequestTimeoutMs?: number;
   readonly maxReadOnlyInFlight?: number;
@@ -173,12 +175,23 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     }
     await dispatchResource(exchange, resources, services);
   };
-  const pipeline = new Pipeline({ filters, endpoint, codec, clock, logger, metrics });
+  const pipeline = new Pipeline({
+    filters,
+    endpoint,
+    codec,
+    clock,
+    logger,
+    metrics,
+    logsRequests: options.logsRequests ?? false,
+  });
   const times = (): { startedMs: number; receivedMs: number } => ({
     startedMs: clock.monotonic(),
     receivedMs: clock.now(),
   });
 
+  const serve: RequestHandler = (request, response) => {
+    void pipeline.serve(new Exchange(request, response, times()));
+  };
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => socket.destroy());
     const response = new ServerResponse(request);
@@ -190,13 +203,14 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   };
 
   let http: HttpServer | undefined;
-  const app = fastify({
+  const app: FastifyInstance = fastify({
     logger: false,
     return503OnClosing: false,
     forceCloseConnections: false,
     exposeHeadRoutes: false,
-    serverFactory: (handler) => {
-      http = new HttpServer(handler as never, {
+    // Requests of sockets go straight to the pipeline: Fastify's router and hooks would run for each of them and decide nothing.
+    serverFactory: (_handler) => {
+      http = new HttpServer(serve, {
         ...(options.tls ? { tls: options.tls } : {}),
         onUpgrade,
         onTlsError: () => metrics.tlsHandshakeErrors.inc(),

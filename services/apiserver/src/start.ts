@@ -137,6 +137,7 @@ export async function startApiServer(
       ? { externalAddress: `${config.externalHostname}:${config.securePort}` }
       : {}),
     advertiseAddress: advertised,
+    logsRequests: config.logLevel === 'debug',
     requestTimeoutMs: config.requestTimeoutMs,
     minRequestTimeoutMs: config.minRequestTimeoutSeconds * 1000,
     maxReadOnlyInFlight: config.maxRequestsInFlight,

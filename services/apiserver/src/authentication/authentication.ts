@@ -51,14 +51,18 @@ export function createAuthentication(
   const authenticator: Authenticator = {
     async authenticate(request) {
       const findings: string[] = [];
-      const methods: (() => Promise<AuthenticationResult | undefined>)[] = connection.map(
-        (method) => () => method.authenticate(request),
-      );
-      const token = bearerToken(request);
-      if (token !== '') methods.push(() => authenticateBearerToken(tokens, token, apiAudiences));
-      for (const method of methods) {
+      for (const method of connection) {
         try {
-          const result = await method();
+          const result = await method.authenticate(request);
+          if (result !== undefined) return withAuthenticatedGroup(result);
+        } catch (error) {
+          findings.push(errorMessage(error));
+        }
+      }
+      const token = bearerToken(request);
+      if (token !== '') {
+        try {
+          const result = await authenticateBearerToken(tokens, token, apiAudiences);
           if (result !== undefined) return withAuthenticatedGroup(result);
         } catch (error) {
           findings.push(errorMessage(error));
@@ -110,8 +114,16 @@ export function createAuthentication(
   };
 }
 
+const withGroup = new WeakMap<AuthenticationResult, AuthenticationResult>();
+
+/** The same result for the same argument, so that what is known of a user can be kept by its identity. */
 function withAuthenticatedGroup(result: AuthenticationResult): AuthenticationResult {
   const { user } = result;
   if (user.name === anonymousUser || user.groups.includes(authenticatedGroup)) return result;
-  return { ...result, user: { ...user, groups: [...user.groups, authenticatedGroup] } };
+  let extended = withGroup.get(result);
+  if (extended === undefined) {
+    extended = { ...result, user: { ...user, groups: [...user.groups, authenticatedGroup] } };
+    withGroup.set(result, extended);
+  }
+  return extended;
 }

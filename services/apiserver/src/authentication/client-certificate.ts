@@ -21,15 +21,24 @@ export function clientCertificateAuthenticator(caPem: string, clock: Clock): Aut
   const roots = parseCertificates(caPem);
   // Connections send the same certificate with each request; its chain is checked once and its dates each time.
   const cache = new Map<string, CacheEntry>();
+  /** The same by the chain of a connection, which saves hashing it for every request. */
+  const byChain = new WeakMap<readonly Uint8Array[], CacheEntry>();
+  const isValid = (entry: CacheEntry | undefined, nowMs: number): entry is CacheEntry =>
+    entry !== undefined && nowMs >= entry.validFromMs && nowMs <= entry.validToMs;
   return {
     async authenticate(request: AuthenticationRequest) {
       const chain = request.tlsPeerCertificates;
       const first = chain?.[0];
       if (chain === undefined || first === undefined) return undefined;
+      const ofConnection = byChain.get(chain);
+      if (isValid(ofConnection, clock.now())) return ofConnection.result;
       const fingerprint = createHash('sha256').update(first).digest('hex');
       const nowMs = clock.now();
       const known = cache.get(fingerprint);
-      if (known !== undefined && nowMs >= known.validFromMs && nowMs <= known.validToMs) return known.result;
+      if (isValid(known, nowMs)) {
+        byChain.set(chain, known);
+        return known.result;
+      }
       const [leaf, ...intermediates] = chain.map(readCertificate);
       if (leaf === undefined) return undefined;
       try {
@@ -51,11 +60,13 @@ export function clientCertificateAuthenticator(caPem: string, clock: Clock): Aut
         },
       };
       if (cache.size >= cacheEntriesMax) cache.clear();
-      cache.set(fingerprint, {
+      const entry = {
         result,
         validFromMs: Date.parse(leaf.validFrom),
         validToMs: Date.parse(leaf.validTo),
-      });
+      };
+      cache.set(fingerprint, entry);
+      byChain.set(chain, entry);
       return result;
     },
   };

@@ -28,15 +28,16 @@ export function readBody(exchange: Exchange, limit: number = limits.requestBytes
       cleanUp();
       reject(statusErrors.badRequest('unable to read request body: unexpected EOF'));
     };
-    const onAbort = (): void => {
+    const onAbort = (reason: unknown): void => {
       cleanUp();
-      reject(exchange.signal.reason instanceof Error ? exchange.signal.reason : new Error('request aborted'));
+      reject(reason instanceof Error ? reason : new Error('request aborted'));
     };
+    let forget = (): void => undefined;
     const cleanUp = (): void => {
       request.off('data', onData).off('end', onEnd).off('error', onError).off('aborted', onError);
-      exchange.signal.removeEventListener('abort', onAbort);
+      forget();
     };
     request.on('data', onData).on('end', onEnd).on('error', onError).on('aborted', onError);
-    exchange.signal.addEventListener('abort', onAbort, { once: true });
+    forget = exchange.onAbort(onAbort);
   });
 }

@@ -8,6 +8,8 @@ import type { Filter } from './filter.ts';
 
 /** Lets a request through only when the authorizer allows it. Throws 403 with upstream's text. */
 export function authorizationFilter(authorizer: Authorizer, metrics: ServerMetrics): Filter {
+  const allowed = metrics.authorizationAttempts.cell('allowed');
+  const denied = metrics.authorizationAttempts.cell('denied');
   return async (exchange) => {
     const attributes = attributesOf(exchange.user, exchange.info);
     const result = await authorizer.authorize(attributes);
@@ -15,10 +17,10 @@ export function authorizationFilter(authorizer: Authorizer, metrics: ServerMetri
       result.decision === 'allow' ? 'allow' : 'forbid';
     exchange.auditAnnotations['authorization.k8s.io/reason'] = result.reason;
     if (result.decision === 'allow') {
-      metrics.authorizationAttempts.inc({ result: 'allowed' });
+      allowed.inc();
       return;
     }
-    metrics.authorizationAttempts.inc({ result: 'denied' });
+    denied.inc();
     throw forbidden(attributes, result.reason);
   };
 }

@@ -1,6 +1,7 @@
-import type { Clock } from '@pilothouse/base';
+import type { Clock, Timer } from '@pilothouse/base';
 import { parseDuration } from '@pilothouse/host';
 import { goQuote, statusErrors } from '@pilothouse/apimachinery';
+import type { Exchange } from '../request/exchange.ts';
 import type { Filter } from './filter.ts';
 
 /**
@@ -8,25 +9,76 @@ import type { Filter } from './filter.ts';
  * requests have none.
  */
 export function deadlineFilter(clock: Clock, requestTimeoutMs: number): Filter {
+  const usual = new DeadlineQueue(clock, requestTimeoutMs);
   return (exchange) => {
     if (exchange.longRunning) return;
-    let timeoutMs = requestTimeoutMs;
-    const asked = exchange.query.get('timeout');
-    if (asked !== null && asked !== '') {
-      let value: number;
-      try {
-        value = parseDuration(asked);
-      } catch {
-        throw statusErrors.badRequest(
-          `invalid timeout specified in the request URL - time: invalid duration ${goQuote(asked)}`,
-        );
-      }
-      if (value > 0) timeoutMs = Math.min(value, requestTimeoutMs);
-    }
+    const timeoutMs = Math.min(askedTimeoutMs(exchange), requestTimeoutMs);
     exchange.deadlineMs = exchange.receivedMs + timeoutMs;
-    const timer = clock.setTimeout(() => {
-      exchange.abort(statusErrors.timeout('request did not complete within the allotted timeout'));
-    }, timeoutMs);
-    exchange.response.once('close', () => timer.cancel());
+    if (timeoutMs === requestTimeoutMs) {
+      usual.add(exchange);
+      return;
+    }
+    const timer = clock.setTimeout(() => expire(exchange), timeoutMs);
+    exchange.onClose(() => timer.cancel());
   };
+}
+
+/** `?timeout=` in milliseconds; infinite when absent or not positive. Throws 400. */
+function askedTimeoutMs(exchange: Exchange): number {
+  const asked = exchange.query.get('timeout');
+  if (asked === null || asked === '') return Number.POSITIVE_INFINITY;
+  let value: number;
+  try {
+    value = parseDuration(asked);
+  } catch {
+    throw statusErrors.badRequest(
+      `invalid timeout specified in the request URL - time: invalid duration ${goQuote(asked)}`,
+    );
+  }
+  return value > 0 ? value : Number.POSITIVE_INFINITY;
+}
+
+function expire(exchange: Exchange): void {
+  exchange.abort(statusErrors.timeout('request did not complete within the allotted timeout'));
+}
+
+/** Exchanges with the same time limit end in the order in which they came: one timer for the oldest serves all. */
+class DeadlineQueue {
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  /** By arrival; a closed one is deleted. */
+  readonly #open = new Set<Exchange>();
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, timeoutMs: number) {
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  add(exchange: Exchange): void {
+    this.#open.add(exchange);
+    exchange.onClose(() => this.#forget(exchange));
+    this.#timer ??= this.#clock.setTimeout(() => this.#sweep(), this.#timeoutMs);
+  }
+
+  #forget(exchange: Exchange): void {
+    this.#open.delete(exchange);
+    if (this.#open.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #sweep(): void {
+    this.#timer = undefined;
+    const now = this.#clock.monotonic();
+    for (const exchange of this.#open) {
+      const leftMs = exchange.startedMs + this.#timeoutMs - now;
+      if (leftMs > 0) {
+        this.#timer = this.#clock.setTimeout(() => this.#sweep(), Math.ceil(leftMs));
+        return;
+      }
+      this.#open.delete(exchange);
+      expire(exchange);
+    }
+  }
 }

@@ -1,5 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Exchange } from '../request/exchange.ts';
+import { CellFamily } from './cells.ts';
+import { RequestSeries } from './request-series.ts';
 
 const seconds = [
   0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
@@ -9,36 +11,8 @@ const requestLabels = ['verb', 'group', 'version', 'resource', 'subresource', 's
 /** Metrics of the HTTP edge, with upstream's names and labels. */
 export class ServerMetrics {
   readonly registry = new Registry();
-  readonly requests = new Counter({
-    name: 'apiserver_request_total',
-    help: 'Requests by verb, resource and answer code',
-    labelNames: [
-      'verb',
-      'dry_run',
-      'group',
-      'version',
-      'resource',
-      'subresource',
-      'scope',
-      'component',
-      'code',
-    ],
-    registers: [this.registry],
-  });
-  readonly duration = new Histogram({
-    name: 'apiserver_request_duration_seconds',
-    help: 'Time to answer a request, in seconds',
-    labelNames: ['verb', 'dry_run', 'group', 'version', 'resource', 'subresource', 'scope', 'component'],
-    buckets: seconds,
-    registers: [this.registry],
-  });
-  readonly sliDuration = new Histogram({
-    name: 'apiserver_request_sli_duration_seconds',
-    help: 'Time to answer a request without waiting in queues and for webhooks, in seconds',
-    labelNames: requestLabels,
-    buckets: seconds.slice(2),
-    registers: [this.registry],
-  });
+  /** apiserver_request_total, apiserver_request_duration_seconds and apiserver_request_sli_duration_seconds. */
+  readonly requests = new RequestSeries(this.registry, seconds, seconds.slice(2));
   readonly responseSizes = new Histogram({
     name: 'apiserver_response_sizes',
     help: 'Bytes of answers to read requests',
@@ -96,23 +70,23 @@ export class ServerMetrics {
     buckets: Array.from({ length: 31 }, (_, index) => 50_000 + index * 100_000),
     registers: [this.registry],
   });
-  readonly authenticationAttempts = new Counter({
+  readonly authenticationAttempts = new CellFamily(this.registry, {
     name: 'authentication_attempts',
     help: 'Authentications by result',
+    type: 'counter',
     labelNames: ['result'],
-    registers: [this.registry],
   });
-  readonly authenticatedRequests = new Counter({
+  readonly authenticatedRequests = new CellFamily(this.registry, {
     name: 'authenticated_user_requests',
     help: 'Authenticated requests by user; names of people are grouped as other',
+    type: 'counter',
     labelNames: ['username'],
-    registers: [this.registry],
   });
-  readonly authorizationAttempts = new Counter({
+  readonly authorizationAttempts = new CellFamily(this.registry, {
     name: 'authorization_attempts_total',
     help: 'Authorizations by result',
+    type: 'counter',
     labelNames: ['result'],
-    registers: [this.registry],
   });
   readonly audits = new Counter({
     name: 'apiserver_audit_event_total',
@@ -188,10 +162,12 @@ export class ServerMetrics {
       labels.group = '';
       labels.version = '';
     }
-    this.requests.inc({ ...labels, dry_run: exchange.dryRun, code: String(code) });
-    if (exchange.longRunning) return;
-    this.duration.observe({ ...labels, dry_run: exchange.dryRun }, durationMs / 1000);
-    this.sliDuration.observe(labels, durationMs / 1000);
+    this.requests.observe(
+      labels,
+      exchange.dryRun,
+      code,
+      exchange.longRunning ? undefined : durationMs / 1000,
+    );
   }
 
   text(): Promise<string> {

@@ -34,8 +34,12 @@ export class Exchange {
   readonly userAgent: string;
   readonly warnings: string[] = [];
   readonly auditAnnotations: Record<string, string> = {};
-  /** Aborted when the client goes away or the deadline passes. */
-  readonly #abort = new AbortController();
+  /** Made when somebody asks for the signal: most requests never do. */
+  #controller: AbortController | undefined;
+  #abortReason: unknown;
+  #isAborted = false;
+  #onAbort: Set<(reason: unknown) => void> | undefined;
+  #onClose: (() => void)[] | undefined = [];
   /** Filter audit-id. */
   auditId = '';
   /** Filter deadline: wall time; infinite for long-running requests. */
@@ -63,18 +67,61 @@ export class Exchange {
     const mark = url.indexOf('?');
     this.rawPath = mark < 0 ? url : url.slice(0, mark);
     this.path = decodePath(this.rawPath);
-    this.query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1));
+    this.query = mark < 0 ? noQuery : new URLSearchParams(url.slice(mark + 1));
     this.info = requestInfoOf(this.method, this.path, this.query);
     this.longRunning = isLongRunning(this.info);
     this.userAgent = header(request, 'user-agent');
   }
 
+  /** Aborted when the client goes away or the deadline passes. {@link onAbort} costs less. */
   get signal(): AbortSignal {
-    return this.#abort.signal;
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#isAborted) this.#controller.abort(this.#abortReason);
+    }
+    return this.#controller.signal;
+  }
+
+  get isAborted(): boolean {
+    return this.#isAborted;
+  }
+
+  get abortReason(): unknown {
+    return this.#abortReason;
   }
 
   abort(reason: unknown): void {
-    this.#abort.abort(reason);
+    if (this.#isAborted) return;
+    this.#isAborted = true;
+    this.#abortReason = reason;
+    this.#controller?.abort(reason);
+    const callbacks = this.#onAbort;
+    this.#onAbort = undefined;
+    for (const callback of callbacks ?? []) callback(reason);
+  }
+
+  /** Calls back once when the exchange is aborted; at once when it is already. The returned function takes that back. */
+  onAbort(callback: (reason: unknown) => void): () => void {
+    if (this.#isAborted) {
+      callback(this.#abortReason);
+      return noop;
+    }
+    const callbacks = (this.#onAbort ??= new Set());
+    callbacks.add(callback);
+    return () => callbacks.delete(callback);
+  }
+
+  /** Calls back once when the exchange is over, answered or not, in the order of the calls; at once when it is over. */
+  onClose(callback: () => void): void {
+    if (this.#onClose === undefined) callback();
+    else this.#onClose.push(callback);
+  }
+
+  /** For the pipeline: the exchange is over. */
+  closed(): void {
+    const callbacks = this.#onClose ?? [];
+    this.#onClose = undefined;
+    for (const callback of callbacks) callback();
   }
 
   /** A header's value; several are joined as RFC 9110 allows; empty when absent. */
@@ -86,6 +133,10 @@ export class Exchange {
     if (text !== '' && !this.warnings.includes(text)) this.warnings.push(text);
   }
 }
+
+/** Shared by all requests without a query; nobody changes it. */
+const noQuery = new URLSearchParams();
+const noop = (): void => undefined;
 
 function header(request: IncomingMessage, name: string): string {
   const value = request.headers[name];

@@ -28,10 +28,16 @@ export function managerOf(fieldManager: string, userAgent: string): string {
   return out;
 }
 
+let lastTimestamps = { ms: Number.NaN, now: '', nowMicro: '' };
+
 /** RFC 3339 in UTC with whole seconds, and the same instant with microseconds. */
 export function timestamps(nowMs: number): { now: string; nowMicro: string } {
-  const iso = new Date(nowMs).toISOString();
-  return { now: `${iso.slice(0, 19)}Z`, nowMicro: `${iso.slice(0, 23)}000Z` };
+  // Requests come many in a millisecond.
+  if (lastTimestamps.ms !== nowMs) {
+    const iso = new Date(nowMs).toISOString();
+    lastTimestamps = { ms: nowMs, now: `${iso.slice(0, 19)}Z`, nowMicro: `${iso.slice(0, 23)}000Z` };
+  }
+  return lastTimestamps;
 }
 
 export function requestContext(
@@ -39,8 +45,10 @@ export function requestContext(
   nowMs: number,
   options: { dryRun: boolean; fieldManager: string; fieldValidation: FieldValidation },
 ): RequestContext {
+  const { now, nowMicro } = timestamps(nowMs);
   return {
-    ...timestamps(nowMs),
+    now,
+    nowMicro,
     requestInfo: exchange.info,
     user: exchange.user,
     namespace:
@@ -51,7 +59,10 @@ export function requestContext(
     userAgent: exchange.userAgent,
     auditId: exchange.auditId,
     deadlineMs: exchange.deadlineMs,
-    signal: exchange.signal,
+    // Only made when somebody asks; copying the context asks.
+    get signal() {
+      return exchange.signal;
+    },
     addWarning: (text) => exchange.addWarning(text),
   };
 }

@@ -36,15 +36,15 @@ export async function handleWatch(call: Call): Promise<void> {
   const stream = await watch(contextOf(call), { ...withName(options, call.name), timeoutSeconds });
   const end = (): void => stream.close();
   const timer = services.clock.setTimeout(end, timeoutMs);
-  exchange.signal.addEventListener('abort', end, { once: true });
+  const forget = exchange.onAbort(end);
   services.shutdown.addEventListener('abort', end, { once: true });
-  if (exchange.signal.aborted || services.shutdown.aborted) end();
+  if (services.shutdown.aborted) end();
   try {
     if (exchange.upgrade) await sendToWebSocket(call, stream, encoder);
     else await sendToResponse(call, stream, encoder);
   } finally {
     timer.cancel();
-    exchange.signal.removeEventListener('abort', end);
+    forget();
     services.shutdown.removeEventListener('abort', end);
     stream.close();
   }
