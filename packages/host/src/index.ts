@@ -7,6 +7,8 @@ export type { FlagSpec, FlagSpecs, FlagType, FlagValue, ParsedFlags } from './fl
 export { FlagError, flagUsage, parseDuration, parseFlags } from './flags.ts';
 export type { CertificateAndKey, CertificateRequest, CertificateUsage } from './pki/certificate.ts';
 export { createAuthority, createSigningKey, issueCertificate } from './pki/certificate.ts';
+export type { RevocationReader } from './pki/revocation-list.ts';
+export { loadRevocationReader, plainSerial } from './pki/revocation-list.ts';
 export type { Pki, PkiEntry, PkiOptions } from './pki/pki-directory.ts';
 export { ensurePki } from './pki/pki-directory.ts';
 export type { SigningRequest, SignOptions } from './pki/signing-request.ts';

@@ -80,3 +80,25 @@ test('bad values are refused with the flag and what is wanted', () => {
   for (const [flag, message] of table) assert.throws(() => parseConfig([flag], {}), { message }, flag);
   assert.equal(parseConfig(['--version'], {}).kind, 'version');
 });
+
+test('flags of etcd 3.5 work under their old names; what cannot be done is refused', () => {
+  const old = parseConfig(
+    ['--experimental-initial-corrupt-check=true', '--experimental-watch-progress-notify-interval=5s'],
+    {},
+  );
+  assert.ok(old.kind === 'config');
+  assert.equal(old.config.features.InitialCorruptCheck, true);
+  assert.equal(old.config.watchProgressNotifyIntervalMs, 5000);
+  assert.equal(old.warnings.length, 2);
+  for (const [flag, wanted] of [
+    ['--discovery-token=abc', /--discovery-token is not supported: list all first members/],
+    ['--feature-gates=Nothing=true', /unrecognized feature gate: Nothing/],
+    ['--auth-token=jwt,sign-method=none,priv-key=x', /sign-method must be one of/],
+    ['--auth-token=jwt,sign-method=RS256', /priv-key/],
+    ['--tls-min-version=TLS1.0', /unexpected TLS version/],
+    ['--cipher-suites=TLS_FAST', /unexpected TLS cipher suite "TLS_FAST"/],
+    ['--no-such-flag', /Unknown flag --no-such-flag/],
+  ] as const) {
+    assert.throws(() => parseConfig([flag], {}), wanted);
+  }
+});

@@ -3,14 +3,39 @@ import net from 'node:net';
 import path from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { FlagError, parseFlags, type FlagValue } from '@pilothouse/host';
+import { parseAuthToken, type JwtOptions } from './io/rpc/auth-tokens.ts';
 import type { ListenUrl } from './io/rpc/listener.ts';
 import { storeFlags } from './store-flags.ts';
+import {
+  checkUnsupported,
+  cipherList,
+  currentName,
+  parseFeatures,
+  replaceOldNames,
+  tlsVersion,
+} from './flag-values.ts';
 
+/** One group of TLS flags, for clients or for peers; an empty text where a file is not given. */
 export interface TlsFiles {
   readonly certFile: string;
   readonly keyFile: string;
   readonly trustedCaFile: string;
   readonly clientCertAuth: boolean;
+  /** What this member shows when it is the client; both or none. */
+  readonly clientCertFile: string;
+  readonly clientKeyFile: string;
+  readonly crlFile: string;
+  /** Common names, or else host names, of which a client's certificate must have one; empty: all. */
+  readonly allowedCns: readonly string[];
+  readonly allowedHostnames: readonly string[];
+  /** Make a certificate when none is given. */
+  readonly auto: boolean;
+  /** The certificate was made here, so that others cannot check it. */
+  readonly isSelfSigned: boolean;
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  readonly maxVersion: 'TLSv1.2' | 'TLSv1.3' | undefined;
+  /** In OpenSSL's words; empty: the defaults. */
+  readonly ciphers: string;
 }
 
 /** A member's configuration, checked. */
@@ -58,7 +83,21 @@ export interface StoreConfig {
   readonly forceNewCluster: boolean;
   readonly bcryptCost: number;
   readonly authTokenTtlSeconds: number;
+  /** Signed tokens; undefined: simple ones. */
+  readonly jwt: JwtOptions | undefined;
+  readonly selfSignedCertValidityYears: number;
+  /** Host names under which plain HTTP requests may come; `*` for all. */
+  readonly hostWhitelist: readonly string[];
+  /** 0: never. */
+  readonly corruptCheckMs: number;
+  readonly compactHashCheckMs: number;
+  readonly features: Readonly<Record<StoreFeature, boolean>>;
+  readonly logOutputs: readonly string[];
 }
+
+/** What `--feature-gates` can turn on here. */
+export type StoreFeature =
+  'InitialCorruptCheck' | 'CompactHashCheck' | 'LeaseCheckpoint' | 'LearnerAutoPromotion';
 
 export interface ParsedConfig {
   readonly kind: 'config';
@@ -77,16 +116,18 @@ export function parseConfig(
   const warnings: string[] = [];
   for (const [variable, value] of Object.entries(env)) {
     if (!variable.startsWith('ETCD_') || value === undefined) continue;
-    const flag = variable.slice(5).toLowerCase().replaceAll('_', '-');
+    const flag = currentName(variable.slice(5).toLowerCase().replaceAll('_', '-'));
     if (Object.hasOwn(storeFlags, flag)) environment[flag] = value;
     else if (!['ETCD_UNSUPPORTED_ARCH', 'ETCD_VERIFY', 'ETCD_CONFIG_FILE'].includes(variable))
       warnings.push(`unrecognized environment variable ${variable}`);
   }
-  let parsed = parseFlags(storeFlags, argv, environment);
+  const [current, renamed] = replaceOldNames(argv);
+  warnings.push(...renamed);
+  let parsed = parseFlags(storeFlags, current, environment);
   if (parsed.values['version'] === true) return { kind: 'version' };
   if (parsed.values['help'] === true || parsed.values['h'] === true) return { kind: 'help' };
   const file = text(parsed.values['config-file']);
-  if (file !== '') parsed = parseFlags(storeFlags, fileArguments(file));
+  if (file !== '') parsed = parseFlags(storeFlags, fileArguments(file, warnings));
   else if (parsed.positional.length > 0)
     throw new FlagError(`Unexpected argument "${parsed.positional[0] as string}"`);
   const v2 = text(parsed.values['v2-deprecation']);
@@ -107,9 +148,12 @@ export function parseConfig(
       warnings.push(`flag --${name} is known but has no effect`);
     }
   }
+  checkUnsupported(parsed.values, parsed.given);
+  const [features, unknownFeatures] = parseFeatures(text(parsed.values['feature-gates']), parsed.values);
+  warnings.push(...unknownFeatures);
   const given: Record<string, FlagValue> = {};
   for (const name of parsed.given) given[name] = parsed.values[name];
-  return { kind: 'config', config: toConfig(parsed.values, parsed.given), warnings, given };
+  return { kind: 'config', config: toConfig(parsed.values, parsed.given, features), warnings, given };
 }
 
 const quiet = new Set([
@@ -130,7 +174,7 @@ const list = (value: FlagValue): string[] =>
     .filter((part) => part !== '');
 
 /** A configuration file as command-line arguments; durations in it are whole nanoseconds. */
-function fileArguments(file: string): string[] {
+function fileArguments(file: string, warnings: string[]): string[] {
   let content: unknown;
   try {
     content = parseYaml(fs.readFileSync(file, 'utf8'));
@@ -143,7 +187,10 @@ function fileArguments(file: string): string[] {
   const add = (key: string, value: unknown): void => {
     if (value === null || value === undefined) return;
     const spec = storeFlags[key];
-    if (spec === undefined) return;
+    if (spec === undefined) {
+      warnings.push(`unrecognized key "${key}" in --config-file`);
+      return;
+    }
     const rendered =
       spec.type === 'duration' && typeof value === 'number'
         ? `${value}ns`
@@ -156,10 +203,16 @@ function fileArguments(file: string): string[] {
     if (key === 'client-transport-security' || key === 'peer-transport-security') {
       const prefix = key.startsWith('peer') ? 'peer-' : '';
       for (const [inner, setting] of Object.entries((value ?? {}) as Record<string, unknown>))
-        add(prefix + inner, setting);
-    } else add(key, value);
+        add(securityKey(prefix, inner), setting);
+    } else add(currentName(key), value);
   }
   return result;
+}
+
+/** The flag of a key in one of the file's transport-security sections. */
+function securityKey(prefix: string, key: string): string {
+  if (key === 'allowed-cn' || key === 'allowed-hostname') return `${prefix || 'client-'}cert-${key}`;
+  return key === 'crl-file' ? `${prefix || 'client-'}crl-file` : prefix + key;
 }
 
 function parseUrl(flag: string, value: string, allowUnix = true): ListenUrl {
@@ -177,7 +230,11 @@ function parseUrl(flag: string, value: string, allowUnix = true): ListenUrl {
   return { text: value, secure: match[1] === 'https', host, port: Number(match[3]), socketPath: undefined };
 }
 
-function toConfig(values: Readonly<Record<string, FlagValue>>, given: ReadonlySet<string>): StoreConfig {
+function toConfig(
+  values: Readonly<Record<string, FlagValue>>,
+  given: ReadonlySet<string>,
+  features: Readonly<Record<StoreFeature, boolean>>,
+): StoreConfig {
   const name = text(values['name']);
   const urls = (flag: string): ListenUrl[] => list(values[flag]).map((value) => parseUrl(flag, value));
   const integer = (flag: string): number => values[flag] as number;
@@ -233,6 +290,18 @@ function toConfig(values: Readonly<Record<string, FlagValue>>, given: ReadonlySe
     keyFile: text(values[`${prefix}key-file`]),
     trustedCaFile: text(values[`${prefix}trusted-ca-file`]),
     clientCertAuth: values[`${prefix}client-cert-auth`] === true,
+    clientCertFile: text(values[`${prefix}client-cert-file`]),
+    clientKeyFile: text(values[`${prefix}client-key-file`]),
+    crlFile: text(values[prefix === '' ? 'client-crl-file' : 'peer-crl-file']),
+    allowedCns: list(values[prefix === '' ? 'client-cert-allowed-cn' : 'peer-cert-allowed-cn']),
+    allowedHostnames: list(
+      values[prefix === '' ? 'client-cert-allowed-hostname' : 'peer-cert-allowed-hostname'],
+    ),
+    auto: values[`${prefix}auto-tls`] === true,
+    isSelfSigned: false,
+    minVersion: tlsVersion('tls-min-version', text(values['tls-min-version'])) ?? 'TLSv1.2',
+    maxVersion: tlsVersion('tls-max-version', text(values['tls-max-version'])),
+    ciphers: cipherList(list(values['cipher-suites'])),
   });
   const config: StoreConfig = {
     name,
@@ -275,24 +344,30 @@ function toConfig(values: Readonly<Record<string, FlagValue>>, given: ReadonlySe
     forceNewCluster: values['force-new-cluster'] === true,
     bcryptCost: integer('bcrypt-cost'),
     authTokenTtlSeconds: integer('auth-token-ttl'),
+    jwt: parseAuthToken(text(values['auth-token'])),
+    selfSignedCertValidityYears: Math.max(1, integer('self-signed-cert-validity')),
+    hostWhitelist: list(values['host-whitelist']),
+    corruptCheckMs: integer('corrupt-check-time'),
+    compactHashCheckMs: integer('compact-hash-check-time'),
+    features,
+    logOutputs: list(values['log-outputs']),
   };
   const secureListeners = [...config.listenClientUrls, ...config.listenClientHttpUrls].some(
     ({ secure }) => secure,
   );
-  if (secureListeners && (config.clientTls.certFile === '' || config.clientTls.keyFile === '')) {
+  const lacks = ({ auto, certFile, keyFile }: TlsFiles): boolean =>
+    certFile === '' || keyFile === '' ? !(auto && certFile === '' && keyFile === '') : false;
+  if (secureListeners && lacks(config.clientTls)) {
     throw new FlagError(
       'TLS key/cert (--cert-file, --key-file) must be provided for client url with HTTPS scheme',
     );
   }
-  if (config.listenMetricsUrls.some(({ secure }) => secure) && config.clientTls.certFile === '') {
+  if (config.listenMetricsUrls.some(({ secure }) => secure) && lacks(config.clientTls)) {
     throw new FlagError(
       'client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url',
     );
   }
-  if (
-    config.listenPeerUrls.some(({ secure }) => secure) &&
-    (config.peerTls.certFile === '' || config.peerTls.keyFile === '')
-  ) {
+  if (config.listenPeerUrls.some(({ secure }) => secure) && lacks(config.peerTls)) {
     throw new FlagError(
       'TLS key/cert (--peer-cert-file, --peer-key-file) must be provided for peer url with HTTPS scheme',
     );

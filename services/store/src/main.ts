@@ -40,7 +40,7 @@ export async function runStore(
     return;
   }
   const { config } = parsed;
-  const logger = stderrLogger(config.logLevel);
+  const logger = fileLogger(config.logLevel, config.logOutputs);
   for (const warning of parsed.warnings) logger.warn(warning);
   logger.info('starting an etcd server', {
     'etcd-version': versions.server,
@@ -81,16 +81,27 @@ export async function runStore(
   }
 }
 
-function stderrLogger(level: Parameters<typeof createStoreLogger>[0]['level']): StoreLogger {
+type Level = Parameters<typeof createStoreLogger>[0]['level'];
+
+const stderrLogger = (level: Level): StoreLogger => fileLogger(level, ['stderr']);
+
+/** Writes to each of `outputs`: `default` and `stderr`, `stdout`, or the path of a file that is appended to. */
+function fileLogger(level: Level, outputs: readonly string[]): StoreLogger {
+  const descriptors = (outputs.length === 0 ? ['default'] : outputs).map((output) => {
+    if (output === 'stdout') return 1;
+    return output === 'default' || output === 'stderr' ? 2 : fs.openSync(output, 'a', 0o600);
+  });
   return createStoreLogger({
     level,
     now: () => nodeClock.now(),
     // Synchronous, so that the last line before an exit is complete.
     write: (line) => {
-      try {
-        fs.writeSync(2, line);
-      } catch {
-        // A closed terminal must not stop the server.
+      for (const descriptor of descriptors) {
+        try {
+          fs.writeSync(descriptor, line);
+        } catch {
+          // A closed terminal must not stop the server.
+        }
       }
     },
   });

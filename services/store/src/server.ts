@@ -2,7 +2,7 @@ import http from 'node:http';
 import path from 'node:path';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorCode, errorMessage } from '@pilothouse/base';
-import { nodeClock, nodeRandom } from '@pilothouse/host';
+import { loadRevocationReader, nodeClock, nodeRandom } from '@pilothouse/host';
 import type { StoreConfig } from './config.ts';
 import { grpcStatus, hexId, StoreError, StoreStateMachine } from './core/index.ts';
 import type { ReplicaStatus } from './core/replication.ts';
@@ -11,18 +11,22 @@ import { LmdbBackend } from './io/backend/lmdb-backend.ts';
 import { establishIdentity, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
 import { handOver, publish } from './io/lifecycle.ts';
 import { peerPost, servePeer } from './io/peer/peer-http.ts';
-import { portError, serverTls } from './io/rpc/listen-options.ts';
+import { portError } from './io/rpc/listen-options.ts';
 import { Duties } from './io/duties.ts';
 import { grpcCodeNames, StoreMetrics } from './io/metrics.ts';
 import { TcpTransport } from './io/peer/tcp-transport.ts';
 import { createReplica } from './io/replica/index.ts';
 import { registerAuth } from './io/rpc/auth-service.ts';
+import { jwtTokens, simpleTokens, type AuthTokens } from './io/rpc/auth-tokens.ts';
 import { registerCluster } from './io/rpc/cluster-service.ts';
 import { serveGateway, type GatewayOptions, type HttpExchange } from './io/rpc/gateway.ts';
 import { exchangeOfRequest, exchangeOfStream } from './io/rpc/http-exchange.ts';
 import { GrpcServer } from './io/rpc/grpc-server.ts';
 import { routeHttp, type HttpReply } from './io/rpc/http-routes.ts';
 import { forwardingLeaderCalls } from './io/rpc/leader-calls.ts';
+import { registerElection } from './io/rpc/election-service.ts';
+import { registerLock } from './io/rpc/lock-service.ts';
+import { hasCertificate, TlsContext, withAutoTls } from './io/tls-context.ts';
 import { registerKv } from './io/rpc/kv-service.ts';
 import { registerLease } from './io/rpc/lease-service.ts';
 import { listen, type Listener, type ListenUrl, type PortHandlers } from './io/rpc/listener.ts';
@@ -58,7 +62,7 @@ export interface StoreServer {
 }
 
 /** Starts one member and resolves when its ports are open and its log is read. Rejects with StartupError and the like. */
-export async function startStore(config: StoreConfig, ports: StorePorts): Promise<StoreServer> {
+export async function startStore(given: StoreConfig, ports: StorePorts): Promise<StoreServer> {
   const clock = ports.clock ?? nodeClock;
   const random = ports.random ?? nodeRandom;
   const { logger } = ports;
@@ -68,21 +72,31 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
       void setImmediate(() => {
         throw error;
       }));
-  const memberDirectory = prepareDataDirectory(config);
+  const memberDirectory = prepareDataDirectory(given);
+  const config = await withAutoTls(given, clock.now());
+  const tokens =
+    config.jwt === undefined
+      ? simpleTokens(clock, config.authTokenTtlSeconds * 1000)
+      : jwtTokens(config.jwt, clock);
+  const hasRevocations = config.clientTls.crlFile !== '' || config.peerTls.crlFile !== '';
+  const revocations = hasRevocations ? await loadRevocationReader() : undefined;
+  const clientTls = hasCertificate(config.clientTls)
+    ? new TlsContext(config.clientTls, 'listen-client-urls', revocations)
+    : undefined;
   const identity = await establishIdentity(config, memberDirectory);
   const metrics = new StoreMetrics(ports.processMetrics ?? false);
 
   let service: StoreService | undefined;
-  const grpc = createGrpc(config, clock, logger, metrics, () => service);
-  const handlersFor = (grpcToo: boolean, gateway: boolean): PortHandlers =>
-    portHandlers(grpc, metrics, () => service, config, { grpc: grpcToo, gateway });
+  const grpc = createGrpc(config, clock, logger, metrics, tokens, () => service);
+  const handlersFor = (url: ListenUrl, grpcToo: boolean, gateway: boolean): PortHandlers =>
+    portHandlers(grpc, metrics, () => service, config, { grpc: grpcToo, gateway, secure: url.secure });
   const hasHttpPort = config.listenClientHttpUrls.length > 0;
   const listeners: Listener[] = [];
   const openPort = async (flag: string, url: ListenUrl, portHandler: PortHandlers): Promise<Listener> => {
     try {
       const listener = await listen({
         url,
-        tls: url.secure ? serverTls(config.clientTls, flag) : undefined,
+        tls: url.secure ? clientTls : undefined,
         clock,
         logger,
         maxConcurrentStreams: config.maxConcurrentStreams,
@@ -101,11 +115,11 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
   try {
     const clients: Listener[] = [];
     for (const url of config.listenClientUrls)
-      clients.push(await openPort('listen-client-urls', url, handlersFor(true, !hasHttpPort)));
+      clients.push(await openPort('listen-client-urls', url, handlersFor(url, true, !hasHttpPort)));
     for (const url of config.listenClientHttpUrls)
-      await openPort('listen-client-http-urls', url, handlersFor(false, true));
+      await openPort('listen-client-http-urls', url, handlersFor(url, false, true));
     for (const url of config.listenMetricsUrls)
-      await openPort('listen-metrics-urls', url, handlersFor(false, false));
+      await openPort('listen-metrics-urls', url, handlersFor(url, false, false));
 
     backend = openBackend(config, memberDirectory, clock, metrics);
     const machine = new StoreStateMachine({
@@ -126,22 +140,14 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
           send(response, { status: 500, contentType: 'text/plain', body: errorMessage(error) }),
       );
     });
-    const peerTls =
-      config.peerTls.certFile === '' ? undefined : serverTls(config.peerTls, 'listen-peer-urls');
+    const tlsContext = hasCertificate(config.peerTls)
+      ? new TlsContext(config.peerTls, 'listen-peer-urls', revocations)
+      : undefined;
     const transport = new TcpTransport({
       memberId: identity.memberId,
       clusterId: identity.clusterId,
       listen: config.listenPeerUrls.map((url) => ({ host: url.host, port: url.port })),
-      ...(peerTls === undefined
-        ? {}
-        : {
-            tls: {
-              cert: peerTls.cert,
-              key: peerTls.key,
-              clientCertAuth: config.peerTls.clientCertAuth,
-              ...(peerTls.ca === undefined ? {} : { ca: peerTls.ca }),
-            },
-          }),
+      ...(tlsContext === undefined ? {} : { tlsContext }),
       clock,
       random,
       logger,
@@ -197,7 +203,7 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
       strictReconfigCheck: config.strictReconfigCheck,
       maxLearners: config.maxLearners,
       clientCertAuth: config.clientTls.clientCertAuth,
-      authTokenTtlMs: config.authTokenTtlSeconds * 1000,
+      tokens,
       onProposal: (outcome) => {
         if (outcome === 'pending') metrics.proposalsPending.inc();
         else metrics.proposalsPending.dec();
@@ -211,6 +217,8 @@ export async function startStore(config: StoreConfig, ports: StorePorts): Promis
     registerLease(grpc, started, leader);
     registerCluster(grpc, started, leader);
     registerAuth(grpc, started, config.bcryptCost);
+    registerLock(grpc);
+    registerElection(grpc);
     registerMaintenance(grpc, started, { backup: () => backup(machine, memberDirectory) });
     service = started;
 
@@ -277,6 +285,7 @@ function createGrpc(
   clock: Clock,
   logger: Logger,
   metrics: StoreMetrics,
+  tokens: AuthTokens,
   service: () => StoreService | undefined,
 ): GrpcServer {
   return new GrpcServer({
@@ -286,6 +295,12 @@ function createGrpc(
     intercept: (info, headers) => {
       metrics.rpc(info).started++;
       if (headers['hasleader'] === 'true' && service()?.hasLeader !== true) throw new StoreError('noLeader');
+    },
+    prepare: (headers) => {
+      const header = headers['token'] ?? headers['authorization'];
+      return typeof header === 'string' && service()?.machine.auth.isEnabled
+        ? tokens.prepare(header.replace(/^Bearer /, ''))
+        : undefined;
     },
     onHandled: (info, status, durationMs) => {
       const { handled } = metrics.rpc(info);
@@ -308,14 +323,24 @@ function portHandlers(
   metrics: StoreMetrics,
   service: () => StoreService | undefined,
   config: StoreConfig,
-  serves: { readonly grpc: boolean; readonly gateway: boolean },
+  serves: { readonly grpc: boolean; readonly gateway: boolean; readonly secure: boolean },
 ): PortHandlers {
   const gateway: GatewayOptions = {
     server: grpc,
     receiveBytesMax: 2 * (config.maxRequestBytes + 512 * 1024),
     cors: config.cors,
   };
+  const allowsHost = (headers: http.IncomingHttpHeaders): boolean => {
+    if (config.hostWhitelist.length === 0 || config.hostWhitelist.includes('*')) return true;
+    const authority = String(headers.host ?? headers[':authority'] ?? '');
+    return config.hostWhitelist.includes(authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, ''));
+  };
   const serve = (exchange: HttpExchange): void => {
+    if (!serves.secure && !allowsHost(exchange.headers)) {
+      exchange.start(421, { 'content-type': 'text/plain; charset=utf-8' });
+      exchange.end('The host of the request is not in --host-whitelist\n');
+      return;
+    }
     if (serves.gateway && config.enableGrpcGateway && serveGateway(exchange, gateway)) return;
     routeHttp(exchange.method, exchange.path, service(), metrics)
       .catch((error: unknown): HttpReply => ({

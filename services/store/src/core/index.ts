@@ -1,4 +1,4 @@
-export type { AuthInfo } from './auth/auth-store.ts';
+export type { AuthInfo, AuthStore } from './auth/auth-store.ts';
 export type { Command } from './apply/command.ts';
 export { decodeCommand, encodeCommand } from './apply/command.ts';
 export type { Alarm, ApplyResult, StateMachineOptions } from './apply/state-machine.ts';

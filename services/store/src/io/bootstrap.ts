@@ -2,17 +2,14 @@ import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
-import { CodedError, errorCode, errorMessage } from '@pilothouse/base';
+import { errorCode, errorMessage } from '@pilothouse/base';
 import type { MemberId, MemberInfo } from '../core/replication.ts';
 import type { StoreConfig, TlsFiles } from '../config.ts';
 import { clusterIdOf, memberIdOf } from './rpc/cluster-service.ts';
+import { StartupError } from './startup-error.ts';
+import { TlsContext } from './tls-context.ts';
 
-/** The process cannot start; the message names the file, port or flag and what to do. */
-export class StartupError extends CodedError {
-  constructor(message: string, options?: { cause?: unknown }) {
-    super('startup', message, options);
-  }
-}
+export { StartupError } from './startup-error.ts';
 
 export interface Identity {
   readonly memberId: MemberId;
@@ -284,11 +281,7 @@ export function peerRequest(
   });
 }
 
-function clientTls(files: TlsFiles): { cert?: Buffer; key?: Buffer; ca?: Buffer } {
-  return {
-    ...(files.certFile === ''
-      ? {}
-      : { cert: fs.readFileSync(files.certFile), key: fs.readFileSync(files.keyFile) }),
-    ...(files.trustedCaFile === '' ? {} : { ca: fs.readFileSync(files.trustedCaFile) }),
-  };
+function clientTls(files: TlsFiles): https.RequestOptions {
+  if (files.certFile !== '') return new TlsContext(files, 'peer-cert-file').clientOptions();
+  return files.trustedCaFile === '' ? {} : { ca: fs.readFileSync(files.trustedCaFile) };
 }

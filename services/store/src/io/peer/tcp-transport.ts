@@ -24,13 +24,24 @@ export interface PeerTls {
   readonly clientCertAuth?: boolean;
 }
 
+/** TLS that follows its files and its own rules of admission; for members that are configured by flags. */
+export interface PeerTlsContext {
+  serverOptions(): tls.TlsOptions;
+  /** Makes a server use renewed files. */
+  renew(server: tls.Server): void;
+  /** Why a verified client may not come in; undefined: it may. */
+  refusal(socket: tls.TLSSocket): string | undefined;
+  clientOptions(): tls.ConnectionOptions;
+}
+
 export interface TcpTransportOptions {
   readonly memberId: MemberId;
   readonly clusterId: bigint;
   /** Addresses to listen on. */
   readonly listen: readonly { readonly host: string; readonly port: number }[];
-  /** Required for `https` peer URLs. */
+  /** One of both is required for `https` peer URLs. */
   readonly tls?: PeerTls;
+  readonly tlsContext?: PeerTlsContext;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -93,27 +104,10 @@ export class TcpTransport implements PeerTransport {
     this.#handler = handler;
     for (const { host, port } of this.#options.listen) {
       const onConnection = (socket: net.Socket): void => this.#accept(socket);
-      const secure = this.#options.tls;
-      const server = secure
-        ? tls.createServer(
-            {
-              cert: secure.cert,
-              key: secure.key,
-              minVersion: 'TLSv1.2',
-              ...(secure.ca === undefined ? {} : { ca: secure.ca }),
-              requestCert: secure.clientCertAuth ?? false,
-              rejectUnauthorized: secure.clientCertAuth ?? false,
-              handshakeTimeout: this.#limits.handshakeTimeoutMs,
-            },
-            onConnection,
-          )
-        : net.createServer(onConnection);
-      server.on('tlsClientError', (error: Error, socket: net.Socket) => {
-        this.#options.logger.warn('rejected connection on peer endpoint', {
-          'remote-addr': socket.remoteAddress,
-          error: errorMessage(error),
-        });
-      });
+      const server = this.#createServer(onConnection);
+      server.on('tlsClientError', (error: Error, socket: net.Socket) =>
+        this.#reject(socket, errorMessage(error)),
+      );
       const listening = deferred<void>();
       server.once('error', listening.reject);
       server.listen({ host, port }, listening.resolve);
@@ -125,6 +119,43 @@ export class TcpTransport implements PeerTransport {
       this.#servers.push(server);
     }
     for (const [id, urls] of this.#urls) this.#connect(id, urls);
+  }
+
+  #createServer(onConnection: (socket: net.Socket) => void): net.Server {
+    const { tls: secure, tlsContext: context } = this.#options;
+    const handshakeTimeout = this.#limits.handshakeTimeoutMs;
+    if (context !== undefined) {
+      const server = tls.createServer({ ...context.serverOptions(), handshakeTimeout }, (socket) => {
+        const refusal = context.refusal(socket);
+        if (refusal === undefined) onConnection(socket);
+        else {
+          this.#reject(socket, refusal);
+          socket.destroy();
+        }
+      });
+      context.renew(server);
+      return server;
+    }
+    if (secure === undefined) return net.createServer(onConnection);
+    return tls.createServer(
+      {
+        cert: secure.cert,
+        key: secure.key,
+        minVersion: 'TLSv1.2',
+        ...(secure.ca === undefined ? {} : { ca: secure.ca }),
+        requestCert: secure.clientCertAuth ?? false,
+        rejectUnauthorized: secure.clientCertAuth ?? false,
+        handshakeTimeout,
+      },
+      onConnection,
+    );
+  }
+
+  #reject(socket: net.Socket, error: string): void {
+    this.#options.logger.warn('rejected connection on peer endpoint', {
+      'remote-addr': socket.remoteAddress,
+      error,
+    });
   }
 
   setPeers(peers: ReadonlyMap<MemberId, readonly string[]>): void {
@@ -168,7 +199,14 @@ export class TcpTransport implements PeerTransport {
     const host = hostname.replace(/^\[(.*)\]$/, '$1');
     const address = { host, port: Number(port), noDelay: true, keepAlive: true, keepAliveInitialDelay: 5000 };
     if (protocol !== 'https:') return net.connect(address);
-    const secure = this.#options.tls;
+    const { tls: secure, tlsContext: context } = this.#options;
+    if (context !== undefined) {
+      return tls.connect({
+        ...address,
+        ...context.clientOptions(),
+        ...(net.isIP(host) ? {} : { servername: host }),
+      });
+    }
     return tls.connect({
       ...address,
       ...(secure ? { cert: secure.cert, key: secure.key } : {}),

@@ -4,8 +4,6 @@ import { StoreError, type Command } from '../../core/index.ts';
 import type { Call, GrpcServer } from './grpc-server.ts';
 import type { StoreService } from './store-service.ts';
 
-const tokenCharacters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
-
 /** Registers etcdserverpb.Auth. Passwords are hashed here, before they reach the log. */
 export function registerAuth(server: GrpcServer, service: StoreService, bcryptCost: number): void {
   const { machine, options } = service;
@@ -46,11 +44,7 @@ export function registerAuth(server: GrpcServer, service: StoreService, bcryptCo
     if (!(await bcrypt.compare(request.password, stored))) throw new StoreError('authFailed');
     // The password may have changed while it was compared.
     if (auth.revision !== revision) throw new StoreError('authOldRevision');
-    let token = '';
-    for (const byte of options.random.bytes(16)) token += tokenCharacters[byte % tokenCharacters.length];
-    token += `.${machine.appliedIndex}`;
-    await service.propose({ authenticate: { name: request.name, simpleToken: token } });
-    return { header: service.header(), token };
+    return { header: service.header(), token: await options.tokens.issue(request.name, service) };
   });
 
   server.unary(AuthService.UserAdd, async (request, call) => {

@@ -54,6 +54,7 @@ export class ConformanceClient {
     method: MethodInfo<Req, Res>,
     request: MessageInput<Req>,
     metadata: Record<string, string> = {},
+    timeoutMs = 10_000,
   ): Promise<Outcome<Res>> {
     const headers = new grpc.Metadata();
     for (const [key, value] of Object.entries(metadata)) headers.set(key, value);
@@ -64,15 +65,19 @@ export class ConformanceClient {
         (bytes) => decodeMessage(method.response, bytes),
         request,
         headers,
-        { deadline: Date.now() + 10_000 },
+        { deadline: Date.now() + timeoutMs },
         (error, response) =>
           resolve(error ? { code: error.code, details: error.details } : { ok: response as Res }),
       );
     });
   }
 
-  async ok<Req, Res>(method: MethodInfo<Req, Res>, request: MessageInput<Req>): Promise<Res> {
-    const outcome = await this.try(method, request);
+  async ok<Req, Res>(
+    method: MethodInfo<Req, Res>,
+    request: MessageInput<Req>,
+    metadata: Record<string, string> = {},
+  ): Promise<Res> {
+    const outcome = await this.try(method, request, metadata);
     if ('ok' in outcome) return outcome.ok;
     throw new Error(`${method.method} failed with ${outcome.code}: ${outcome.details}`);
   }
@@ -82,9 +87,10 @@ export class ConformanceClient {
     request: MessageInput<Req>,
     code: number,
     details: string,
+    metadata: Record<string, string> = {},
   ): Promise<void> {
     assert.deepEqual(
-      await this.try(method, request),
+      await this.try(method, request, metadata),
       { code, details },
       `${method.method} ${JSON.stringify(request, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value))}`,
     );
@@ -127,6 +133,23 @@ export class ConformanceClient {
       isQuiet: async (quietMs) => !(await wait(quietMs)),
       close: () => call.cancel(),
     };
+  }
+
+  /** A stream that is read until it is closed here. */
+  streaming<Req, Res>(
+    method: MethodInfo<Req, Res>,
+    request: MessageInput<Req>,
+    onMessage: (message: Res) => void,
+  ): { close(): void } {
+    const call = this.#client.makeServerStreamRequest(
+      method.path,
+      (message: MessageInput<Req>) => Buffer.from(encodeMessage(method.request, message)),
+      (bytes) => decodeMessage(method.response, bytes),
+      request,
+    );
+    call.on('data', onMessage);
+    call.on('error', () => {});
+    return { close: () => call.cancel() };
   }
 
   serverStream<Req, Res>(method: MethodInfo<Req, Res>, request: MessageInput<Req>): Promise<Res[]> {
@@ -687,8 +710,10 @@ export const rpcConformance: readonly ConformanceCase[] = [
         5,
         'etcdserver: member not found',
       );
-      await client.fails(ClusterService.MemberPromote, { ID: 12345n }, 5, 'etcdserver: member not found');
       const status = await client.ok(MaintenanceService.Status, {});
+      // etcd 3.5 only times out.
+      if (!/^3\.[0-5]\./.test(status.version))
+        await client.fails(ClusterService.MemberPromote, { ID: 12345n }, 5, 'etcdserver: member not found');
       assert.match(status.version, /^3\.\d+\.\d+$/);
       assert.ok(
         status.leader !== 0n &&

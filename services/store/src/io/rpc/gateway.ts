@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http2';
 import { errorMessage } from '@pilothouse/base';
-import { etcdserverpb, type MessageInput, type MethodInfo } from '@pilothouse/proto';
+import { etcdserverpb, v3electionpb, v3lockpb, type MessageInput, type MethodInfo } from '@pilothouse/proto';
 import { StoreError } from '../../core/index.ts';
-import { GrpcError, type BidiCall, type GrpcServer } from './grpc-server.ts';
+import { GrpcError, type BidiCall, type Call, type GrpcServer } from './grpc-server.ts';
 import { fromJson, ProtoJsonError, toJson } from './proto-json.ts';
 
 /** One HTTP request with its response, whichever HTTP version it came over. */
@@ -21,6 +21,8 @@ export interface HttpExchange {
 
 const { KVService, WatchService, LeaseService, ClusterService, MaintenanceService, AuthService } =
   etcdserverpb;
+const { LockService } = v3lockpb;
+const { ElectionService } = v3electionpb;
 
 const routes: Readonly<Record<string, MethodInfo<never, never>>> = {
   'kv/range': KVService.Range,
@@ -67,6 +69,13 @@ const routes: Readonly<Record<string, MethodInfo<never, never>>> = {
   'auth/role/delete': AuthService.RoleDelete,
   'auth/role/grant': AuthService.RoleGrantPermission,
   'auth/role/revoke': AuthService.RoleRevokePermission,
+  'lock/lock': LockService.Lock,
+  'lock/unlock': LockService.Unlock,
+  'election/campaign': ElectionService.Campaign,
+  'election/proclaim': ElectionService.Proclaim,
+  'election/leader': ElectionService.Leader,
+  'election/observe': ElectionService.Observe,
+  'election/resign': ElectionService.Resign,
 } as unknown as Record<string, MethodInfo<never, never>>;
 
 const httpStatus: Readonly<Record<number, number>> = {
@@ -126,7 +135,7 @@ export function serveGateway(exchange: HttpExchange, options: GatewayOptions): b
     exchange.start(httpStatus[code] ?? 500, headers);
     exchange.end(JSON.stringify({ code, message }));
   };
-  exchange.body(options.receiveBytesMax).then((body) => {
+  exchange.body(options.receiveBytesMax).then(async (body) => {
     let request: never;
     try {
       request = parseRequest(info, body);
@@ -134,9 +143,20 @@ export function serveGateway(exchange: HttpExchange, options: GatewayOptions): b
       fail(error);
       return;
     }
+    await options.server.prepare(exchange.headers);
     if (info.responseStream) stream(exchange, options.server, info, request, headers);
     else {
-      options.server.callUnary(info, request, exchange.headers).then((response) => {
+      let isCancelled = false;
+      exchange.onClose(() => (isCancelled = true));
+      const call: Call = {
+        headers: exchange.headers,
+        commonName: undefined,
+        get isCancelled() {
+          return isCancelled;
+        },
+        onClose: (listener) => exchange.onClose(listener),
+      };
+      options.server.callUnary(info, request, call).then((response) => {
         exchange.start(200, headers);
         exchange.end(JSON.stringify(toJson(info.response, response)));
       }, fail);

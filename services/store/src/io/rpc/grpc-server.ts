@@ -28,13 +28,14 @@ export interface Call {
   /** Common name of a verified client certificate. */
   readonly commonName: string | undefined;
   readonly isCancelled: boolean;
+  /** The call is over, by an answer or because its client left. */
+  onClose(listener: () => void): void;
 }
 
 export interface ServerStreamCall<Res> extends Call {
   /** Sends one message; false when the socket is behind: wait for {@link ServerStreamCall.onDrain}. */
   write(message: MessageInput<Res>): boolean;
   onDrain(listener: () => void): void;
-  onClose(listener: () => void): void;
 }
 
 export interface BidiCall<Req, Res> extends ServerStreamCall<Res> {
@@ -62,6 +63,8 @@ export interface GrpcServerOptions {
   readonly receiveBytesMax: number;
   /** Called before each handler; may throw. */
   readonly intercept?: (info: MethodInfo<unknown, unknown>, headers: http2.IncomingHttpHeaders) => void;
+  /** Work that must be done before any handler sees the call, such as checking a signed token; undefined when there is none. */
+  readonly prepare?: (headers: http2.IncomingHttpHeaders) => Promise<void> | undefined;
   /** After each call; for metrics and slow-request logs. */
   readonly onHandled?: (info: MethodInfo<unknown, unknown>, status: number, durationMs: number) => void;
   readonly onReceivedBytes?: (bytes: number) => void;
@@ -128,11 +131,16 @@ export class GrpcServer {
     return this.#methods.has(path);
   }
 
-  /** Calls a unary method without gRPC's wire; for the JSON gateway. */
+  /** What must be awaited before a call with these headers is made by {@link callUnary} or {@link callStream}. */
+  async prepare(headers: http2.IncomingHttpHeaders): Promise<void> {
+    await this.#options.prepare?.(headers);
+  }
+
+  /** Calls a unary method without gRPC's wire; for the JSON gateway and for services that are made of others. */
   async callUnary<Req, Res>(
     info: MethodInfo<Req, Res>,
     request: Req,
-    headers: http2.IncomingHttpHeaders,
+    call: Call,
   ): Promise<MessageInput<Res>> {
     const handler = this.#methods.get(info.path)?.unary as unknown as UnaryHandler<Req, Res> | undefined;
     if (handler === undefined)
@@ -140,7 +148,7 @@ export class GrpcServer {
         grpcStatus.unimplemented,
         `unknown method ${info.method} for service ${info.service}`,
       );
-    return handler(request, { headers, commonName: undefined, isCancelled: false });
+    return handler(request, call);
   }
 
   /** Runs a streaming method on a call that is not gRPC's. */
@@ -180,7 +188,20 @@ export class GrpcServer {
       stream.resume();
       return;
     }
-    method.serve(stream, headers);
+    const preparation = this.#options.prepare?.(headers);
+    if (preparation === undefined) {
+      method.serve(stream, headers);
+      return;
+    }
+    preparation.then(
+      () => {
+        if (!stream.destroyed) method.serve(stream, headers);
+      },
+      (error: unknown) => {
+        this.#options.onHandled?.(method.info, this.#failWith(stream, error), 0);
+        stream.resume();
+      },
+    );
   }
 
   /** The frame of a message. */
@@ -280,6 +301,7 @@ export class GrpcServer {
           get isCancelled() {
             return stream.destroyed;
           },
+          onClose: (listener) => void stream.on('close', listener),
         };
         const result = handler(request, call);
         if (!(result instanceof Promise)) {

@@ -5,6 +5,7 @@ import tls from 'node:tls';
 import fs from 'node:fs';
 import type { Clock, Logger, Timer } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
+import type { TlsContext } from '../tls-context.ts';
 
 export interface ListenUrl {
   readonly text: string;
@@ -22,7 +23,9 @@ export interface PortHandlers {
 
 export interface ListenerOptions {
   readonly url: ListenUrl;
-  readonly tls: (tls.SecureContextOptions & tls.TlsOptions) | undefined;
+  readonly tls: TlsContext | undefined;
+  /** Time for a TLS handshake, and for a connection to send its first bytes. */
+  readonly handshakeTimeoutMs?: number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly maxConcurrentStreams: number;
@@ -48,6 +51,7 @@ const preface = Buffer.from('PRI * HTTP/2.0');
 /** Opens a port that speaks HTTP/1.1 and HTTP/2, in clear or with TLS. Rejects with the system's error. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { url, handlers, logger, clock } = options;
+  const handshakeTimeoutMs = options.handshakeTimeoutMs ?? 10_000;
   const settings: http2.Settings = {
     maxConcurrentStreams: Math.min(options.maxConcurrentStreams, 2 ** 32 - 1),
     initialWindowSize: 1 << 20,
@@ -55,7 +59,16 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
   const sessions = new Set<http2.ServerHttp2Session>();
   const sockets = new Set<net.Socket>();
-  const h1 = http.createServer((request, response) => handlers.onRequest(request, response));
+  const h1 = http.createServer(
+    {
+      headersTimeout: handshakeTimeoutMs,
+      requestTimeout: 3 * handshakeTimeoutMs,
+      connectionsCheckingInterval: Math.min(1000, handshakeTimeoutMs),
+    },
+    (request, response) => handlers.onRequest(request, response),
+  );
+  // It gets its connections by hand; this starts the check for clients that send their headers too slowly.
+  h1.emit('listening');
   const h2 = http2.createServer({ settings, maxSessionMemory: 4096, maxSessionInvalidFrames: 10_000 });
   h2.on('stream', (stream, headers) => handlers.onStream(stream, headers));
   h2.on('session', (session) => {
@@ -81,6 +94,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, 30_000);
     if (socket instanceof tls.TLSSocket && socket.alpnProtocol === 'h2') {
       h2.emit('connection', socket);
       return;
@@ -89,32 +103,49 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       h1.emit('connection', socket);
       return;
     }
+    const silent = clock.setTimeout(() => socket.destroy(), handshakeTimeoutMs);
+    socket.on('close', () => silent.cancel());
     const sniff = (): void => {
       const head = socket.read() as Buffer | null;
-      if (head === null) return;
+      if (head === null) {
+        if (!socket.readableEnded) socket.once('readable', sniff);
+        return;
+      }
       const length = Math.min(head.length, preface.length);
       if (length < preface.length && preface.subarray(0, length).equals(head)) {
         socket.unshift(head);
         socket.once('readable', sniff);
         return;
       }
+      silent.cancel();
       socket.unshift(head);
       (head.subarray(0, length).equals(preface) ? h2 : h1).emit('connection', socket);
     };
     socket.once('readable', sniff);
   };
 
+  const reject = (socket: net.Socket, error: string): void => {
+    logger.warn(`rejected connection on ${options.what} endpoint`, {
+      'remote-addr': `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`,
+      error,
+    });
+    socket.destroy();
+  };
+
   let server: net.Server;
   if (url.secure) {
-    const secure = tls.createServer({ ...options.tls, ALPNProtocols: ['h2', 'http/1.1'] });
-    secure.on('secureConnection', accept);
-    secure.on('tlsClientError', (error, socket) => {
-      logger.warn(`rejected connection on ${options.what} endpoint`, {
-        'remote-addr': `${socket.remoteAddress ?? ''}:${socket.remotePort ?? ''}`,
-        error: errorMessage(error),
-      });
-      socket.destroy();
+    const secure = tls.createServer({
+      ...options.tls?.serverOptions(),
+      ALPNProtocols: ['h2', 'http/1.1'],
+      handshakeTimeout: handshakeTimeoutMs,
     });
+    options.tls?.renew(secure);
+    secure.on('secureConnection', (socket) => {
+      const refusal = options.tls?.refusal(socket);
+      if (refusal === undefined) accept(socket);
+      else reject(socket, refusal);
+    });
+    secure.on('tlsClientError', (error, socket) => reject(socket, errorMessage(error)));
     server = secure;
   } else server = net.createServer(accept);
 
@@ -139,7 +170,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     port: typeof address === 'object' && address !== null ? address.port : 0,
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      h1.closeIdleConnections();
+      h1.close();
       for (const session of sessions) session.close();
       const timer = clock.setTimeout(() => {
         for (const session of sessions) session.destroy();

@@ -12,6 +12,7 @@ import {
 import type { MemberId, Replication } from '../../core/replication.ts';
 import { ReplicationError } from '../../core/replication-error.ts';
 import { limits } from '../../core/limits.ts';
+import type { AuthTokens } from './auth-tokens.ts';
 import { GrpcError, type Call } from './grpc-server.ts';
 
 /** Versions that clients and tools compare. */
@@ -35,7 +36,7 @@ export interface StoreServiceOptions {
   readonly maxLearners: number;
   /** The common name of a client certificate is the user. */
   readonly clientCertAuth: boolean;
-  readonly authTokenTtlMs: number;
+  readonly tokens: AuthTokens;
   /** Counts for metrics. */
   readonly onProposal?: (outcome: 'pending' | 'done' | 'failed') => void;
 }
@@ -163,17 +164,12 @@ export class StoreService {
   authInfo(call: Call): AuthInfo | undefined {
     const { auth } = this.machine;
     if (!auth.isEnabled) return undefined;
-    const { revision } = auth;
     const header = call.headers['token'] ?? call.headers['authorization'];
     if (typeof header === 'string' && header !== '') {
-      const token = header.replace(/^Bearer /, '');
-      return {
-        username: auth.userOfToken(token, this.options.clock.monotonic(), this.options.authTokenTtlMs),
-        revision,
-      };
+      return this.options.tokens.resolve(header.replace(/^Bearer /, ''), auth);
     }
     const name = this.options.clientCertAuth ? call.commonName : undefined;
-    return name === undefined ? undefined : { username: name, revision };
+    return name === undefined ? undefined : { username: name, revision: auth.revision };
   }
 
   /** The caller of a change. A request without a user stays one: it must not run as the server itself. */
