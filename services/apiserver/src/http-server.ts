@@ -1,8 +1,9 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
-import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
+import type { Http2SecureServer, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { createSecureServer } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import { http2Exchange } from './http2-exchange.ts';
 import { limits } from './limits.ts';
 
 export interface TlsMaterial {
@@ -77,26 +78,34 @@ export class HttpServer {
 }
 
 function secureServer(handler: RequestHandler, tls: TlsMaterial): Http2SecureServer {
-  return createSecureServer(
-    {
-      allowHTTP1: true,
-      cert: tls.certPem,
-      key: tls.keyPem,
-      minVersion: 'TLSv1.2',
-      // Certificates are checked by the authenticator, so that a bad one gives 401 and not a broken connection.
-      requestCert: true,
-      rejectUnauthorized: false,
-      handshakeTimeout: limits.handshakeMs,
-      maxHeaderSize: limits.headerBytesMax,
-      settings: {
-        maxConcurrentStreams: limits.concurrentStreamsMax,
-        initialWindowSize: 1024 * 1024,
-        maxHeaderListSize: limits.headerBytesMax,
-      },
-      maxSessionMemory: 64,
-    } as Parameters<typeof createSecureServer>[0],
-    handler as never,
+  const server = createSecureServer({
+    allowHTTP1: true,
+    cert: tls.certPem,
+    key: tls.keyPem,
+    minVersion: 'TLSv1.2',
+    // Certificates are checked by the authenticator, so that a bad one gives 401 and not a broken connection.
+    requestCert: true,
+    rejectUnauthorized: false,
+    handshakeTimeout: limits.handshakeMs,
+    maxHeaderSize: limits.headerBytesMax,
+    settings: {
+      maxConcurrentStreams: limits.concurrentStreamsMax,
+      initialWindowSize: 1024 * 1024,
+      maxHeaderListSize: limits.headerBytesMax,
+    },
+    maxSessionMemory: 64,
+  } as Parameters<typeof createSecureServer>[0]);
+  // HTTP/1.1. Listening for requests makes Node wrap HTTP/2 streams too, which is done here instead.
+  server.on('request', handler as never);
+  server.removeAllListeners('stream');
+  server.on(
+    'stream',
+    (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) => {
+      const { request, response } = http2Exchange(stream, headers, rawHeaders);
+      handler(request, response);
+    },
   );
+  return server;
 }
 
 function plainServer(handler: RequestHandler): Server {

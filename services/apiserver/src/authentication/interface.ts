@@ -14,7 +14,6 @@ export interface AuthenticationRequest {
   readonly tlsPeerCertificates?: readonly Uint8Array[];
   /** Decoded path, for anonymous access limited to some paths. */
   readonly path?: string;
-  readonly remoteAddress?: string;
 }
 
 export interface AuthenticationResult {

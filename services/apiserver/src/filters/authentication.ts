@@ -12,13 +12,11 @@ export function authenticationFilter(authenticator: Authenticator, metrics: Serv
   const broken = metrics.authenticationAttempts.cell('error');
   return async (exchange) => {
     const certificates = peerCertificates(exchange);
-    const remoteAddress = exchange.request.socket.remoteAddress;
     try {
       const result = await authenticator.authenticate({
         headers: exchange.request.headers,
         path: exchange.path,
         ...(certificates.length > 0 ? { tlsPeerCertificates: certificates } : {}),
-        ...(remoteAddress === undefined ? {} : { remoteAddress }),
       });
       if (!result) {
         failed.inc();
@@ -45,10 +43,13 @@ const chains = new WeakMap<object, readonly Uint8Array[]>();
 
 /** DER of the client's chain, leaf first. The chain of a connection is read once. */
 function peerCertificates(exchange: Exchange): readonly Uint8Array[] {
-  const stream = (exchange.request as { stream?: { session?: { socket?: TLSSocket } } }).stream;
-  const socket = (stream?.session?.socket ?? exchange.request.socket) as TLSSocket | undefined;
+  const { session } = (exchange.request as { stream?: { session?: { socket?: TLSSocket } } }).stream ?? {};
+  // The socket of a session is reached through a proxy: not for every request.
+  const ofSession = session && chains.get(session);
+  if (ofSession) return ofSession;
+  const socket = (session?.socket ?? exchange.request.socket) as TLSSocket | undefined;
   if (!socket || typeof socket.getPeerCertificate !== 'function') return [];
-  const key = stream?.session ?? socket;
+  const key = session ?? socket;
   const known = chains.get(key);
   if (known) return known;
   const chain: Uint8Array[] = [];
