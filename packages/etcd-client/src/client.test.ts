@@ -226,6 +226,9 @@ test('a watch stream that a server without a leader refuses is opened again', as
 
 test('prefixEnd() is the first key after all with the prefix', () => {
   assert.deepEqual([...prefixEnd(bytes('ab'))], [0x61, 0x63]);
+  const shared = Buffer.from('ab');
+  assert.equal(prefixEnd(shared).at(-1), 0x63);
+  assert.equal(shared.toString(), 'ab', 'The prefix itself stays as it was');
   assert.deepEqual([...prefixEnd(Uint8Array.of(1, 0xff, 0xff))], [2]);
   assert.deepEqual([...prefixEnd(Uint8Array.of(0xff))], [0]);
 });

@@ -77,7 +77,8 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array {
   for (let index = prefix.length - 1; index >= 0; index--) {
     const byte = prefix[index] as number;
     if (byte < 0xff) {
-      const end = prefix.slice(0, index + 1);
+      // Not slice(): that of a Buffer shares the caller's bytes.
+      const end = new Uint8Array(prefix.subarray(0, index + 1));
       end[index] = byte + 1;
       return end;
     }
