@@ -5,6 +5,7 @@ import { SeededRandom, goldenFiles, runGolden } from '@pilothouse/testkit';
 import type { GoldenCommand } from '@pilothouse/testkit';
 import { RaftNode } from './raft-node.ts';
 import type { Message } from './message.ts';
+import type { RaftLimits } from './options.ts';
 import type { Ready } from './ready.ts';
 import { emptyConfig } from './types.ts';
 import type {
@@ -87,6 +88,7 @@ class Dialogue {
   readonly #members = new Map<MemberId, Member>();
   readonly #random = new SeededRandom(1);
   readonly #blocked = new Set<string>();
+  #limits: Partial<RaftLimits> = {};
   #network: Message[] = [];
   #lines: string[] = [];
   #isQuiet = false;
@@ -106,6 +108,7 @@ class Dialogue {
         const voters = (options.get('voters') ?? '').split(',').map(memberId);
         const learners = (options.get('learners') ?? '').split(',').filter(Boolean).map(memberId);
         const config = { ...emptyConfig, voters, learners };
+        this.#limits = { isCommitToldLazily: options.get('commit') === 'lazy' };
         for (const id of [...voters, ...learners])
           this.#add(id, { index: 0 as LogIndex, term: 0 as Term, config });
         break;
@@ -145,6 +148,10 @@ class Dialogue {
       }
       case 'read':
         if (!of(first).node.readIndex(Number(args[1]))) this.#say(`${first} read: no leader`);
+        break;
+      case 'tell-commit':
+        this.#say(`${first} has news: ${of(first).node.hasCommitNews}`);
+        of(first).node.tellCommit();
         break;
       case 'transfer':
         if (!of(first).node.transferLeadership(ids[1] as MemberId)) this.#say(`${first} transfer: refused`);
@@ -234,6 +241,7 @@ class Dialogue {
     return new RaftNode({
       id,
       random: this.#random,
+      limits: this.#limits,
       snapshot: member.snapshot,
       entries: member.log.filter((entry) => entry.index > member.snapshot.index),
       ...(member.hardState ? { hardState: member.hardState } : {}),

@@ -137,15 +137,44 @@ export class Leadership {
       if (id === this.#core.id) continue;
       while (this.sendAppend(id, progress));
     }
+    this.#core.isCommitDue = false;
+  }
+
+  /** Whether some follower could be told of a commit. */
+  get hasCommitNews(): boolean {
+    const { role, progress, id, log } = this.#core;
+    if (role !== 'leader') return false;
+    for (const [to, { state, next, sentCommit }] of progress) {
+      if (to !== id && state === 'replicate' && Math.min(log.committed, next - 1) > sentCommit) return true;
+    }
+    return false;
+  }
+
+  get toldCommit(): LogIndex {
+    let told = this.#core.log.committed as number;
+    for (const [to, { state, sentCommit }] of this.#core.progress)
+      if (to !== this.#core.id && state === 'replicate') told = Math.min(told, sentCommit);
+    return told as LogIndex;
+  }
+
+  /** Takes what a follower forwarded, and remembers that it waits. */
+  proposeFor(from: MemberId, proposals: readonly Proposal[]): void {
+    if (this.propose(proposals).kind !== 'appended') return;
+    const progress = this.#core.progress.get(from);
+    if (progress) progress.awaitedCommit = this.#core.log.lastIndex;
   }
 
   /** Sends one append (or starts a snapshot) if the follower may get one. Returns whether more may follow. */
   sendAppend(to: MemberId, progress: Progress): boolean {
     if (progress.isPaused) return false;
+    const { limits, isCommitDue } = this.#core;
     const prevIndex = (progress.next - 1) as LogIndex;
     const hasEntries = prevIndex < this.#core.log.lastIndex;
     const commitToTell = Math.min(this.#core.log.committed, prevIndex);
-    const isCommitNews = progress.state === 'replicate' && commitToTell > progress.sentCommit;
+    const isCommitNews =
+      progress.state === 'replicate' &&
+      commitToTell > progress.sentCommit &&
+      (!limits.isCommitToldLazily || isCommitDue || progress.sentCommit < progress.awaitedCommit);
     // A member whose match is unknown is probed even when there is nothing new, or it would stay behind an idle leader.
     const isBehind = progress.state === 'probe' && progress.match < prevIndex;
     if (!hasEntries && !isCommitNews && !isBehind) return false;
@@ -206,6 +235,7 @@ export class Leadership {
       if (to === this.#core.id) continue;
       const commit = Math.min(progress.match, this.#core.log.committed) as LogIndex;
       this.#core.send({ kind: 'heartbeat', to, commit, round: this.#core.reads.round });
+      if (this.#core.limits.isCommitToldLazily) progress.sentCommit = Math.max(progress.sentCommit, commit);
     }
   }
 
@@ -235,15 +265,14 @@ export class Leadership {
           : (this.#core.progress.get(id)?.round ?? 0)) as LogIndex,
     );
     for (const read of this.#core.reads.release(round)) {
-      if (read.from === this.#core.id)
-        this.#core.readStates.push({ context: read.context, index: read.index });
-      else
-        this.#core.send({
-          kind: 'readIndexResponse',
-          to: read.from,
-          context: read.context,
-          index: read.index,
-        });
+      const { from, context, index } = read;
+      if (from === this.#core.id) {
+        this.#core.readStates.push({ context, index });
+        continue;
+      }
+      this.#core.send({ kind: 'readIndexResponse', to: from, context, index });
+      const progress = this.#core.progress.get(from);
+      if (progress) progress.awaitedCommit = Math.max(progress.awaitedCommit, index);
     }
   }
 

@@ -13,6 +13,11 @@ export interface RaftLimits {
   readonly inflightBytesMax: number;
   /** Payload bytes that a leader takes in before they commit; beyond, proposals are dropped with `overloaded`. */
   readonly uncommittedBytesMax: number;
+  /**
+   * Whether a follower that waits for nothing learns of a commit with the next append, or when {@link RaftNode.tellCommit} is called,
+   * instead of by a message of its own. One that has proposed something, or asked for a read, is always told at once.
+   */
+  readonly isCommitToldLazily: boolean;
   /** Payload bytes of committed entries in one Ready; one entry may exceed it. */
   readonly applyBytesMax: number;
 }
@@ -24,6 +29,7 @@ export const defaultLimits: RaftLimits = {
   inflightMessagesMax: 256,
   inflightBytesMax: 16 * 1024 * 1024,
   uncommittedBytesMax: 64 * 1024 * 1024,
+  isCommitToldLazily: false,
   applyBytesMax: 8 * 1024 * 1024,
 };
 

@@ -30,6 +30,8 @@ export class Progress {
   round = 0;
   /** Commit index that the last append told. */
   sentCommit = 0;
+  /** The follower waits for the commit of this index: an entry that it proposed, or a read that it asked for. */
+  awaitedCommit = 0;
   #heartbeatsWithoutNews = 0;
   readonly #limits: InflightLimits;
   #inflight: { readonly lastIndex: LogIndex; readonly bytes: number }[] = [];

@@ -44,6 +44,8 @@ export class RaftCore {
   transferee: MemberId | undefined;
   pendingConfigIndex = 0 as LogIndex;
   uncommittedBytes = 0;
+  /** Followers are told of the commit even when they do not wait for it. */
+  isCommitDue = false;
   readonly reads = new ReadRounds();
   readonly forwarded = new ForwardedBatches();
   messages: Message[] = [];

@@ -257,7 +257,7 @@ export class RaftNode {
         return;
       case 'propose':
         if (this.#core.role === 'leader' && this.#core.forwarded.isNew(message))
-          this.propose(message.proposals);
+          this.#leading.proposeFor(message.from, message.proposals);
         return;
       case 'readIndex':
         if (this.#core.role === 'leader') this.#core.reads.add(message.from, message.context);
@@ -268,6 +268,21 @@ export class RaftNode {
       default:
         assertNever(message, 'message');
     }
+  }
+
+  /** With {@link RaftLimits.isCommitToldLazily}: whether {@link tellCommit} would send something. */
+  get hasCommitNews(): boolean {
+    return this.#leading.hasCommitNews;
+  }
+
+  /** The lowest commit index that a replicating follower was told; where {@link hasCommitNews} compares from. */
+  get toldCommit(): LogIndex {
+    return this.#leading.toldCommit;
+  }
+
+  /** Tells all followers of what is committed, also those that do not wait for it. */
+  tellCommit(): void {
+    this.#core.isCommitDue = this.#core.role === 'leader';
   }
 
   // ---- output ----

@@ -72,6 +72,8 @@ export interface Turn {
   /** To be sent at once, outside of consensus. */
   readonly notices: readonly Message[];
   readonly events: readonly ReplicaEvent[];
+  /** Followers that wait for nothing were not told of the newest commit: {@link Replica.tellCommit} is to be called soon. */
+  readonly hasCommitNews: boolean;
 }
 
 interface Pending {
@@ -247,6 +249,15 @@ export class Replica {
     this.#raft.snapshotStatus(peer, isDelivered);
   }
 
+  /** The lowest commit index that a follower was told, and the one that there is. */
+  get commits(): { readonly told: LogIndex; readonly reached: LogIndex } {
+    return { told: this.#raft.toldCommit, reached: this.#raft.commitIndex };
+  }
+
+  tellCommit(): void {
+    this.#raft.tellCommit();
+  }
+
   persisted(sequence: number): void {
     this.#raft.advance(sequence);
   }
@@ -336,7 +347,7 @@ export class Replica {
     const notices = this.#notices;
     this.#events = [];
     this.#notices = [];
-    return { readys, notices, events };
+    return { readys, notices, events, hasCommitNews: this.#raft.hasCommitNews };
   }
 
   #handle(ready: Ready): void {

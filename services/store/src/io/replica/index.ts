@@ -44,7 +44,7 @@ export async function createReplica(
     snapshots,
     stateMachine,
     random,
-    limits: { electionTicks },
+    limits: { electionTicks, isCommitToldLazily: true },
     logger,
   });
   const onFatal =

@@ -41,6 +41,8 @@ export interface ReplicaShellOptions {
 
 /** Delay before a follower campaigns after its leader's connection broke, so that followers seldom collide. */
 const fastCampaignMs = { least: 5, spread: 45 } as const;
+/** The longest that a follower which waits for nothing stays without news of a commit. */
+const commitNewsMs = 2;
 /** Removed members stay this many election timeouts, so that the others learn of the removal. */
 const removedLingerElections = 2;
 
@@ -55,6 +57,7 @@ export class ReplicaShell implements Replication {
   #appends: { upTo: number }[] = [];
   #unwrittenHardState: HardState | undefined;
   #isTurnPlanned = false;
+  #isNewsPlanned = false;
   #isStopped = false;
   #isStopping = false;
   #isInstalling = false;
@@ -175,11 +178,25 @@ export class ReplicaShell implements Replication {
   #run(): void {
     if (this.#isStopped) return;
     this.#guard(() => {
-      const { readys, notices, events } = this.#replica.turn();
+      const { readys, notices, events, hasCommitNews } = this.#replica.turn();
       for (const notice of notices) this.#send(notice);
       for (const ready of readys) this.#carryOut(ready);
       for (const event of events) this.#handle(event);
+      if (hasCommitNews) this.#planCommitNews();
     });
+  }
+
+  /** Under load the next append tells of a commit in time, and a message of its own for each is saved. */
+  #planCommitNews(): void {
+    if (this.#isNewsPlanned) return;
+    this.#isNewsPlanned = true;
+    const { reached } = this.#replica.commits;
+    this.#options.clock.setTimeout(() => {
+      this.#isNewsPlanned = false;
+      if (this.#isStopped) return;
+      if (this.#replica.commits.told < reached) this.#guard(() => this.#replica.tellCommit());
+      this.#run();
+    }, commitNewsMs);
   }
 
   #guard(action: () => void): void {
