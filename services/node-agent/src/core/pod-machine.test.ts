@@ -133,3 +133,16 @@ test('PodMachine restarts a container whose image changed', () => {
   assert.equal(status.containerStatuses?.[0]?.image, 'nginx:2');
   assert.equal(status.containerStatuses?.[0]?.restartCount, 1);
 });
+
+test('PodMachine does what the annotation of a pod says', () => {
+  const object = (text: string): KubeObject =>
+    pod(
+      { restartPolicy: 'Never', containers: [{ name: 'c', image: 'nginx' }] },
+      { annotations: { 'pilothouse.dev/simulated-run': text } },
+    );
+  const end = (text: string): PodStatus =>
+    run(object(text), new PodMachine(environment, 0), 0, 60_000).status;
+  assert.equal(end('2s').phase, 'Succeeded');
+  assert.equal(end('500ms, exit=7').containerStatuses?.[0]?.state.terminated?.exitCode, 7);
+  assert.equal(end('soon').phase, 'Running', 'what cannot be read changes nothing');
+});

@@ -9,7 +9,7 @@ import type {
   PodStatus,
 } from './pod-shape.ts';
 import type { Behaviour } from './workload-script.ts';
-import { behaviourOf, imageProblem } from './workload-script.ts';
+import { annotatedBehaviour, behaviourOf, imageProblem, simulatedRunAnnotation } from './workload-script.ts';
 
 /** One container's life so far. Times are wall milliseconds. */
 interface ContainerRun {
@@ -57,6 +57,7 @@ export interface Rejection {
 export class PodMachine {
   readonly #environment: PodEnvironment;
   readonly #rejection: Rejection | undefined;
+  #annotated: Behaviour | undefined;
   readonly #admittedMs: number;
   readonly #runs = new Map<string, ContainerRun>();
   #terminatingSinceMs: number | undefined;
@@ -79,6 +80,7 @@ export class PodMachine {
         terminated: pod.metadata.deletionTimestamp !== undefined,
       };
     }
+    this.#annotated = annotatedBehaviour(pod.metadata.annotations?.[simulatedRunAnnotation]);
     this.#reconcileContainers(spec);
     const runs = [...this.#runs.values()];
     let wakeMs: number | undefined;
@@ -151,6 +153,7 @@ export class PodMachine {
   }
 
   #behaviour(run: ContainerRun): Behaviour {
+    if (this.#annotated && !run.isSidecar) return this.#annotated;
     return behaviourOf(run.image, run.container.command, run.container.args);
   }
 

@@ -42,6 +42,17 @@ export function behaviourOf(
   return runWords(words);
 }
 
+/** Annotation of a pod that says how its containers behave on a simulated node: `2s` or `500ms,exit=1`. */
+export const simulatedRunAnnotation = 'pilothouse.dev/simulated-run';
+
+/** What the annotation asks for; undefined when it is absent or not understood, and the command line is read instead. */
+export function annotatedBehaviour(text: string | undefined): Behaviour | undefined {
+  const match = /^(\d+)(ms|s|m)(?:,\s*exit=(\d{1,3}))?$/.exec(text ?? '');
+  if (!match) return undefined;
+  const unitMs = { ms: 1, s: 1000, m: 60_000 }[match[2] as 'ms' | 's' | 'm'];
+  return ends(Number(match[1]) * unitMs, Number(match[3] ?? 0));
+}
+
 function ends(afterMs: number, exitCode: number): Behaviour {
   return { kind: 'ends', afterMs, exitCode };
 }
