@@ -1,6 +1,7 @@
 export { KubeconfigError, TransportError } from './errors.ts';
 export type { ClusterAccess } from './kubeconfig.ts';
 export { loadKubeconfig } from './kubeconfig.ts';
+export { inClusterAccess, serviceAccountDirectory } from './in-cluster.ts';
 export type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 export { createHttp2Transport, transportLimits } from './http2-transport.ts';
 export type {

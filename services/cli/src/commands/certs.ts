@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createHash, X509Certificate } from 'node:crypto';
 import path from 'node:path';
+import { createHttp2Transport, inClusterAccess, RestClient } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
-import { ensurePki, flagUsage, nodeClock, parseFlags } from '@pilothouse/host';
+import { ensurePki, FlagError, flagUsage, nodeClock, parseFlags } from '@pilothouse/host';
 import { CommandError } from '../errors.ts';
+import { restorePki, savePki } from '../plane/pki-secrets.ts';
 import { writeKubeconfigs } from '../plane/kubeconfigs.ts';
 
 const dayMs = 86_400_000;
@@ -29,6 +31,11 @@ const initFlags: FlagSpecs = {
   'store-hosts': { type: 'strings', default: [], help: 'Names and addresses of the store members' },
   nodes: { type: 'strings', default: [], help: 'Nodes that get a certificate' },
   'service-address': { type: 'string', default: '10.96.0.1', help: 'First address of the service network' },
+  'secret-prefix': {
+    type: 'string',
+    default: '',
+    help: "Inside a cluster: keep everything in Secrets of the pod's namespace whose names start so",
+  },
   'cluster-domain': { type: 'string', default: 'cluster.local', help: 'DNS domain of the cluster' },
 };
 
@@ -126,6 +133,26 @@ function show(argv: readonly string[]): void {
     );
 }
 
+/** Keeps the PKI in the cluster that this process runs in as a pod. */
+function secretsOfThisCluster(prefix: string): {
+  restore(directory: string): Promise<void>;
+  save(directory: string, kubeconfigDirectory: string): Promise<string[]>;
+} {
+  const { namespace, ...access } = inClusterAccess(process.env);
+  const transport = createHttp2Transport(access, nodeClock);
+  const client = new RestClient(transport, { clock: nodeClock, userAgent: 'pilothouse-certs' });
+  return {
+    restore: (directory) => restorePki(client, namespace, prefix, directory),
+    async save(directory, kubeconfigDirectory) {
+      if (kubeconfigDirectory === '')
+        throw new FlagError('--secret-prefix needs --kubeconfig-dir as well: an empty directory will do');
+      const names = await savePki(client, namespace, prefix, directory, kubeconfigDirectory);
+      transport.close();
+      return names;
+    },
+  };
+}
+
 async function init(argv: readonly string[], renew: boolean): Promise<void> {
   const { values, positional } = parseFlags(initFlags, argv);
   const text = (name: string): string => values[name] as string;
@@ -150,6 +177,8 @@ async function init(argv: readonly string[], renew: boolean): Promise<void> {
       if (positional.length === 0 || positional.includes(name))
         rmSync(path.join(directory, `${name}.crt`), { force: true });
   } else if (positional.length > 0) throw new CommandError(`Unexpected argument "${positional[0]}"`);
+  const cluster = text('secret-prefix') === '' ? undefined : secretsOfThisCluster(text('secret-prefix'));
+  await cluster?.restore(directory);
   const pki = await ensurePki(directory, {
     hosts,
     storeHosts,
@@ -161,6 +190,8 @@ async function init(argv: readonly string[], renew: boolean): Promise<void> {
     const internal = text('internal-server') || text('server');
     writeKubeconfigs(text('kubeconfig-dir'), pki, (who) => (who === 'admin' ? text('server') : internal));
   }
+  const saved = await cluster?.save(directory, text('kubeconfig-dir'));
+  if (saved) process.stdout.write(`Secrets ${saved.join(', ')} are up to date\n`);
   process.stdout.write(
     pki.changed.length === 0
       ? `Certificates in ${directory} are complete and current\n`
