@@ -16,6 +16,9 @@ export class Duties {
   readonly #timers: Timer[] = [];
   readonly #revoking = new Set<bigint>();
   #compaction: Timer | undefined;
+  /** The term in which this member counts lease time. */
+  #leadTerm = 0;
+  #isExpiring = false;
   #compactionStarted = 0;
   #unsubscribe: (() => void) | undefined;
   #isStopped = false;
@@ -30,8 +33,10 @@ export class Duties {
   start(): void {
     const { machine, replication, options } = this.#service;
     const lead = (): void => {
-      const leads = replication.status().role === 'leader';
-      if (leads && !machine.lessor.isPrimary) {
+      const { role, term } = replication.status();
+      const leads = role === 'leader';
+      if (leads && (!machine.lessor.isPrimary || term !== this.#leadTerm)) {
+        this.#leadTerm = term;
         machine.lessor.promote(this.#clock.monotonic(), options.electionMs);
         void this.#setClusterVersion();
       } else if (!leads && machine.lessor.isPrimary) machine.lessor.demote();
@@ -41,7 +46,7 @@ export class Duties {
     this.#timers.push(
       this.#clock.setInterval(() => {
         lead();
-        this.#expireLeases();
+        void this.#expireLeases();
       }, leaseCheckMs),
       this.#clock.setInterval(
         () => machine.watchable.notifyProgress(),
@@ -60,13 +65,30 @@ export class Duties {
     for (const timer of this.#timers) timer.cancel();
   }
 
-  #expireLeases(): void {
-    const { lessor } = this.#service.machine;
+  /**
+   * Revokes what has expired, after a round with the quorum: a leader that was paused has not noticed yet that another one renews
+   * its leases. The revocations count only in this term.
+   */
+  async #expireLeases(): Promise<void> {
+    const { machine, replication } = this.#service;
+    const { lessor } = machine;
+    if (this.#isExpiring || lessor.expired(this.#clock.monotonic(), 1).length === 0) return;
+    const term = this.#leadTerm;
+    this.#isExpiring = true;
+    try {
+      await this.#service.readBarrier();
+    } catch {
+      return;
+    } finally {
+      this.#isExpiring = false;
+    }
+    const status = replication.status();
+    if (this.#isStopped || status.role !== 'leader' || status.term !== term || !lessor.isPrimary) return;
     for (const id of lessor.expired(this.#clock.monotonic(), expiredBatch)) {
       if (this.#revoking.has(id)) continue;
       this.#revoking.add(id);
       this.#service
-        .propose({ leaseRevoke: { ID: id } })
+        .propose({ leaseRevoke: { ID: id } }, undefined, term)
         .catch((error: unknown) => {
           this.#logger.debug('failed to revoke an expired lease; will retry', {
             'lease-id': hexId(id),

@@ -160,7 +160,7 @@ export class StoreStateMachine implements StateMachine {
     let result: ApplyResult | undefined;
     if (entry.payload.length > 0) {
       try {
-        result = { response: this.#execute(decodeCommand(entry.payload)) };
+        result = { response: this.#execute(decodeCommand(entry.payload), entry.term) };
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         result = { error };
@@ -188,7 +188,7 @@ export class StoreStateMachine implements StateMachine {
     this.#backend.writeRecord(appliedRecord, bytes);
   }
 
-  #execute(command: Command): unknown {
+  #execute(command: Command, term: Term): unknown {
     const { header } = command;
     const info =
       header === undefined ? undefined : { username: header.username, revision: header.authRevision };
@@ -219,6 +219,9 @@ export class StoreStateMachine implements StateMachine {
     }
     if (command.leaseGrant) return this.#grant(command.leaseGrant);
     if (command.leaseRevoke) {
+      // An expiry holds in the term whose leader counted the time: a later leader may have renewed the lease since.
+      if (header !== undefined && header.ID !== 0n && header.ID !== BigInt(term))
+        throw new StoreError('leaderChanged');
       this.auth.checkKeys(info, this.#keysOfLease(command.leaseRevoke.ID), 'write');
       return this.#revoke(command.leaseRevoke.ID);
     }

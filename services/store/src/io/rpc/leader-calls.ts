@@ -22,9 +22,12 @@ export type PeerPost = (url: string, body: string) => Promise<string>;
 export function localLeaderCalls(service: StoreService): LeaderCalls {
   const { machine, options } = service;
   const mustLead = async (): Promise<void> => {
+    const { term } = service.replication.status();
     if (!service.isLeader || !machine.lessor.isPrimary) throw new StoreError('notLeader');
-    // A deposed leader that has not noticed must not promise anything.
+    // A deposed leader that has not noticed must not promise anything; nor one that noticed only now, while another one confirmed the round.
     await service.readBarrier();
+    if (!service.isLeader || !machine.lessor.isPrimary || service.replication.status().term !== term)
+      throw new StoreError('notLeader');
   };
   return {
     async keepAlive(id) {

@@ -83,20 +83,22 @@ export function registerLease(server: GrpcServer, service: StoreService, leader:
   });
 }
 
+/** How often a renewal looks for the leader again when leadership moves under it. */
+const renewTries = 5;
+
 /**
- * Starts a lease's TTL anew and gives it in seconds, 0 for a lease that is gone. The leader counts the time. When it cannot be
- * asked directly, the renewal goes through the log, which reaches it in order with all revocations.
+ * Starts a lease's TTL anew and gives it in seconds, 0 for a lease that is gone. Only the leader counts the time, so only its own word
+ * is passed on.
  */
 async function renew(service: StoreService, leader: LeaderCalls, id: bigint): Promise<number> {
-  const { machine } = service;
-  try {
-    return await leader.keepAlive(id);
-  } catch {
-    if (!machine.lessor.exists(id)) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await leader.keepAlive(id);
+    } catch (error) {
+      if (attempt === renewTries) throw error;
+      // Waits until there is a leader that is up to date with this member.
       await service.readBarrier();
-      if (!machine.lessor.exists(id)) return 0;
+      if (!service.machine.lessor.exists(id)) return 0;
     }
-    await service.propose({ leaseCheckpoint: { checkpoints: [{ ID: id }] } });
-    return machine.lessor.get(id)?.ttlSeconds ?? 0;
   }
 }

@@ -76,16 +76,22 @@ export class StoreService {
     return { ...response, header: this.header(revision) };
   }
 
-  /** Puts a command through the log for `info` (default: the server itself) and returns the state machine's response. Throws StoreError. */
+  /**
+   * Puts a command through the log for `info` (default: the server itself) and returns the state machine's response. With `term`, an expiry
+   * takes effect only if it is committed in that term. Throws StoreError.
+   */
   async propose<T>(
     command: MessageInput<Command>,
     info: AuthInfo | undefined = this.ownAuthInfo(),
+    term?: number,
   ): Promise<T> {
+    const header = {
+      ...(info === undefined ? {} : { username: info.username, authRevision: info.revision }),
+      ...(term === undefined ? {} : { ID: BigInt(term) }),
+    };
     const payload = encodeMessage(
       etcdserverpb.InternalRaftRequest,
-      info === undefined
-        ? command
-        : { ...command, header: { username: info.username, authRevision: info.revision } },
+      info === undefined && term === undefined ? command : { ...command, header },
     );
     if (payload.length > this.options.maxRequestBytes) throw new StoreError('requestTooLarge');
     this.options.onProposal?.('pending');
