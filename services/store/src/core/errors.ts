@@ -38,6 +38,8 @@ export const storeErrors = {
   // The real server answers these two with status Unknown.
   tooManyRequests: [2, 'too many requests'],
   notEnoughStarted: [2, 're-configuration failed due to not enough started members'],
+  // Not in the table by which the real server translates: Unknown, and with another prefix.
+  passwordForNoPasswordUser: [2, 'auth: authentication failed, password was given for no password user'],
   leaseNotFound: [5, 'requested lease not found'],
   memberNotFound: [5, 'member not found'],
   leaseExists: [9, 'lease already exists'],
@@ -94,7 +96,7 @@ export class StoreError extends CodedError {
 
   constructor(code: StoreErrorCode) {
     const [status, text] = storeErrors[code];
-    super(code, `etcdserver: ${text}`);
+    super(code, text.startsWith('auth: ') ? text : `etcdserver: ${text}`);
     this.grpcStatus = status;
   }
 }

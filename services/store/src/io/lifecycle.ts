@@ -17,7 +17,7 @@ export async function publish(
     const isKnown =
       known?.name === config.name && known.clientUrls.join() === config.advertiseClientUrls.join();
     try {
-      if (isKnown || service.replication.status().role === 'learner') await service.readBarrier();
+      if (isKnown) await service.readBarrier();
       else {
         await service.propose({
           clusterMemberAttrSet: {

@@ -85,7 +85,8 @@ export class AuthStore {
   passwordHashOf(name: string): string {
     if (!this.#isEnabled) throw new StoreError('authNotEnabled');
     const user = this.#users.get(name);
-    if (user === undefined || user.noPassword || user.passwordHash === '') throw new StoreError('authFailed');
+    if (user?.noPassword) throw new StoreError('passwordForNoPasswordUser');
+    if (user === undefined || user.passwordHash === '') throw new StoreError('authFailed');
     return user.passwordHash;
   }
 
@@ -224,7 +225,6 @@ export class AuthStore {
     if (!user.roles.includes(root)) throw new StoreError('rootRoleNotExist');
     this.#isEnabled = true;
     this.#backend.writeRecord(enabledRecord, Uint8Array.of(1));
-    this.#bump();
   }
 
   disable(): void {

@@ -11,6 +11,7 @@ export interface MaintenanceOptions {
 }
 
 const blobBytes = 32 * 1024;
+const pageBytes = 4096;
 
 /** Registers etcdserverpb.Maintenance and grpc.health.v1.Health. */
 export function registerMaintenance(
@@ -34,7 +35,8 @@ export function registerMaintenance(
       header: service.header(),
       version: versions.server,
       dbSize: Math.max(machine.backend.sizeAllocated(), machine.store.liveBytes),
-      dbSizeInUse: machine.store.liveBytes,
+      // An empty store has its own records all the same; tools take 0 for "not told".
+      dbSizeInUse: Math.max(machine.store.liveBytes, pageBytes),
       leader: status.leader ?? 0n,
       raftIndex: status.commitIndex,
       raftTerm: status.term,
