@@ -9,6 +9,8 @@ import { freePorts, ServerProcess } from './server-process.ts';
 /** One API server with a store of one member, everything over TLS with client certificates. */
 export interface ApiSide {
   readonly side: Side;
+  /** `https://HOST:PORT` of the API server. */
+  readonly url: string;
   readonly store: ServerProcess;
   readonly server: ServerProcess;
   /** `streamWindowBytes`: for watchers that stall. */
@@ -102,5 +104,5 @@ export async function startApiSide(
     await stop();
     throw error;
   }
-  return { side, store, server, connect, stop };
+  return { side, url: `https://127.0.0.1:${secure}`, store, server, connect, stop };
 }

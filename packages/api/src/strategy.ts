@@ -57,6 +57,8 @@ export interface ResourceStrategy extends UpdateHooks {
   readonly resource: string;
   /** Fills defaults in place on the decoded storage-version object; must be idempotent. */
   defaults?(object: KubeObject): void;
+  /** An update checks all of the metadata anew, by the kind's own rule of names, as a create does. */
+  readonly revalidatesMetadata?: boolean;
   prepareForCreate?(object: KubeObject, context: StrategyContext): void;
   validate?(object: KubeObject, context: StrategyContext): FieldError[];
   warningsOnCreate?(object: KubeObject, context: StrategyContext): string[];

@@ -3,8 +3,8 @@ import type { FieldSchema, SchemaRegistry } from '@pilothouse/apimachinery';
 import { type JsonObject, setMember } from './json-shape.ts';
 
 /**
- * What an absent field is in memory: fields that JSON always writes are present, as Go's zero value; null, empty lists and
- * empty maps are absent. A zero IntOrString and zero times are absent too, so that defaulting sees that nothing was set.
+ * What an absent field is in memory: fields that JSON always writes are present, as Go's zero value. Null is absent, and so are empty
+ * lists and maps, save where JSON always writes the field: there `[]` and `{}` stay until the object is stored, which forgets them. A zero IntOrString and zero times are absent too, so that defaulting sees that nothing was set.
  * Undefined means that the field stays absent.
  */
 export function zeroMaker(field: FieldSchema, registry: SchemaRegistry): (() => unknown) | undefined {

@@ -25,6 +25,7 @@ export const controllerRevisionStrategy: ResourceStrategy = {
   group: 'apps',
   version: 'v1',
   kind: 'ControllerRevision',
+  revalidatesMetadata: true,
   resource: 'controllerrevisions',
   validate,
   validateUpdate: (object, old) => [

@@ -19,7 +19,7 @@ import { formatLabelSelector, validateLabelSelector } from '../validation/meta.t
 import { isDns1123Label } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { clone, immutable, isSet, list, semanticEqual, text } from '../validation/values.ts';
-import { nonNegativeFields, workloadNameWarnings } from '../validation/workload.ts';
+import { nonNegativeFields, shownLabels, workloadNameWarnings } from '../validation/workload.ts';
 import { defaultJobSpec, validateJobSpec } from './job-spec.ts';
 
 const uidLabel = 'batch.kubernetes.io/controller-uid';
@@ -66,7 +66,7 @@ function matchErrors(spec: Json): FieldError[] {
     return [
       fieldError.invalid(
         specPath.child('template', 'metadata', 'labels'),
-        labels === null ? null : sortedLabels(labels),
+        shownLabels(spec['template']?.metadata as Json | undefined),
         '`selector` does not match template `labels`',
       ),
     ];
@@ -275,6 +275,7 @@ export const jobStrategy: ResourceStrategy = {
   group: 'batch',
   version: 'v1',
   kind: 'Job',
+  revalidatesMetadata: true,
   resource: 'jobs',
   resetFields: ['status'],
   defaults,

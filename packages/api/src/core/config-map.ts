@@ -54,6 +54,7 @@ export const configMapStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'ConfigMap',
+  revalidatesMetadata: true,
   resource: 'configmaps',
   validate,
   validateUpdate: (object, old) => [

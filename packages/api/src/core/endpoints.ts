@@ -101,6 +101,7 @@ export const endpointsStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'Endpoints',
+  revalidatesMetadata: true,
   resource: 'endpoints',
   allowCreateOnUpdate: true,
   defaults(object) {

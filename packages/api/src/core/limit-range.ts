@@ -124,6 +124,7 @@ export const limitRangeStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'LimitRange',
+  revalidatesMetadata: true,
   resource: 'limitranges',
   allowCreateOnUpdate: true,
   defaults(object) {

@@ -48,6 +48,7 @@ export const namespaceStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'Namespace',
+  revalidatesMetadata: true,
   resource: 'namespaces',
   resetFields: ['status'],
   validateName: nameIsDnsLabel,

@@ -192,6 +192,7 @@ export const nodeStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'Node',
+  revalidatesMetadata: true,
   resource: 'nodes',
   resetFields: ['status'],
   allowCreateOnUpdate: false,

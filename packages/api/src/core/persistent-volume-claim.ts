@@ -115,6 +115,7 @@ export const persistentVolumeClaimStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'PersistentVolumeClaim',
+  revalidatesMetadata: true,
   resource: 'persistentvolumeclaims',
   resetFields: ['status'],
   defaults(claim) {

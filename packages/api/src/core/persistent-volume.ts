@@ -1,5 +1,5 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
-import { badValue, fieldError } from '@pilothouse/apimachinery';
+import { badValue, fieldError, shownMember } from '@pilothouse/apimachinery';
 import { keepGeneration, restore, specPath } from '../common.ts';
 import { defaultAzureDisk, defaultRbd, defaultScaleIo, roundResourceList } from '../defaults/pod-spec.ts';
 import { ensure, setDefault, setZeroDefault } from '../defaults/set.ts';
@@ -46,7 +46,7 @@ function validateSpec(spec: Json): FieldError[] {
     errors.push({
       type: 'FieldValueNotSupported',
       field: specPath.child('capacity').text,
-      message: `Unsupported value: ${badValue(capacity)}: supported values: "storage"`,
+      message: `Unsupported value: ${badValue(shownMember(spec, 'capacity'))}: supported values: "storage"`,
     });
   for (const [name, value] of amounts)
     if (name === 'storage') {
@@ -157,6 +157,7 @@ export const persistentVolumeStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'PersistentVolume',
+  revalidatesMetadata: true,
   resource: 'persistentvolumes',
   resetFields: ['status'],
   defaults(object) {

@@ -10,7 +10,7 @@ import { columnsOf } from '../table/columns.ts';
 import { formatLabels } from '../validation/meta.ts';
 import type { Json } from '../validation/values.ts';
 import { clone, entries, isSet, nonNegative } from '../validation/values.ts';
-import { validateLongRunningTemplate } from '../validation/workload.ts';
+import { shownLabels, validateLongRunningTemplate } from '../validation/workload.ts';
 import { templateWarnings } from './pod/warnings.ts';
 
 function validateSpec(spec: Json): FieldError[] {
@@ -27,7 +27,7 @@ function validateSpec(spec: Json): FieldError[] {
     errors.push(
       fieldError.invalid(
         path.child('metadata', 'labels'),
-        (template['metadata']?.labels ?? null) as unknown,
+        shownLabels(template['metadata'] as Json | undefined),
         '`selector` does not match template `labels`',
       ),
     );

@@ -103,6 +103,7 @@ export const secretStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'Secret',
+  revalidatesMetadata: true,
   resource: 'secrets',
   defaults(object) {
     setZeroDefault(object, 'type', 'Opaque');

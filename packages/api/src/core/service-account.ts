@@ -12,6 +12,7 @@ export const serviceAccountStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'ServiceAccount',
+  revalidatesMetadata: true,
   resource: 'serviceaccounts',
   warningsOnCreate: (object) => (has(object) ? [deprecated] : []),
   warningsOnUpdate: (object, old) => (has(object) && !has(old) ? [deprecated] : []),

@@ -129,6 +129,7 @@ export const endpointSliceStrategy: ResourceStrategy = {
   group: 'discovery.k8s.io',
   version: 'v1',
   kind: 'EndpointSlice',
+  revalidatesMetadata: true,
   resource: 'endpointslices',
   defaults(object) {
     for (const port of list(object['ports']) as Json[]) {

@@ -152,6 +152,7 @@ export const flowSchemaStrategy: ResourceStrategy = {
   group: 'flowcontrol.apiserver.k8s.io',
   version: 'v1',
   kind: 'FlowSchema',
+  revalidatesMetadata: true,
   resource: 'flowschemas',
   resetFields: ['status'],
   defaults(object) {

@@ -135,6 +135,7 @@ export const priorityLevelStrategy: ResourceStrategy = {
   group: 'flowcontrol.apiserver.k8s.io',
   version: 'v1',
   kind: 'PriorityLevelConfiguration',
+  revalidatesMetadata: true,
   resource: 'prioritylevelconfigurations',
   resetFields: ['status'],
   defaults(object) {

@@ -69,6 +69,7 @@ export const ingressClassStrategy: ResourceStrategy = {
   group: 'networking.k8s.io',
   version: 'v1',
   kind: 'IngressClass',
+  revalidatesMetadata: true,
   resource: 'ingressclasses',
   defaults(object) {
     const parameters = object['spec']?.parameters as Json | null | undefined;

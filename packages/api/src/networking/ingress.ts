@@ -199,6 +199,7 @@ export const ingressStrategy: ResourceStrategy = {
   group: 'networking.k8s.io',
   version: 'v1',
   kind: 'Ingress',
+  revalidatesMetadata: true,
   resource: 'ingresses',
   resetFields: ['status'],
   prepareForCreate(object) {

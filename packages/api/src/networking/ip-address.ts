@@ -36,6 +36,7 @@ export const ipAddressStrategy: ResourceStrategy = {
   group: 'networking.k8s.io',
   version: 'v1',
   kind: 'IPAddress',
+  revalidatesMetadata: true,
   resource: 'ipaddresses',
   /** The name is the address in canonical form. */
   validateName(name) {

@@ -47,6 +47,7 @@ export const runtimeClassStrategy: ResourceStrategy = {
   group: 'node.k8s.io',
   version: 'v1',
   kind: 'RuntimeClass',
+  revalidatesMetadata: true,
   resource: 'runtimeclasses',
   validate,
   validateUpdate: (object, old) => immutable(object['handler'], old['handler'], rootPath.child('handler')),

@@ -36,6 +36,7 @@ const resourceClaimStrategy: ResourceStrategy = {
   group,
   version: 'v1',
   kind: 'ResourceClaim',
+  revalidatesMetadata: true,
   resource: 'resourceclaims',
   resetFields: ['status'],
   defaults: (object) => {
@@ -63,6 +64,7 @@ const resourceClaimTemplateStrategy: ResourceStrategy = {
   group,
   version: 'v1',
   kind: 'ResourceClaimTemplate',
+  revalidatesMetadata: true,
   resource: 'resourceclaimtemplates',
   defaults: (object) => {
     defaultDevices(object['spec']?.spec?.devices);

@@ -58,6 +58,7 @@ export const csiNodeStrategy: ResourceStrategy = {
   group: 'storage.k8s.io',
   version: 'v1',
   kind: 'CSINode',
+  revalidatesMetadata: true,
   resource: 'csinodes',
   validateName: nameIsDnsSubdomain,
   validate: validateNode,
@@ -90,6 +91,7 @@ export const csiStorageCapacityStrategy: ResourceStrategy = {
   group: 'storage.k8s.io',
   version: 'v1',
   kind: 'CSIStorageCapacity',
+  revalidatesMetadata: true,
   resource: 'csistoragecapacities',
   validate: validateCapacity,
   validateUpdate: (object, old) => [

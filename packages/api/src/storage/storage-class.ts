@@ -111,6 +111,7 @@ export const storageClassStrategy: ResourceStrategy = {
   group: 'storage.k8s.io',
   version: 'v1',
   kind: 'StorageClass',
+  revalidatesMetadata: true,
   resource: 'storageclasses',
   defaults(object) {
     setDefault(object, 'reclaimPolicy', 'Delete');
@@ -138,6 +139,7 @@ export const volumeAttributesClassStrategy: ResourceStrategy = {
   group: 'storage.k8s.io',
   version: 'v1',
   kind: 'VolumeAttributesClass',
+  revalidatesMetadata: true,
   resource: 'volumeattributesclasses',
   validate: (object) => [
     ...validateProvisioner(text(object['driverName']), rootPath.child('driverName')),

@@ -47,6 +47,7 @@ export const volumeAttachmentStrategy: ResourceStrategy = {
   group: 'storage.k8s.io',
   version: 'v1',
   kind: 'VolumeAttachment',
+  revalidatesMetadata: true,
   resource: 'volumeattachments',
   resetFields: ['status'],
   prepareForCreate(object) {

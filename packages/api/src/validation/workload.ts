@@ -1,10 +1,10 @@
 import type { FieldError, FieldPath, Labels } from '@pilothouse/apimachinery';
-import { fieldError, labelSelectorOf } from '@pilothouse/apimachinery';
+import { fieldError, labelSelectorOf, shownMember } from '@pilothouse/apimachinery';
 import { isEmptySelector, validateLabelSelector } from './meta.ts';
 import { isDns1123Label } from './names.ts';
 import { validatePodTemplateSpec } from './pod-spec.ts';
 import type { Json } from './values.ts';
-import { isSet, list, nonNegative, text } from './values.ts';
+import { entries, isSet, list, nonNegative, text } from './values.ts';
 
 /** A workload's selector: required, valid, not empty. `kind` is the lower-case kind of the message. */
 export function validateWorkloadSelector(
@@ -56,10 +56,16 @@ export function validateSelectorMatches(
   return [
     fieldError.invalid(
       templatePath.child('metadata', 'labels'),
-      labels ?? null,
+      shownLabels(template['metadata'] as Json | undefined),
       '`selector` does not match template `labels`',
     ),
   ];
+}
+
+/** Labels as messages show them: sorted, and `{}` when they were given empty. */
+export function shownLabels(meta: Json | null | undefined): unknown {
+  const labels = shownMember(meta, 'labels');
+  return labels === null ? null : Object.fromEntries(entries(labels));
 }
 
 /** What long-running workloads ask of their template: restart always, no deadline. */

@@ -19,6 +19,7 @@ import {
   compareTyped,
   fieldSetOf,
   mergeTyped,
+  NoIdentityError,
   removeItems,
   typeErrors,
   withNamedMembers,
@@ -110,7 +111,14 @@ export class FieldManager {
     // An object that is not tracked (someone cleared its managedFields) stays so until the first apply.
     if (managers.size === 0 && live?.metadata.uid !== undefined) return [];
     const identity = this.#identity(options.manager, 'Update');
-    const changed = this.#update(managers, live, next, identity, options.now);
+    let changed: boolean;
+    try {
+      changed = this.#update(managers, live, next, identity, options.now);
+    } catch (error) {
+      // Such an object is written all the same, without a record of who wrote it.
+      if (error instanceof NoIdentityError) return [];
+      throw error;
+    }
     if (!changed && decodedManagers.entries !== undefined) return decodedManagers.entries;
     capManagers(managers);
     return encodeManagers(managers);

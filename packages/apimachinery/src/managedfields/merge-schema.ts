@@ -32,7 +32,7 @@ export interface MapType {
   fields(): ReadonlyMap<string, MergeType>;
   /** Type of members that are not declared; absent when there may be none. */
   readonly element?: MergeType;
-  /** Members that are always written, as null when they are not set (times). Objects in memory leave them out. */
+  /** Members that are always written, as null when they are not set (times, lists, maps). Objects in memory leave them out. */
   nulls?(): readonly string[];
 }
 
@@ -65,7 +65,9 @@ export function mergeTypeOfMessage(registry: SchemaRegistry, message: MessageSch
       kind: 'map',
       relationship: message.mapType ?? 'granular',
       nulls: lazy(() =>
-        [...fieldsByName(registry, message)].filter(([, field]) => isNullTime(field)).map(([name]) => name),
+        [...fieldsByName(registry, message)]
+          .filter(([, field]) => isNullWhenUnset(field))
+          .map(([name]) => name),
       ),
       fields: lazy(() => {
         const fields = new Map<string, MergeType>();
@@ -83,9 +85,11 @@ export function mergeTypeOfMessage(registry: SchemaRegistry, message: MessageSch
   return type;
 }
 
-function isNullTime({ emit, pointer, type }: FieldSchema): boolean {
-  if (emit !== true || pointer === true || type.kind !== 'special') return false;
-  return type.special === 'Time' || type.special === 'MicroTime';
+function isNullWhenUnset({ emit, pointer, type }: FieldSchema): boolean {
+  if (emit !== true) return false;
+  if (pointer === true || type.kind === 'list' || type.kind === 'map') return true;
+  if (type.kind === 'scalar') return type.scalar === 'bytes';
+  return type.kind === 'special' && (type.special === 'Time' || type.special === 'MicroTime');
 }
 
 function mergeTypeOfField(registry: SchemaRegistry, field: FieldSchema): MergeType {

@@ -314,10 +314,14 @@ function compareMaps(
   for (const name of nulls) if (!Object.hasOwn(old, name) && !Object.hasOwn(next, name)) compare(name);
 }
 
+/** An element of a set or map list has no identity: nobody's fields in the object can be told. */
+export class NoIdentityError extends Error {}
+
 function groupElements(type: ListType, list: readonly JsonValue[]): Map<PathElement, JsonValue[]> {
   const groups = new Map<PathElement, JsonValue[]>();
-  list.forEach((element, index) => {
-    const step = identityOrIndex(type, element, index);
+  list.forEach((element) => {
+    const step = elementIdentity(type, element);
+    if (typeof step !== 'string') throw new NoIdentityError(step.problem);
     const group = groups.get(step);
     if (group === undefined) groups.set(step, [element]);
     else group.push(element);

@@ -1,4 +1,5 @@
 import type { FieldSchema, MessageSchema, SchemaRegistry, TypeRef } from '@pilothouse/apimachinery';
+import { noteGivenEmpty } from '@pilothouse/apimachinery';
 
 import { isJsonObject, type JsonObject, setMember } from '../json-shape.ts';
 import { zeroFiller } from '../zero-value.ts';
@@ -29,7 +30,7 @@ const isEmpty = (value: unknown): boolean =>
 const isZero = (value: unknown): boolean => value === undefined || value === 0;
 const never = (value: unknown): boolean => value === undefined;
 
-/** Null, empty lists and empty maps are never kept, whatever the field; see zero-value.ts. */
+/** Empty lists and maps of fields that may be left out are only noted; see zero-value.ts. */
 const isEmptyCollection = (value: unknown): boolean =>
   value === undefined || Object.keys(value as object).length === 0;
 
@@ -99,6 +100,8 @@ export class ConverterCompiler {
       if (raw === null || raw === undefined) continue;
       const converted = member.convert(raw, place, key, '', findings);
       if (!member.drop(converted)) target[member.name] = converted;
+      else if (typeof converted === 'object' && converted !== null)
+        noteGivenEmpty(target, member.name, converted);
     }
     compiled.fill(target);
     return target;
@@ -190,7 +193,7 @@ function dropRule(field: FieldSchema): (value: unknown) => boolean {
   switch (field.type.kind) {
     case 'list':
     case 'map':
-      return isEmptyCollection;
+      return field.emit ? never : isEmptyCollection;
     case 'scalar':
       return field.pointer || (field.emit && field.type.scalar !== 'bytes') ? never : isEmpty;
     case 'message':

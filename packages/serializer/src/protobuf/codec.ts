@@ -95,10 +95,16 @@ export class ProtobufCodec {
     return { object: object as KubeObject, kind };
   }
 
+  /** Whether the last encoding met an empty list or map: decoding its bytes gives an object without them. */
+  get forgotEmpty(): boolean {
+    return this.#writer.sawEmpty;
+  }
+
   #write(body: (writer: ReverseWriter) => void): Buffer {
     // An encoder never calls back into the codec, so one writer does; a nested call would be a programming error.
     if (this.#writing) throw new Error('Cannot encode inside an encoder');
     this.#writing = true;
+    this.#writer.sawEmpty = false;
     try {
       body(this.#writer);
       return this.#writer.finish();

@@ -62,6 +62,7 @@ export class EncoderCompiler {
         return (writer, object) => {
           const list = object[name] as unknown[] | null | undefined;
           if (list === undefined || list === null) return;
+          if (list.length === 0) writer.sawEmpty = true;
           for (let index = list.length - 1; index >= 0; index--) element(writer, list[index]);
         };
       }
@@ -91,6 +92,7 @@ export class EncoderCompiler {
       const map = object[name] as JsonObject | null | undefined;
       if (map === undefined || map === null) return;
       const keys = sortedKeys(map);
+      if (keys.length === 0) writer.sawEmpty = true;
       for (let index = keys.length - 1; index >= 0; index--) {
         const key = keys[index] as string;
         const before = writer.length;

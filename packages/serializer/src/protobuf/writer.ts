@@ -11,6 +11,9 @@ export class ReverseWriter {
   /** Index of the first byte written. */
   #start = initialBytes;
 
+  /** An empty list or map was met, which leaves no bytes. */
+  sawEmpty = false;
+
   /** Bytes written so far; the difference of two readings is the length of what was written between them. */
   get length(): number {
     return this.#buffer.length - this.#start;

@@ -31,11 +31,15 @@ export function builtinCodec(
   const written = schemaOf(group, stored.version, kind);
   const servedApiVersion = apiVersionOf(group, version);
   const writtenApiVersion = apiVersionOf(group, stored.version);
-  return {
+  const codec: ObjectCodec = {
     encode(object) {
       const converted = stored.encode?.(object) ?? object;
       const { resourceVersion: _, selfLink: __, ...metadata } = converted.metadata;
       return builtinProtobuf.encode({ ...converted, apiVersion: writtenApiVersion, kind, metadata }, written);
+    },
+    encodeStored(object) {
+      const bytes = codec.encode(object);
+      return { bytes, object: builtinProtobuf.forgotEmpty ? codec.decode(bytes) : object };
     },
     decode(bytes) {
       const object = isProtobufDocument(bytes)
@@ -51,6 +55,7 @@ export function builtinCodec(
     json: (object) => encoder.encode(encodeJson(object, served)),
     protobuf: (object) => builtinProtobuf.encode(object, served),
   };
+  return codec;
 }
 
 function schemaOf(group: string, version: string, kind: string): MessageSchema {

@@ -22,7 +22,7 @@ import { checkPreconditions } from './preconditions.ts';
 import { parseResourceVersion } from './revision-text.ts';
 import { selectorTransition } from './selector-transition.ts';
 import type { ObjectCodec } from './stored-object.ts';
-import { atRevision, StoredObject } from './stored-object.ts';
+import { atRevision, encodeStored, StoredObject } from './stored-object.ts';
 import { WatchQueue } from './watch-queue.ts';
 
 export interface ObjectStorageOptions {
@@ -71,9 +71,10 @@ export class ObjectStorage implements Storage {
 
   async create(key: string, object: KubeObject, ttlSeconds: number): Promise<Stored> {
     const fullKey = this.prefix + key;
-    const result = await this.store.putIf(fullKey, 0, this.codec.encode(object), ttlSeconds);
+    const written = encodeStored(this.codec, object);
+    const result = await this.store.putIf(fullKey, 0, written.bytes, ttlSeconds);
     if (!result.ok) throw storageErrors.keyExists(key);
-    return this.#remember(fullKey, new StoredObject(this.codec, key, result.revision, object));
+    return this.#remember(fullKey, new StoredObject(this.codec, key, result.revision, written.object));
   }
 
   async get(key: string, options: { readonly resourceVersion: string }): Promise<Stored> {
@@ -243,10 +244,14 @@ export class ObjectStorage implements Storage {
         fresh = true;
         continue;
       }
-      const bytes = this.codec.encode(object);
-      const result = await this.store.putIf(fullKey, existing?.revision ?? 0, bytes, output.ttlSeconds ?? 0);
+      const written = encodeStored(this.codec, object);
+      const ttlSeconds = output.ttlSeconds ?? 0;
+      const result = await this.store.putIf(fullKey, existing?.revision ?? 0, written.bytes, ttlSeconds);
       if (result.ok) {
-        const stored = this.#remember(fullKey, new StoredObject(this.codec, key, result.revision, object));
+        const stored = this.#remember(
+          fullKey,
+          new StoredObject(this.codec, key, result.revision, written.object),
+        );
         return { stored, written: true };
       }
       existing = result.current === undefined ? undefined : this.decode(result.current);

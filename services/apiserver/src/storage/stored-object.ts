@@ -6,6 +6,8 @@ import { deepFreeze } from './deep.ts';
 export interface ObjectCodec {
   /** What is written to the store: without metadata.resourceVersion. */
   encode(object: KubeObject): Uint8Array;
+  /** `encode`, and the object as reading the bytes would give it: empty lists that the bytes cannot hold are gone. Default: as given. */
+  encodeStored?(object: KubeObject): { readonly bytes: Uint8Array; readonly object: KubeObject };
   /** The inverse; gives an object of its own with apiVersion and kind of the storage version. Throws on damaged bytes. */
   decode(bytes: Uint8Array): KubeObject;
   /** JSON as clients get it, beginning with kind and apiVersion. */
@@ -69,6 +71,14 @@ function rawOfEnvelope(envelope: Uint8Array): Uint8Array {
     if (tag !== 0x0a) return new Uint8Array(0);
     at += length;
   }
+}
+
+/** {@link ObjectCodec.encodeStored}, whether the codec has one or not. */
+export function encodeStored(
+  codec: ObjectCodec,
+  object: KubeObject,
+): { readonly bytes: Uint8Array; readonly object: KubeObject } {
+  return codec.encodeStored?.(object) ?? { bytes: codec.encode(object), object };
 }
 
 /** The same object in its state at another revision: a deletion's last state, a selector's synthetic event. */

@@ -105,6 +105,7 @@ export const podStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'Pod',
+  revalidatesMetadata: true,
   resource: 'pods',
   defaults: defaultPod,
   resetFields: ['status'],

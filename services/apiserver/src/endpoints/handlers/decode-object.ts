@@ -45,11 +45,7 @@ export function matchNamespace(call: Call, object: KubeObject): void {
   const { resource } = call.storage;
   const metadata = object.metadata;
   if (!resource.namespaced) {
-    // A cluster-scoped object in a request without namespace must not claim one.
-    if ('codec' in call.storage) delete metadata.namespace;
-    if (metadata.namespace) {
-      throw statusErrors.badRequest('namespace is not allowed on this type');
-    }
+    delete metadata.namespace;
     return;
   }
   if (!metadata.namespace) {

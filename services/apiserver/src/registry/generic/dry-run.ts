@@ -4,7 +4,7 @@ import { isKeyNotFound, storageErrors } from '../../storage/errors.ts';
 import type { Storage, StorageWriteResult, UpdateOutput, UpdateState } from '../../storage/interface.ts';
 import { checkPreconditions } from '../../storage/preconditions.ts';
 import type { ObjectCodec } from '../../storage/stored-object.ts';
-import { StoredObject } from '../../storage/stored-object.ts';
+import { encodeStored, StoredObject } from '../../storage/stored-object.ts';
 
 export type WritableStorage = Pick<Storage, 'create' | 'get' | 'delete' | 'guaranteedUpdate'>;
 
@@ -22,7 +22,7 @@ export function dryRunStorage(storage: WritableStorage, codec: ObjectCodec, pref
     get: (key, options) => storage.get(key, options),
     async create(key: string, object: KubeObject): Promise<Stored> {
       if ((await find(key)) !== undefined) throw storageErrors.keyExists(key);
-      return new StoredObject(codec, key, 0, object);
+      return new StoredObject(codec, key, 0, encodeStored(codec, object).object);
     },
     async delete(
       key: string,
@@ -44,7 +44,10 @@ export function dryRunStorage(storage: WritableStorage, codec: ObjectCodec, pref
       if (existing === undefined && options.mustExist) throw storageErrors.keyNotFound(key);
       if (existing !== undefined) checkPreconditions(prefix + key, options.preconditions, existing.object);
       const { object } = await tryUpdate({ existing });
-      return { stored: new StoredObject(codec, key, existing?.revision ?? 0, object), written: false };
+      return {
+        stored: new StoredObject(codec, key, existing?.revision ?? 0, encodeStored(codec, object).object),
+        written: false,
+      };
     },
   };
 }

@@ -21,6 +21,9 @@ export function ensureNamespace(object: KubeObject, namespaced: boolean, namespa
 
 /** What the server alone decides about a new object. */
 export function fillSystemFields(object: KubeObject, now: string, random: Random): void {
+  delete object.metadata.deletionTimestamp;
+  delete object.metadata.deletionGracePeriodSeconds;
+  delete object.metadata.selfLink;
   object.metadata.creationTimestamp = now;
   object.metadata.uid = uuid(random);
 }

@@ -1,4 +1,4 @@
-import type { GroupResource, KubeObject, Status } from '@pilothouse/apimachinery';
+import type { FieldError, GroupResource, KubeObject, Status } from '@pilothouse/apimachinery';
 import {
   apiVersionOf,
   fieldError,
@@ -6,6 +6,7 @@ import {
   generateName,
   hasReason,
   nameIsDnsSubdomain,
+  nameIsPathSegment,
   StatusError,
   statusErrors,
   validateObjectMeta,
@@ -337,20 +338,22 @@ export class GenericStore implements RestStorage {
   #beforeCreate(context: RestContext, object: KubeObject): void {
     const { strategy } = this;
     const meta = object.metadata;
-    delete meta.deletionTimestamp;
-    delete meta.deletionGracePeriodSeconds;
-    delete meta.selfLink;
     const rules = strategyContext(context, this.options.services);
     strategy.prepareForCreate?.(object, rules);
-    const errors = validateObjectMeta(meta, {
-      namespaced: this.resource.namespaced,
-      nameRule: (name, prefix) => strategy.validateName?.(name, prefix) ?? nameIsDnsSubdomain(name, prefix),
-      builtIn: this.options.builtIn ?? true,
-    });
+    const errors = this.#validateMetadata(meta);
     errors.push(...(strategy.validate?.(object, rules) ?? []));
     if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
     for (const warning of strategy.warningsOnCreate?.(object, rules) ?? []) context.addWarning(warning);
     strategy.canonicalize?.(object);
+  }
+
+  #validateMetadata(meta: KubeObject['metadata']): FieldError[] {
+    const { strategy } = this;
+    return validateObjectMeta(meta, {
+      namespaced: this.resource.namespaced,
+      nameRule: (name, prefix) => strategy.validateName?.(name, prefix) ?? nameIsDnsSubdomain(name, prefix),
+      builtIn: this.options.builtIn ?? true,
+    });
   }
 
   async #admitCreateOnUpdate(
@@ -411,12 +414,22 @@ export class GenericStore implements RestStorage {
     if ((meta.uid ?? '') === '' && oldMeta.uid !== undefined) meta.uid = oldMeta.uid;
     meta.creationTimestamp = oldMeta.creationTimestamp ?? context.now;
     if (isDeleting(old)) meta.deletionTimestamp = oldMeta.deletionTimestamp as string;
-    else delete meta.deletionTimestamp;
-    if (oldMeta.deletionGracePeriodSeconds === undefined) delete meta.deletionGracePeriodSeconds;
-    else meta.deletionGracePeriodSeconds = oldMeta.deletionGracePeriodSeconds;
+    if (meta.deletionGracePeriodSeconds === undefined && oldMeta.deletionGracePeriodSeconds !== undefined)
+      meta.deletionGracePeriodSeconds = oldMeta.deletionGracePeriodSeconds;
     const metaErrors = validateObjectMetaUpdate(meta, oldMeta, { builtIn: this.options.builtIn ?? true });
     // Upstream checks metadata in general and once more in each kind, so clients get these causes twice.
-    const errors = [...metaErrors, ...metaErrors];
+    const errors = [
+      ...validateObjectMeta(meta, {
+        namespaced: this.resource.namespaced,
+        nameRule: nameIsPathSegment,
+        builtIn: false,
+      }),
+      ...metaErrors,
+      ...(hooks === this.strategy && this.strategy.revalidatesMetadata === true
+        ? this.#validateMetadata(meta)
+        : []),
+      ...metaErrors,
+    ];
     errors.push(...(hooks.validateUpdate?.(object, old, rules) ?? []));
     if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
     for (const warning of hooks.warningsOnUpdate?.(object, old, rules) ?? []) context.addWarning(warning);

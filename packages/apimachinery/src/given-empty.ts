@@ -1,0 +1,18 @@
+/** What a client gave as empty, by the object it stood in. */
+const given = new WeakMap<object, Map<string, unknown>>();
+
+/**
+ * Notes that a member came as an empty list or map. Objects in memory go without such members, which is what clients mean by leaving
+ * them out; only messages that show the value tell the two apart. The note ends with the object: copies do not have it.
+ */
+export function noteGivenEmpty(parent: object, member: string, value: unknown): void {
+  let members = given.get(parent);
+  if (members === undefined) given.set(parent, (members = new Map<string, unknown>()));
+  members.set(member, value);
+}
+
+/** The member's value, or the empty list or map that a client gave for it, or null. */
+export function shownMember(parent: object | null | undefined, member: string): unknown {
+  if (parent === null || parent === undefined) return null;
+  return (parent as Record<string, unknown>)[member] ?? given.get(parent)?.get(member) ?? null;
+}

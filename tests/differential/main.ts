@@ -1,0 +1,140 @@
+import { writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { findUpstream } from '../../loadtest/bench/programs.ts';
+import { Client, type Credentials } from './client.ts';
+import { loadSamples, type Sample } from './objects.ts';
+import { type Case, Runner } from './runner.ts';
+import { startSides } from './sides.ts';
+
+const usage = `npm run differential -- [--seed N] [--variants N] [--kinds Pod,Service] [--stock URL --ours URL --pki DIR] [--out FILE] [-v]
+
+Sends the same objects, good and bad, to a stock kube-apiserver on a real etcd and to this project's API server, and compares the answers.
+Without URLs both are started here; ETCD, KUBE_APISERVER or PEERS_DIR name the stock programs.
+`;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: '1' },
+    variants: { type: 'string', default: '40' },
+    kinds: { type: 'string' },
+    stock: { type: 'string' },
+    ours: { type: 'string' },
+    pki: { type: 'string' },
+    out: { type: 'string' },
+    only: { type: 'string' },
+    verbose: { type: 'boolean', short: 'v', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+
+const seed = Number(values.seed);
+const variants = Number(values.variants);
+const kinds = values.kinds === undefined ? undefined : new Set(values.kinds.split(','));
+
+async function compare(stock: Client, ours: Client): Promise<boolean> {
+  const namespace = `differential-${seed}-${process.pid}`;
+  const found: Case[] = [];
+  const runner = new Runner(stock, ours, namespace, (each) => found.push(each));
+  const samples = loadSamples(namespace).filter(
+    (sample) => kinds === undefined || kinds.has(sample.resource.kind),
+  );
+  for (const client of [stock, ours]) {
+    await client.call('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
+    await client.call('POST', `/api/v1/namespaces/${namespace}/serviceaccounts`, {
+      metadata: { name: 'default' },
+    });
+  }
+  for (const sample of samples) await runner.prepare(sample);
+  try {
+    await runAll(runner, samples);
+  } finally {
+    for (const sample of samples) await runner.clear(sample);
+    for (const client of [stock, ours]) await client.call('DELETE', `/api/v1/namespaces/${namespace}`);
+  }
+  return report(runner, found);
+}
+
+async function runAll(runner: Runner, samples: readonly Sample[]): Promise<void> {
+  const lanes = 4;
+  const jobs = samples
+    .flatMap((sample, index) =>
+      Array.from({ length: variants }, (_, round) => ({
+        sample,
+        seed: (seed * 1000 + index) * 100_000 + round,
+      })),
+    )
+    .filter((job) => values.only === undefined || job.seed === Number(values.only));
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: lanes }, async () => {
+      for (let job = jobs[next++]; job; job = jobs[next++]) await runner.variant(job.sample, job.seed);
+    }),
+  );
+}
+
+function report(runner: Runner, found: readonly Case[]): boolean {
+  const groups = new Map<string, Case[]>();
+  for (const each of found) groups.set(each.signature, [...(groups.get(each.signature) ?? []), each]);
+  for (const [signature, cases] of [...groups].sort((a, b) => b[1].length - a[1].length)) {
+    const first = cases[0] as Case;
+    process.stdout.write(
+      `${String(cases.length).padStart(4)}  ${signature}\n      ${first.method} ${first.path.split('?')[0]} seed ${first.seed}: stock ${first.stock.status}, ours ${first.ours.status}\n`,
+    );
+    if (values.verbose)
+      process.stdout.write(
+        `      sent  ${JSON.stringify(first.body)}\n      stock ${first.stock.text.slice(0, 2000)}\n      ours  ${first.ours.text.slice(0, 2000)}\n`,
+      );
+  }
+  let compared = 0;
+  let accepted = 0;
+  for (const [kind, tally] of [...runner.tallies].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    compared += tally.compared;
+    accepted += tally.accepted;
+    process.stdout.write(
+      `${kind.padEnd(34)} ${tally.compared - tally.differing} of ${tally.compared} the same (stock accepts ${tally.accepted})\n`,
+    );
+  }
+  if (values.out !== undefined)
+    writeFileSync(values.out, found.map((each) => `${JSON.stringify(each)}\n`).join(''));
+  process.stdout.write(`${groups.size} kinds of difference; stock accepts ${accepted} of ${compared}\n`);
+  process.stdout.write(`differential: ${compared - found.length} passed, ${found.length} failed\n`);
+  return found.length === 0;
+}
+
+const credentialsIn = (pki: string): Credentials => ({
+  ca: readFileSync(path.join(pki, 'ca.crt'), 'utf8'),
+  cert: readFileSync(path.join(pki, 'admin.crt'), 'utf8'),
+  key: readFileSync(path.join(pki, 'admin.key'), 'utf8'),
+});
+
+let same: boolean;
+if (values.stock !== undefined && values.ours !== undefined && values.pki !== undefined) {
+  const credentials = credentialsIn(values.pki);
+  const stock = new Client(values.stock, credentials);
+  const ours = new Client(values.ours, credentials);
+  same = await compare(stock, ours);
+} else {
+  const { etcd, kubeApiserver } = findUpstream();
+  if (etcd === undefined || kubeApiserver === undefined) {
+    process.stdout.write(
+      'SKIP  a stock kube-apiserver or etcd is not here\ndifferential: 0 passed, 0 failed\n',
+    );
+    process.exit(0);
+  }
+  const directory = mkdtempSync(path.join(os.tmpdir(), 'differential-'));
+  const sides = await startSides(directory, { etcd, kubeApiserver });
+  try {
+    same = await compare(sides.stock, sides.ours);
+  } finally {
+    await sides.stop();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+process.exit(same ? 0 : 1);
