@@ -26,8 +26,12 @@ export interface LoopOptions {
   operation(index: number, client: number): Promise<unknown>;
 }
 
-/** Not counted before each run: compilers and caches of both sides warm up. */
+/**
+ * Not counted before each run: caches of both sides and Node's compiler warm up. A lone client gives the compiler so little to see that a
+ * second is not enough: the same call took about 1.1 ms of CPU in its first two seconds and 0.2 ms after four.
+ */
 const warmUpShare = 0.2;
+const warmUpSecondsMin = 2;
 
 /** `clients` loops that each wait for an answer before the next operation. An operation that fails ends the run with its error. */
 export async function closedLoop(options: LoopOptions): Promise<Run> {
@@ -48,7 +52,7 @@ export async function closedLoop(options: LoopOptions): Promise<Run> {
     );
     return { latencies, elapsedSeconds: (performance.now() - started) / 1000 };
   };
-  await loop(options.seconds * warmUpShare);
+  await loop(Math.max(options.seconds * warmUpShare, warmUpSecondsMin));
   const cpuBefore = options.cpuSeconds();
   const { latencies, elapsedSeconds } = await loop(options.seconds);
   return summarize(latencies, elapsedSeconds, options.cpuSeconds() - cpuBefore);
@@ -130,11 +134,11 @@ function comparisonRow({ workload, clients, runs }: Comparison): string[] {
     spread('upstream'),
     show(
       of('ours', (run) => run.cpuMs),
-      2,
+      3,
     ),
     show(
       of('upstream', (run) => run.cpuMs),
-      2,
+      3,
     ),
   ];
 }

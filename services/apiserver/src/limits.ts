@@ -20,8 +20,12 @@ export const limits = {
   patchAttemptsMax: 5,
   /** Watch frames that are ready together are sent in writes of about this size. */
   watchWriteBytes: 64 * 1024,
+  /** So many events at most are sent by frames that watchers share; more are a backlog that only one watcher has. */
+  watchFramesShared: 8,
+  /** Frames of the latest changes that are kept for other watchers, for each encoding. */
+  watchFramesKept: 64,
   /** Pieces of a LIST are joined to writes of about this size. */
-  listWriteBytes: 64 * 1024,
+  listWriteBytes: 256 * 1024,
   /** Seconds that a client which got 429 should wait. */
   retryAfterSeconds: 1,
   /** How long connections may drain after listening stopped. */

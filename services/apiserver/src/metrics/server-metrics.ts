@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Exchange } from '../request/exchange.ts';
-import { CellFamily } from './cells.ts';
+import { CellFamily, DistributionFamily } from './cells.ts';
 import { RequestSeries } from './request-series.ts';
 
 const seconds = [
@@ -50,18 +50,17 @@ export class ServerMetrics {
     labelNames: ['flow_schema', 'priority_level'],
     registers: [this.registry],
   });
-  readonly watchEvents = new Counter({
+  readonly watchEvents = new CellFamily(this.registry, {
     name: 'apiserver_watch_events_total',
     help: 'Events sent to watchers',
+    type: 'counter',
     labelNames: ['group', 'version', 'resource'],
-    registers: [this.registry],
   });
-  readonly watchEventSizes = new Histogram({
+  readonly watchEventSizes = new DistributionFamily(this.registry, {
     name: 'apiserver_watch_events_sizes',
     help: 'Bytes of events sent to watchers',
     labelNames: ['group', 'version', 'resource'],
     buckets: [1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072],
-    registers: [this.registry],
   });
   readonly bodySizes = new Histogram({
     name: 'apiserver_request_body_size_bytes',

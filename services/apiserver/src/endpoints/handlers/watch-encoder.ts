@@ -1,4 +1,5 @@
-import type { WatchEvent } from '../../registry/rest/rest-storage.ts';
+import type { Stored, WatchEvent } from '../../registry/rest/rest-storage.ts';
+import { limits } from '../../limits.ts';
 import type { Call } from '../call.ts';
 import type { Negotiated } from '../negotiation.ts';
 import { jsonType, protobufType } from '../negotiation.ts';
@@ -12,9 +13,11 @@ export interface WatchEncoder {
   /** True when messages are not text (WebSocket frames). */
   readonly binary: boolean;
   /** Pieces of one event inside a stream. */
-  frame(event: WatchEvent): readonly Uint8Array[];
-  /** Pieces of one event as a message of its own. */
-  message(event: WatchEvent): readonly Uint8Array[];
+  pieces(event: WatchEvent): readonly Uint8Array[];
+  /** One event inside a stream as one buffer, shared with other watchers where it is the same for them: never change it. */
+  frame(event: WatchEvent): Buffer;
+  /** One event as a message of its own. */
+  message(event: WatchEvent): Buffer;
 }
 
 const heads = new Map(
@@ -42,18 +45,50 @@ export function watchEncoder(call: Call, output: Negotiated): WatchEncoder {
     return {
       contentType: `${protobufType};stream=watch`,
       binary: true,
-      frame: (event) => [framed(event)],
+      pieces: (event) => [framed(event)],
+      frame: output.transform ? framed : (event) => protobufFrames.of(event, framed),
       // A WebSocket message has a length of its own.
-      message: (event) => [framed(event).subarray(4)],
+      message: (event) => framed(event).subarray(4),
     };
   }
-  const frame = (event: WatchEvent): readonly Uint8Array[] => [
+  const pieces = (event: WatchEvent): readonly Uint8Array[] => [
     heads.get(event.type) as Buffer,
     json(event),
     tail,
   ];
-  return { contentType: jsonType, binary: false, frame, message: frame };
+  const framed = (event: WatchEvent): Buffer => Buffer.concat(pieces(event));
+  return {
+    contentType: jsonType,
+    binary: false,
+    pieces,
+    frame: output.transform ? framed : (event) => jsonFrames.of(event, framed),
+    message: framed,
+  };
 }
+
+/**
+ * The frames of the latest changes: all watchers of a kind get a change at about the same time, so one frame is made for them all. Only
+ * the latest are kept, for a frame is as large as its object.
+ */
+class SharedFrames {
+  readonly #latest = new Map<Stored, { readonly type: WatchEvent['type']; readonly frame: Buffer }>();
+
+  of(event: WatchEvent, make: (event: WatchEvent) => Buffer): Buffer {
+    if (event.type === 'ERROR') return make(event);
+    const known = this.#latest.get(event.object);
+    if (known?.type === event.type) return known.frame;
+    const frame = make(event);
+    if (this.#latest.size >= limits.watchFramesKept) {
+      const oldest = this.#latest.keys().next();
+      if (oldest.done !== true) this.#latest.delete(oldest.value);
+    }
+    this.#latest.set(event.object, { type: event.type, frame });
+    return frame;
+  }
+}
+
+const jsonFrames = new SharedFrames();
+const protobufFrames = new SharedFrames();
 
 function viewObject(
   call: Call,

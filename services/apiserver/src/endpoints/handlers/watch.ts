@@ -3,6 +3,7 @@ import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
 import { statusErrors } from '@pilothouse/apimachinery';
 import { limits } from '../../limits.ts';
+import type { Distribution } from '../../metrics/cells.ts';
 import type { WatchEvent, WatchStream } from '../../registry/rest/rest-storage.ts';
 import type { Call } from '../call.ts';
 import { contextOf } from '../call.ts';
@@ -61,38 +62,58 @@ function negotiateWatch(call: Call): Negotiated {
   }
 }
 
-/** Encodes events to writes of about the limit's size; one bad event ends the stream with an ERROR. */
-function* blocks(call: Call, events: readonly WatchEvent[], encoder: WatchEncoder): Generator<Buffer> {
-  const { metrics } = call.services;
-  const { group, version, resource } = call.storage.resource;
-  const labels = { group, version, resource };
-  let frames: Uint8Array[] = [];
+/** Encodes many events to writes of about the limit's size. */
+function* blocks(
+  events: readonly WatchEvent[],
+  encoder: WatchEncoder,
+  sizes: Distribution,
+): Generator<Buffer> {
+  let pieces: Uint8Array[] = [];
   let length = 0;
   for (const event of events) {
     const before = length;
-    for (const piece of encoder.frame(event)) {
-      frames.push(piece);
+    for (const piece of encoder.pieces(event)) {
+      pieces.push(piece);
       length += piece.length;
     }
-    metrics.watchEventSizes.observe(labels, length - before);
+    sizes.observe(length - before);
     if (length >= limits.watchWriteBytes) {
-      yield Buffer.concat(frames, length);
-      frames = [];
+      yield Buffer.concat(pieces, length);
+      pieces = [];
       length = 0;
     }
   }
-  metrics.watchEvents.inc(labels, events.length);
-  if (length > 0) yield Buffer.concat(frames, length);
+  if (length > 0) yield Buffer.concat(pieces, length);
+}
+
+/** A few events, as a watcher gets them that keeps up: encoded once for all watchers. */
+function fewBlocks(events: readonly WatchEvent[], encoder: WatchEncoder, sizes: Distribution): Buffer[] {
+  const frames: Buffer[] = [];
+  for (const event of events) {
+    const frame = encoder.frame(event);
+    sizes.observe(frame.length);
+    frames.push(frame);
+  }
+  return frames.length === 1 ? frames : [Buffer.concat(frames)];
 }
 
 async function sendToResponse(call: Call, stream: WatchStream, encoder: WatchEncoder): Promise<void> {
   const { response } = call.exchange;
+  const { metrics } = call.services;
+  const { group, version, resource } = call.storage.resource;
+  const count = metrics.watchEvents.cell(group, version, resource);
+  const sizes = metrics.watchEventSizes.series(group, version, resource);
   startResponse(call.exchange, 200, { 'Content-Type': encoder.contentType });
   response.flushHeaders();
   for (;;) {
     const events = await stream.next();
     if (!events || response.destroyed) break;
-    for (const block of blocks(call, events, encoder)) {
+    count.inc(events.length);
+    const writes =
+      events.length <= limits.watchFramesShared
+        ? fewBlocks(events, encoder, sizes)
+        : blocks(events, encoder, sizes);
+    for (const block of writes) {
       if (response.write(block)) continue;
       await Promise.race([once(response, 'drain'), once(response, 'close')]).catch(() => undefined);
       if (response.destroyed) return;
@@ -114,7 +135,7 @@ async function sendToWebSocket(call: Call, stream: WatchStream, encoder: WatchEn
     const events = await stream.next();
     if (!events || client.readyState !== client.OPEN) break;
     for (const event of events) {
-      const message = Buffer.concat(encoder.message(event));
+      const message = encoder.message(event);
       await new Promise<void>((resolve) => {
         client.send(message, { binary: encoder.binary }, () => resolve());
       });
