@@ -1,6 +1,8 @@
 import { badStart } from './bad-start.ts';
 import { Checks } from './checks.ts';
 import { killDrill } from './drill/kill.ts';
+import { etcdClients } from './etcd/clients.ts';
+import { etcdctlBattery } from './etcd/etcdctl.ts';
 import { golden } from './golden.ts';
 import { startPlane } from './plane.ts';
 import { prepareTools } from './tools.ts';
@@ -9,6 +11,8 @@ import { tour } from './tour/tour.ts';
 const usage = `npm run e2e -- tour [--kubeconfig FILE]   every command of the README with real clients
 npm run e2e -- kill                       kills each process in turn under load and counts what was lost
 npm run e2e -- golden [--areas a,b] [-v]   recorded answers of a stock API server (needs ../shared)
+npm run e2e -- etcdctl [AREA…]            etcdctl command by command, a real etcd beside our store; writes docs/etcdctl.md
+npm run e2e -- etcd-clients               the Python, npm and Go clients of etcd on a real etcd and on our store
 npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
 
 KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
@@ -38,6 +42,15 @@ switch (command) {
   case 'golden': {
     const areas = rest[0] === '--areas' ? (rest[1] ?? '').split(',') : [];
     process.exit((await golden(port, areas, rest.includes('-v'))) ? 0 : 1);
+    break;
+  }
+  case 'etcdctl':
+    process.exit((await etcdctlBattery(port, rest)) ? 0 : 1);
+    break;
+  case 'etcd-clients': {
+    const checks = new Checks();
+    await etcdClients(checks, port);
+    process.exit(checks.finish() ? 0 : 1);
     break;
   }
   case 'bad-start': {

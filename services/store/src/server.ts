@@ -298,8 +298,9 @@ function createGrpc(
     },
     prepare: (headers) => {
       const header = headers['token'] ?? headers['authorization'];
-      return typeof header === 'string' && service()?.machine.auth.isEnabled
-        ? tokens.prepare(header.replace(/^Bearer /, ''))
+      const running = service();
+      return typeof header === 'string' && running?.machine.auth.isEnabled
+        ? tokens.prepare(header.replace(/^Bearer /, ''), running)
         : undefined;
     },
     onHandled: (info, status, durationMs) => {

@@ -9,8 +9,8 @@ import type { StoreService } from './store-service.ts';
 
 /** How a client that logged in is known by its next requests. */
 export interface AuthTokens {
-  /** Work before {@link AuthTokens.resolve} can answer for `token`; undefined when there is none. Never rejects. */
-  prepare(token: string): Promise<void> | undefined;
+  /** Work before {@link AuthTokens.resolve} can answer for `token`; undefined when there is none. */
+  prepare(token: string, service: StoreService): Promise<void> | undefined;
   /** Whose token it is. Throws `invalidAuthToken`. */
   resolve(token: string, auth: AuthStore): AuthInfo;
   /** A token for a user whose password was right. */
@@ -19,21 +19,26 @@ export interface AuthTokens {
 
 const tokenCharacters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
 
-/** Random texts that every member learns through the log and forgets at its restart; using one prolongs it. */
+/**
+ * Random texts that every member learns through the log and forgets at its restart; using one prolongs it. A token ends with an
+ * index of the log at which it was known: a member that has not come so far looks for the rest before it refuses the token.
+ */
 export function simpleTokens(clock: Clock, ttlMs: number): AuthTokens {
   return {
-    prepare: () => undefined,
+    prepare(token, service) {
+      const index = Number(/\.(\d{1,15})$/.exec(token)?.[1] ?? 0);
+      return index > service.machine.appliedIndex ? service.readBarrier() : undefined;
+    },
     resolve: (token, auth) => ({
-      username: auth.userOfToken(token, clock.monotonic(), ttlMs),
+      username: auth.userOfToken(token.replace(/\.\d+$/, ''), clock.monotonic(), ttlMs),
       revision: auth.revision,
     }),
     async issue(username, service) {
       let token = '';
       for (const byte of service.options.random.bytes(16))
         token += tokenCharacters[byte % tokenCharacters.length];
-      token += `.${service.machine.appliedIndex}`;
       await service.propose({ authenticate: { name: username, simpleToken: token } });
-      return token;
+      return `${token}.${service.machine.appliedIndex}`;
     },
   };
 }
