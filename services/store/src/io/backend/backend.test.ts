@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { nodeClock } from '@pilothouse/host';
+import { SeededRandom } from '@pilothouse/testkit';
 import { backendSuites } from '../../core/backend-conformance.ts';
-import type { Backend } from '../../core/backend.ts';
+import type { Backend, BackendImage } from '../../core/backend.ts';
 import { MemoryBackend } from '../../core/memory-backend.ts';
 import { LmdbBackend } from './lmdb-backend.ts';
 
@@ -48,5 +50,54 @@ test('LmdbBackend keeps flushed state over a restart, also after defragmentation
     [2, 3],
   );
   await backend.close();
+  fs.rmSync(directory, { recursive: true });
+});
+
+test('LmdbBackend reads the same whatever part of it LMDB is writing', async () => {
+  const directory = temporary();
+  const backend = new LmdbBackend({ directory, clock: nodeClock, batchIntervalMs: 1, batchLimit: 50 });
+  const model = new MemoryBackend();
+  const both: readonly Backend[] = [backend, model];
+  const random = new SeededRandom(7);
+  const all = (state: Pick<BackendImage, 'records' | 'revisions'>): unknown => ({
+    records: [...state.records()].map(([key, bytes]) => [key, [...bytes]]),
+    revisions: [...state.revisions()].map(({ main, sub, bytes }) => [main, sub, [...bytes]]),
+  });
+  const now = (each: Backend): unknown =>
+    all({ records: () => each.scanRecords(''), revisions: () => each.scanRevisions(0, Infinity) });
+  let main = 1;
+  const images: { readonly image: BackendImage; readonly expected: unknown }[] = [];
+  for (let step = 0; step < 1500; step++) {
+    const bytes = Uint8Array.of(step & 255, step >> 8);
+    const choice = random.integer(100);
+    if (choice < 60) {
+      main++;
+      for (const each of both) each.writeRevision(main, step % 3, bytes);
+    } else if (choice < 75) {
+      const gone = 1 + random.integer(main);
+      for (let sub = 0; sub < 3; sub++) for (const each of both) each.deleteRevision(gone, sub);
+    } else if (choice < 95) {
+      const key = `r/${random.integer(20)}`;
+      if (choice < 90) for (const each of both) each.writeRecord(key, bytes);
+      else for (const each of both) each.deleteRecord(key);
+    } else if (choice < 97) images.push({ image: backend.snapshot(), expected: now(model) });
+    else if (choice === 97) await sleep(random.integer(4));
+    else if (choice === 98 && step % 5 === 0) for (const each of both) each.clear();
+    else if (choice === 99 && step % 7 === 0) await backend.flush();
+    const at = 1 + random.integer(main);
+    const [ours, expected] = both
+      .map((each) => [each.readRevision(at, 0), each.readRecord('r/3')])
+      .map((pair) => pair.map((value) => value && [...value])) as [unknown, unknown];
+    assert.deepEqual(ours, expected, `step ${step}`);
+    if (step % 50 === 0) assert.deepEqual(now(backend), now(model), `step ${step}`);
+  }
+  for (const { image, expected } of images) {
+    assert.deepEqual(all(image), expected);
+    image.release();
+  }
+  await backend.close();
+  const again = new LmdbBackend({ directory, clock: nodeClock });
+  assert.deepEqual(now(again), now(model));
+  await again.close();
   fs.rmSync(directory, { recursive: true });
 });

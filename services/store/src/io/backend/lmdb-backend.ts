@@ -1,19 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { open, TransactionFlags, type Database, type RootDatabase, type Transaction } from 'lmdb';
-import { orderedMap, type Clock, type OrderedMap, type Timer } from '@pilothouse/base';
+import { open, type Database, type RootDatabase, type Transaction } from 'lmdb';
+import { deferred, type Clock, type Deferred, type Timer } from '@pilothouse/base';
 import type { Backend, BackendImage, RevisionRecord } from '../../core/backend.ts';
-
-interface RevisionKey {
-  readonly main: number;
-  readonly sub: number;
-}
-
-type RevisionOverlay = OrderedMap<RevisionKey, Uint8Array | null>;
-type RecordOverlay = OrderedMap<string, Uint8Array | null>;
-
-const compareRevisions = (a: RevisionKey, b: RevisionKey): number => a.main - b.main || a.sub - b.sub;
-const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+import { Overlay, revisionBytes, scanRecords, scanRevisions, type Layers } from './overlay.ts';
 
 export interface LmdbBackendOptions {
   /** Directory of its own; made when missing. */
@@ -31,6 +21,9 @@ export interface LmdbBackendOptions {
  * State in LMDB. Writes gather in an overlay that reads see at once, and go to disk as one transaction per batch: together
  * with the applied index among them, so that a restart finds a state as of exactly one log index. The log makes them durable
  * before that.
+ *
+ * A transaction is written by LMDB's own thread, for it waits for the disk and the event loop must not. Until it is done its
+ * writes stay in a second overlay below the one that new writes go to.
  */
 export class LmdbBackend implements Backend {
   readonly #options: LmdbBackendOptions;
@@ -38,10 +31,9 @@ export class LmdbBackend implements Backend {
   #root!: RootDatabase;
   #revisions!: Database<Buffer, Uint8Array>;
   #records!: Database<Buffer, string>;
-  #revisionOverlay: RevisionOverlay = orderedMap(compareRevisions);
-  #recordOverlay: RecordOverlay = orderedMap(compareText);
-  /** True when the overlay replaces the stored state instead of adding to it. */
-  #isCleared = false;
+  #overlay = new Overlay();
+  /** What the transaction under way writes. */
+  #committing: { readonly overlay: Overlay; readonly done: Deferred<void> } | undefined;
   #timer: Timer | undefined;
   #isClosed = false;
   /** Set while a defragmentation copies the file. */
@@ -61,78 +53,86 @@ export class LmdbBackend implements Backend {
     this.#records = this.#root.openDB({ name: 'records', encoding: 'binary' });
   }
 
+  #layers(): Layers {
+    const under = this.#committing?.overlay;
+    const overlays =
+      under === undefined || this.#overlay.isCleared ? [this.#overlay] : [this.#overlay, under];
+    const isStoredVisible = !overlays.some(({ isCleared }) => isCleared);
+    return {
+      overlays,
+      records: isStoredVisible ? this.#records : undefined,
+      revisions: isStoredVisible ? this.#revisions : undefined,
+    };
+  }
+
   readRecord(key: string): Uint8Array | undefined {
-    const pending = this.#recordOverlay.get(key);
-    if (pending !== undefined) return pending ?? undefined;
-    return this.#isCleared ? undefined : this.#records.getBinary(key);
+    let pending = this.#overlay.records.get(key);
+    if (pending !== undefined || this.#overlay.isCleared) return pending ?? undefined;
+    const under = this.#committing?.overlay;
+    pending = under?.records.get(key);
+    if (pending !== undefined || under?.isCleared === true) return pending ?? undefined;
+    return this.#records.getBinary(key);
   }
 
   writeRecord(key: string, value: Uint8Array): void {
-    this.#recordOverlay.set(key, value);
+    this.#overlay.records.set(key, value);
     this.#schedule();
   }
 
   deleteRecord(key: string): void {
-    this.#recordOverlay.set(key, null);
+    this.#overlay.records.set(key, null);
     this.#schedule();
   }
 
   scanRecords(prefix: string): Iterable<readonly [string, Uint8Array]> {
-    const stored = this.#isCleared ? [] : storedRecords(this.#records, prefix, undefined);
-    return mergeRecords(stored, this.#recordOverlay, prefix);
+    return scanRecords(this.#layers(), prefix, undefined);
   }
 
   readRevision(main: number, sub: number): Uint8Array | undefined {
-    const pending = this.#revisionOverlay.get({ main, sub });
-    if (pending !== undefined) return pending ?? undefined;
-    return this.#isCleared ? undefined : this.#revisions.getBinary(revisionBytes(main, sub));
+    const key = { main, sub };
+    let pending = this.#overlay.revisions.get(key);
+    if (pending !== undefined || this.#overlay.isCleared) return pending ?? undefined;
+    const under = this.#committing?.overlay;
+    pending = under?.revisions.get(key);
+    if (pending !== undefined || under?.isCleared === true) return pending ?? undefined;
+    return this.#revisions.getBinary(revisionBytes(main, sub));
   }
 
   writeRevision(main: number, sub: number, bytes: Uint8Array): void {
-    this.#revisionOverlay.set({ main, sub }, bytes);
+    this.#overlay.revisions.set({ main, sub }, bytes);
     this.#schedule();
   }
 
   deleteRevision(main: number, sub: number): void {
-    this.#revisionOverlay.set({ main, sub }, null);
+    this.#overlay.revisions.set({ main, sub }, null);
     this.#schedule();
   }
 
   scanRevisions(fromMain: number, toMain: number): Iterable<RevisionRecord> {
-    const stored = this.#isCleared ? [] : storedRevisions(this.#revisions, fromMain, toMain, undefined);
-    return mergeRevisions(stored, this.#revisionOverlay, fromMain, toMain);
+    return scanRevisions(this.#layers(), fromMain, toMain, undefined);
   }
 
   snapshot(): BackendImage {
+    const now = this.#layers();
+    const layers = { ...now, overlays: now.overlays.map((overlay) => overlay.clone()) };
     const transaction: Transaction = this.#root.useReadTransaction();
-    const records = this.#recordOverlay.clone();
-    const revisions = this.#revisionOverlay.clone();
-    const isCleared = this.#isCleared;
-    const recordsDb = this.#records;
-    const revisionsDb = this.#revisions;
     return {
-      records: () => mergeRecords(isCleared ? [] : storedRecords(recordsDb, '', transaction), records, ''),
-      revisions: () =>
-        mergeRevisions(
-          isCleared ? [] : storedRevisions(revisionsDb, 0, Number.MAX_SAFE_INTEGER, transaction),
-          revisions,
-          0,
-          Number.MAX_SAFE_INTEGER,
-        ),
+      records: () => scanRecords(layers, '', transaction),
+      revisions: () => scanRevisions(layers, 0, Number.MAX_SAFE_INTEGER, transaction),
       release: () => transaction.done(),
     };
   }
 
   clear(): void {
-    this.#revisionOverlay.clear();
-    this.#recordOverlay.clear();
-    this.#isCleared = true;
+    this.#overlay = new Overlay();
+    this.#overlay.isCleared = true;
     this.#schedule();
   }
 
   #schedule(): void {
-    if (this.#isClosed) return;
-    if (this.#revisionOverlay.size + this.#recordOverlay.size >= (this.#options.batchLimit ?? 10_000)) {
+    // A transaction that ends looks for more work itself.
+    if (this.#isClosed || this.#committing !== undefined || this.#held !== undefined) return;
+    if (this.#overlay.size >= (this.#options.batchLimit ?? 10_000)) {
       // Not in the middle of an entry: its writes must go together with its index.
       this.#timer?.cancel();
       this.#timer = this.#options.clock.setTimeout(() => this.#commit(), 0);
@@ -144,38 +144,61 @@ export class LmdbBackend implements Backend {
     );
   }
 
-  /** Writes the overlay as one transaction. LMDB flushes it to the disk in the background. */
+  /** Has the overlay written as one transaction; LMDB flushes it to the disk after that, both in its own thread. */
   #commit(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (this.#held !== undefined) return;
-    if (this.#revisionOverlay.size === 0 && this.#recordOverlay.size === 0 && !this.#isCleared) return;
+    if (this.#committing !== undefined || this.#overlay.isEmpty) return;
     const started = this.#options.clock.monotonic();
-    this.#root.transactionSync(() => {
-      if (this.#isCleared) {
-        this.#revisions.clearSync();
-        this.#records.clearSync();
-      }
-      this.#revisionOverlay.forEachPair(({ main, sub }, bytes) => {
-        const key = revisionBytes(main, sub);
-        if (bytes === null) this.#revisions.removeSync(key);
-        else this.#revisions.putSync(key, bytes as Buffer);
-      });
-      this.#recordOverlay.forEachPair((key, value) => {
-        if (value === null) this.#records.removeSync(key);
-        else this.#records.putSync(key, value as Buffer);
-      });
-    }, TransactionFlags.ABORTABLE | TransactionFlags.NO_SYNC_FLUSH);
-    this.#isCleared = false;
-    // New maps instead of clear(): a snapshot may share the old ones.
-    this.#revisionOverlay = orderedMap(compareRevisions);
-    this.#recordOverlay = orderedMap(compareText);
-    this.#options.onCommit?.(this.#options.clock.monotonic() - started);
+    const overlay = this.#overlay;
+    this.#overlay = new Overlay();
+    const done = deferred<void>();
+    this.#committing = { overlay, done };
+    this.#root
+      .batch(() => {
+        if (overlay.isCleared) {
+          void this.#revisions.clearAsync();
+          void this.#records.clearAsync();
+        }
+        overlay.revisions.forEachPair(({ main, sub }, bytes) => {
+          const key = revisionBytes(main, sub) as Buffer;
+          if (bytes === null) void this.#revisions.remove(key as never);
+          else void this.#revisions.put(key as never, bytes as Buffer);
+        });
+        overlay.records.forEachPair((key, value) => {
+          if (value === null) void this.#records.remove(key);
+          else void this.#records.put(key, value as Buffer);
+        });
+      })
+      .then(
+        () => {
+          // What was written must be visible before the overlay goes.
+          this.#root.resetReadTxn();
+          this.#committing = undefined;
+          this.#options.onCommit?.(this.#options.clock.monotonic() - started);
+          done.resolve();
+          if (!this.#overlay.isEmpty) this.#schedule();
+        },
+        (error: unknown) => {
+          done.reject(error);
+          // Nothing is known about the disk any more: whoever owns the process ends it.
+          this.#options.clock.setTimeout(() => {
+            throw error;
+          }, 0);
+        },
+      );
+  }
+
+  /** Ends when all writes so far are part of a transaction that is done. */
+  async #commitAll(): Promise<void> {
+    await this.#committing?.done.promise;
+    this.#commit();
+    await this.#committing?.done.promise;
   }
 
   async flush(): Promise<void> {
     while (this.#held !== undefined) await this.#held;
-    this.#commit();
+    await this.#commitAll();
     await this.#root.flushed;
   }
 
@@ -192,11 +215,13 @@ export class LmdbBackend implements Backend {
    * is complete.
    */
   async defragment(): Promise<void> {
-    await this.flush();
+    while (this.#held !== undefined) await this.#held;
     const copy = `${this.#file}.defrag-${process.pid}-${++this.#defragments}`;
-    let release!: () => void;
-    this.#held = new Promise((resolve) => (release = resolve));
+    const held = deferred<void>();
+    this.#held = held.promise;
     try {
+      await this.#commitAll();
+      await this.#root.flushed;
       fs.rmSync(copy, { force: true });
       await this.#root.backup(copy, true);
       const old = this.#root;
@@ -206,105 +231,18 @@ export class LmdbBackend implements Backend {
       await old.close();
     } finally {
       this.#held = undefined;
-      release();
-      this.#schedule();
+      held.resolve();
+      if (!this.#overlay.isEmpty) this.#schedule();
     }
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
     while (this.#held !== undefined) await this.#held;
-    this.#commit();
+    await this.#commitAll();
     this.#isClosed = true;
+    this.#timer?.cancel();
     await this.#root.flushed;
     await this.#root.close();
   }
-}
-
-function revisionBytes(main: number, sub: number): Uint8Array {
-  const key = Buffer.allocUnsafe(12);
-  key.writeUInt32BE(Math.floor(main / 4294967296), 0);
-  key.writeUInt32BE(main >>> 0, 4);
-  key.writeUInt32BE(sub, 8);
-  return key;
-}
-
-function* storedRevisions(
-  db: Database<Buffer, Uint8Array>,
-  fromMain: number,
-  toMain: number,
-  transaction: Transaction | undefined,
-): Iterable<RevisionRecord> {
-  const start = revisionBytes(fromMain, 0);
-  const end = toMain >= Number.MAX_SAFE_INTEGER ? undefined : revisionBytes(toMain + 1, 0);
-  const options = {
-    start,
-    ...(end === undefined ? {} : { end }),
-    ...(transaction === undefined ? {} : { transaction }),
-  };
-  for (const { key, value } of db.getRange(options)) {
-    const view = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
-    yield {
-      main: view.readUInt32BE(0) * 4294967296 + view.readUInt32BE(4),
-      sub: view.readUInt32BE(8),
-      bytes: value,
-    };
-  }
-}
-
-function* storedRecords(
-  db: Database<Buffer, string>,
-  prefix: string,
-  transaction: Transaction | undefined,
-): Iterable<readonly [string, Uint8Array]> {
-  const options = {
-    ...(prefix === '' ? {} : { start: prefix }),
-    ...(transaction === undefined ? {} : { transaction }),
-  };
-  for (const { key, value } of db.getRange(options)) {
-    if (!key.startsWith(prefix)) return;
-    yield [key, value];
-  }
-}
-
-function* mergeRevisions(
-  stored: Iterable<RevisionRecord>,
-  overlay: RevisionOverlay,
-  fromMain: number,
-  toMain: number,
-): Iterable<RevisionRecord> {
-  const pending = overlay.entries({ main: fromMain, sub: 0 });
-  let next = pending.next();
-  for (const record of stored) {
-    while (!next.done && compareRevisions(next.value[0], record) < 0) {
-      const [{ main, sub }, bytes] = next.value;
-      if (main > toMain) break;
-      if (bytes !== null) yield { main, sub, bytes };
-      next = pending.next();
-    }
-    if (!next.done && compareRevisions(next.value[0], record) === 0) {
-      const bytes = next.value[1];
-      next = pending.next();
-      if (bytes !== null) yield { main: record.main, sub: record.sub, bytes };
-    } else yield record;
-  }
-  for (; !next.done; next = pending.next()) {
-    const [{ main, sub }, bytes] = next.value;
-    if (main > toMain) return;
-    if (bytes !== null) yield { main, sub, bytes };
-  }
-}
-
-function* mergeRecords(
-  stored: Iterable<readonly [string, Uint8Array]>,
-  overlay: RecordOverlay,
-  prefix: string,
-): Iterable<readonly [string, Uint8Array]> {
-  const result = new Map(stored);
-  overlay.forEachPair((key, value) => {
-    if (!key.startsWith(prefix)) return;
-    if (value === null) result.delete(key);
-    else result.set(key, value);
-  });
-  yield* [...result].sort(([a], [b]) => compareText(a, b));
 }
