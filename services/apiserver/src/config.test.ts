@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
 import { parseConfig } from './config.ts';
 
@@ -36,4 +39,17 @@ test('parseConfig refuses what it cannot obey', () => {
   );
   assert.throws(() => parseConfig(['--tls-cert-file=a']), /--tls-private-key-file is needed together/);
   assert.throws(() => parseConfig(['pods']), /takes flags only/);
+});
+
+test('a pair of files in --cert-dir serves where no other certificate is named', () => {
+  const directory = mkdtempSync(path.join(tmpdir(), 'cert-dir-'));
+  try {
+    assert.equal(parseConfig([`--cert-dir=${directory}`]).config.tls, undefined);
+    const certFile = path.join(directory, 'apiserver.crt');
+    const keyFile = path.join(directory, 'apiserver.key');
+    for (const file of [certFile, keyFile]) writeFileSync(file, '');
+    assert.deepEqual(parseConfig([`--cert-dir=${directory}`]).config.tls, { certFile, keyFile });
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import type { AuthorizationMode } from './authorization/config.ts';
 import type {
   AuthenticationConfig,
@@ -56,6 +57,8 @@ export interface ApiServerConfig {
   readonly eventTtlMs: number;
   readonly kubeletClient?: { readonly certPem: string; readonly keyPem: string; readonly caPem?: string };
   readonly proxyClient?: { readonly certPem: string; readonly keyPem: string };
+  /** Aggregated API servers are reached by endpoints only. */
+  readonly aggregatorRouting: boolean;
   readonly logLevel: 'debug' | 'info';
 }
 
@@ -127,12 +130,13 @@ function pair<A extends string, B extends string>(
 
 function configOf(parsed: ParsedFlags): ApiServerConfig {
   const values = new Values(parsed.values);
-  const tls = pair(
-    'tls-cert-file',
-    values.optional('tls-cert-file'),
-    'tls-private-key-file',
-    values.optional('tls-private-key-file'),
-  );
+  const tls =
+    pair(
+      'tls-cert-file',
+      values.optional('tls-cert-file'),
+      'tls-private-key-file',
+      values.optional('tls-private-key-file'),
+    ) ?? tlsInDirectory(values.text('cert-dir'));
   const kubelet = pair(
     'kubelet-client-certificate',
     values.file('kubelet-client-certificate'),
@@ -188,8 +192,20 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     ...(proxy
       ? { proxyClient: { certPem: proxy['proxy-client-cert-file'], keyPem: proxy['proxy-client-key-file'] } }
       : {}),
+    aggregatorRouting: values.boolean('enable-aggregator-routing'),
     logLevel: values.number('v') >= 4 ? 'debug' : 'info',
   };
+}
+
+/** The pair under upstream's names, when both files are there. */
+function tlsInDirectory(
+  directory: string,
+): Record<'tls-cert-file' | 'tls-private-key-file', string> | undefined {
+  if (directory === '') return undefined;
+  const certFile = path.join(directory, 'apiserver.crt');
+  const keyFile = path.join(directory, 'apiserver.key');
+  if (!existsSync(certFile) || !existsSync(keyFile)) return undefined;
+  return { 'tls-cert-file': certFile, 'tls-private-key-file': keyFile };
 }
 
 function given<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {

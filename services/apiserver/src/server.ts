@@ -71,8 +71,8 @@ export interface ApiServerOptions {
   registerPaths?(paths: PathTable): void;
   /** Asked before a path of a custom resource counts as missing: gives what is on its way the time to come. */
   settle?(info: Exchange['info']): Promise<void>;
-  /** Answers instead of the storages, for group-versions of other servers (API aggregation). Gives false to decline. */
-  delegate?(exchange: Exchange): boolean | Promise<boolean>;
+  /** Answers instead of the storages, for group-versions of other servers (API aggregation). Gives undefined to decline. */
+  delegate?(exchange: Exchange): Promise<void> | undefined;
 }
 
 /** A running or ready server. */
@@ -158,7 +158,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     return storage !== undefined && (storage.resource.namespaced || info.namespace === '');
   };
   const endpoint: Filter = async (exchange) => {
-    if (options.delegate && (await options.delegate(exchange))) return;
+    const delegated = options.delegate?.(exchange);
+    if (delegated !== undefined) {
+      await delegated;
+      return;
+    }
     if (!exchange.info.isResourceRequest) {
       const handler = paths.find(exchange.path);
       if (handler) await handler(exchange);

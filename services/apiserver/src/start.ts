@@ -7,6 +7,7 @@ import { createLogger, FlagError, nodeClock, nodeRandom } from '@pilothouse/host
 import { builtinResources, featureGates } from '@pilothouse/api';
 import type { CustomResourceServing } from './apiextensions/start.ts';
 import { customResources } from './apiextensions/start.ts';
+import { Aggregator } from './aggregator/aggregator.ts';
 import type { ApiServerConfig } from './config.ts';
 import { registerOpenIdPaths } from './endpoints/openid-paths.ts';
 import { probeLocal } from './node/probe-local.ts';
@@ -123,6 +124,14 @@ export async function startApiServer(
   const policyWork = new StartupWork({ clock, logger });
   let bootstrap: Bootstrap | undefined;
   let definitions: CustomResourceServing | undefined;
+  const aggregator = new Aggregator({
+    client: registry.client,
+    clock,
+    random,
+    logger,
+    certificate: config.proxyClient,
+    endpointsOnly: config.aggregatorRouting,
+  });
   const server = await createApiServer({
     registry,
     authenticator: authentication.authenticator,
@@ -153,6 +162,7 @@ export async function startApiServer(
     },
     registerPaths: (paths) => registerOpenIdPaths(paths, authentication),
     settle: (info) => definitions?.settle(info) ?? Promise.resolve(),
+    delegate: (exchange) => aggregator.delegate(exchange),
   });
   for (const resource of config.authorizationModes.includes('RBAC') ? policyBasedResources : []) {
     const storage = registry.storage('rbac.authorization.k8s.io', 'v1', resource);
@@ -177,6 +187,8 @@ export async function startApiServer(
   definitions = customResources({ registry, server, clock, random, logger });
   closers.push(() => definitions?.stop());
   await definitions.start();
+  closers.push(() => aggregator.stop());
+  await aggregator.start(server);
   closers.push(await authorization.start());
   started = true;
   if (config.authorizationModes.includes('RBAC')) {

@@ -4,6 +4,8 @@ import { buildOpenApiV2, buildOpenApiV3, openApiV3Paths } from '@pilothouse/api/
 import type { OpenApiSchema } from '@pilothouse/api/openapi';
 import { encodeOpenApiV2Protobuf } from '@pilothouse/serializer';
 import { buildVersion } from '../version.ts';
+import type { ForeignOpenApi } from './merge-openapi.ts';
+import { mergeOpenApiV2 } from './merge-openapi.ts';
 
 /** A document with the hash by which clients cache it. */
 export interface OpenApiDocument {
@@ -40,6 +42,8 @@ export class OpenApiDocuments {
   readonly #v3 = new Map<string, OpenApiDocument>();
   readonly #added = new Map<string, OpenApiSource>();
   #custom: readonly CustomOpenApi[] = [];
+  /** By name of the APIService, so that the document does not depend on who answered first. */
+  readonly #foreign = new Map<string, ForeignOpenApi>();
   #v2: OpenApiDocument | undefined;
   #v2Protobuf: OpenApiDocument | undefined;
 
@@ -60,9 +64,25 @@ export class OpenApiDocuments {
     this.#added.delete(key);
   }
 
+  /** Whether the document of a key is made here. */
+  isOwn(key: string): boolean {
+    return openApiV3Paths(this.#served).includes(key);
+  }
+
   /** Replaces the custom resources in the v2 document. */
   customize(custom: readonly CustomOpenApi[]): void {
     this.#custom = custom;
+    this.#forgetV2();
+  }
+
+  /** Adds, replaces or takes away the paths of another server in the v2 document. */
+  mergeV2(name: string, foreign: ForeignOpenApi | undefined): void {
+    if (foreign === undefined) this.#foreign.delete(name);
+    else this.#foreign.set(name, foreign);
+    this.#forgetV2();
+  }
+
+  #forgetV2(): void {
     this.#v2 = undefined;
     this.#v2Protobuf = undefined;
   }
@@ -103,7 +123,14 @@ export class OpenApiDocuments {
 
   v2(): OpenApiDocument {
     if (!this.#v2) {
-      const body = Buffer.from(JSON.stringify(this.#buildV2()));
+      const document = this.#buildV2();
+      const names = [...this.#foreign.keys()].sort();
+      if (names.length > 0)
+        mergeOpenApiV2(
+          document,
+          names.map((name) => this.#foreign.get(name) as ForeignOpenApi),
+        );
+      const body = Buffer.from(JSON.stringify(document));
       this.#v2 = { body, hash: hashOf(body.toString('latin1')) };
     }
     return this.#v2;

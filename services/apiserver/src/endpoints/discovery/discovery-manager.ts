@@ -11,9 +11,14 @@ export interface ServedGroupVersion {
   readonly groupPriority: number;
   readonly versionPriority: number;
   readonly resources: readonly ResourceDescriptor[];
-  /** The resource list as a remote API server gave it (aggregation); replaces {@link resources} in answers. */
+  /** Resources as another API server gave them (aggregation), instead of {@link resources}. */
+  readonly remote?: readonly RemoteResource[];
+  /** Stale: the other server could not be asked. Default: Current. */
   readonly freshness?: 'Current' | 'Stale';
 }
+
+/** A resource in the form of aggregated discovery. */
+export type RemoteResource = Readonly<Record<string, unknown>>;
 
 export interface ApiGroup {
   name: string;
@@ -29,6 +34,11 @@ export const customGroupPriority = { groupPriority: 1000, versionPriority: 100 }
  * server runs; documents are made again at the next request.
  */
 export class DiscoveryManager {
+  /** What this server answers. */
+  readonly #local = new Map<string, ServedGroupVersion>();
+  /** What other servers answer; they stand before this one. */
+  readonly #remote = new Map<string, ServedGroupVersion>();
+  /** Both. */
   readonly #served = new Map<string, ServedGroupVersion>();
   #aggregated: { apis: AggregatedDocument; api: AggregatedDocument } | undefined;
   /** Grows with each change. */
@@ -58,15 +68,32 @@ export class DiscoveryManager {
 
   /** Adds or replaces. */
   add(served: ServedGroupVersion): void {
-    this.#served.set(apiVersionOf(served.group, served.version), served);
-    this.#changed();
+    const key = apiVersionOf(served.group, served.version);
+    this.#local.set(key, served);
+    this.#changed(key);
   }
 
   remove(group: string, version: string): void {
-    if (this.#served.delete(apiVersionOf(group, version))) this.#changed();
+    const key = apiVersionOf(group, version);
+    if (this.#local.delete(key)) this.#changed(key);
   }
 
-  #changed(): void {
+  /** Adds or replaces a group-version of another server. */
+  addRemote(served: ServedGroupVersion): void {
+    const key = apiVersionOf(served.group, served.version);
+    this.#remote.set(key, served);
+    this.#changed(key);
+  }
+
+  removeRemote(group: string, version: string): void {
+    const key = apiVersionOf(group, version);
+    if (this.#remote.delete(key)) this.#changed(key);
+  }
+
+  #changed(key: string): void {
+    const served = this.#remote.get(key) ?? this.#local.get(key);
+    if (served === undefined) this.#served.delete(key);
+    else this.#served.set(key, served);
     this.#aggregated = undefined;
     this.revision++;
   }
@@ -82,7 +109,6 @@ export class DiscoveryManager {
     return this.#served.get(apiVersionOf(group, version));
   }
 
-  /** Named groups in the order of /apis. */
   /** Paths of discovery below `/api` and `/apis`, for the index. */
   paths(): string[] {
     const paths = new Set(['/apis/']);
@@ -93,6 +119,7 @@ export class DiscoveryManager {
     return [...paths];
   }
 
+  /** Named groups in the order of /apis. */
   groups(): ApiGroup[] {
     const byGroup = new Map<string, ServedGroupVersion[]>();
     for (const served of this.#ordered()) {
@@ -209,6 +236,9 @@ function aggregatedDocument(served: readonly ServedGroupVersion[]): AggregatedDo
 }
 
 function versionDocument(served: ServedGroupVersion): object {
+  const { version, remote, freshness = 'Current' } = served;
+  if (remote !== undefined)
+    return { version, ...(remote.length > 0 ? { resources: remote } : {}), freshness };
   const ordered = sorted(served.resources);
   const main = ordered.filter((resource) => resource.subresource === '');
   const resources = main.map((resource) => {
@@ -231,9 +261,9 @@ function versionDocument(served: ServedGroupVersion): object {
     };
   });
   return {
-    version: served.version,
+    version,
     ...(resources.length > 0 ? { resources } : {}),
-    freshness: served.freshness ?? 'Current',
+    freshness,
   };
 }
 

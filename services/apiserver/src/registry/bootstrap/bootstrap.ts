@@ -4,7 +4,6 @@ import { builtinCodec } from '../codecs.ts';
 import type { ApiRegistry } from '../registry.ts';
 import { ensureApiServices } from './api-services.ts';
 import { ensureClusterAuthentication } from './cluster-authentication.ts';
-import { followApiServices } from './api-service-status.ts';
 import { followFlowSchemas } from './flow-schema-status.ts';
 import { collectIdentityLeases, renewIdentityLease, serverIdentity } from './identity-lease.ts';
 import { ensureKubernetesService, reconcileEndpoints } from './kubernetes-service.ts';
@@ -134,8 +133,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
       ),
     ]);
     if (closed) return;
-    const ends = [followFlowSchemas(client, clock, logger), followApiServices(client, clock, logger)];
-    endFollowers = () => ends.forEach((end) => end());
+    endFollowers = followFlowSchemas(client, clock, logger);
     every(periodMs, () => renewIdentityLease(client, identity, `${iso().slice(0, 23)}000Z`));
     every(periodMs, kubernetesService);
     every(namespacePeriodMs, async () => {
