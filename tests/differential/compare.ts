@@ -30,7 +30,7 @@ function normalise(value: unknown, now: RegExp, path: readonly string[] = []): u
   const name = path.at(-1);
   if (typeof value === 'string') {
     if (name === 'resourceVersion') return '<revision>';
-    if ((name === 'clusterIP' || path.at(-2) === 'clusterIPs') && value.startsWith('10.0.')) return '<ip>';
+    if ((name === 'clusterIP' || path.at(-2) === 'clusterIPs') && value.startsWith('10.')) return '<ip>';
     return normaliseText(value, now);
   }
   if (typeof value === 'number' && (name === 'nodePort' || name === 'healthCheckNodePort') && value >= 30000)
@@ -62,17 +62,18 @@ function sortCauses(body: unknown): unknown {
   const causes = status.details?.causes;
   if (!causes || causes.length < 2) return status;
   const key = (cause: Cause): string => `${cause.field}\0${cause.reason}\0${cause.message}`;
+  const told = new Map(causes.map((cause) => [key(cause), cause]));
   return {
     ...status,
-    message: (status.message ?? '')
-      .split(/[\s,[\]]+/)
-      .sort()
-      .join(' '),
+    ...(told.size > 1 && {
+      message: (status.message ?? '')
+        .split(/[\s,[\]]+/)
+        .sort()
+        .join(' '),
+    }),
     details: {
       ...status.details,
-      causes: [...new Map(causes.map((cause) => [key(cause), cause])).entries()]
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([, cause]) => cause),
+      causes: [...told.entries()].sort(([one], [two]) => (one < two ? -1 : 1)).map(([, cause]) => cause),
     },
   };
 }

@@ -16,6 +16,8 @@ export interface StrategyContext {
   /** True when the write will not be stored. */
   readonly dryRun: boolean;
   readonly namespace: string;
+  /** apiVersion that the request was made in, where that is not the strategy's own. */
+  readonly requestVersion?: string;
   /** Whether an API-server feature gate is on; the defaults of 1.36 when the server was not told otherwise. */
   featureEnabled(gate: string): boolean;
   /** A warning that is told even when the object turns out invalid; the rest comes from the warningsOn… hooks after validation. */

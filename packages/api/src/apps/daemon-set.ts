@@ -131,6 +131,8 @@ export const daemonSetStrategy: ResourceStrategy = {
     }
     setDefault(spec, 'revisionHistoryLimit', 10);
     defaultPodTemplate(ensure(spec, 'template'));
+    // Whoever writes the object writes the count too, even when it is not in the request.
+    setTemplateGeneration(object, templateGenerationOf(object));
   },
   prepareForCreate(object) {
     // Members that are always written are there from the start, so that an empty write to the status owns none of them.

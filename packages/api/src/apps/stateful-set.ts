@@ -13,7 +13,7 @@ import {
   validatePositiveIntOrPercent,
 } from '../validation/int-or-percent.ts';
 import { internalText } from '../validation/internal-text.ts';
-import { isDns1123Label } from '../validation/names.ts';
+import { isDns1123Label, nameIsDnsLabel } from '../validation/names.ts';
 import { validateTemplateMetadata } from '../validation/pod-spec.ts';
 import { validateClaimSpec } from '../validation/persistent-volume-claim-spec.ts';
 import { quantityOf, quantityText } from '../validation/quantities.ts';
@@ -236,6 +236,7 @@ export const statefulSetStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'StatefulSet',
   resource: 'statefulsets',
+  validateName: nameIsDnsLabel,
   resetFields: ['status'],
   defaults(object) {
     const spec = ensure(object, 'spec');

@@ -6,7 +6,7 @@ import { ensure } from '../defaults/set.ts';
 import type { ResourceStrategy, StrategyContext, UpdateHooks } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { isDns1123Label, isFullyQualifiedDomainName } from '../validation/names.ts';
+import { isDns1123Label, isFullyQualifiedDomainName, nameIsPathSegment } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { clone, isSet, list, semanticEqual, text } from '../validation/values.ts';
 
@@ -235,6 +235,7 @@ export const certificateSigningRequestStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'CertificateSigningRequest',
   resource: 'certificatesigningrequests',
+  validateName: nameIsPathSegment,
   resetFields: ['spec', 'status'],
   prepareForCreate(object, context) {
     const spec = ensure(object, 'spec');

@@ -2,7 +2,7 @@ import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery
 import { fieldError } from '@pilothouse/apimachinery';
 import { rootPath } from '../common.ts';
 import { setZeroDefault } from '../defaults/set.ts';
-import type { ResourceStrategy } from '../strategy.ts';
+import type { ResourceStrategy, StrategyContext } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import {
@@ -17,7 +17,7 @@ import { isSet, list, oneOf, problems, text } from '../validation/values.ts';
 
 const protocols = ['SCTP', 'TCP', 'UDP'];
 
-function validateAddress(address: Json, path: FieldPath): FieldError[] {
+function validateAddress(address: Json, path: FieldPath, loopback: boolean): FieldError[] {
   const ip = text(address['ip']);
   const errors = validateIpLegacy(path.child('ip'), ip);
   if (text(address['hostname']) !== '')
@@ -32,7 +32,7 @@ function validateAddress(address: Json, path: FieldPath): FieldError[] {
         nameIsDnsSubdomain(text(address['nodeName']), false),
       ),
     );
-  errors.push(...validateNonSpecialIp(path.child('ip'), ip));
+  errors.push(...validateNonSpecialIp(path.child('ip'), ip, loopback));
   return errors;
 }
 
@@ -52,7 +52,8 @@ function validatePort(port: Json, needsName: boolean, path: FieldPath): FieldErr
   return errors;
 }
 
-function validate(object: KubeObject): FieldError[] {
+function validate(object: KubeObject, context: StrategyContext): FieldError[] {
+  const loopback = context.featureEnabled('LoopbackPods');
   return list(object['subsets']).flatMap((subset: Json, index) => {
     const path = rootPath.child('subsets').index(index);
     const errors: FieldError[] = [];
@@ -62,10 +63,10 @@ function validate(object: KubeObject): FieldError[] {
     if (ready.length + notReady.length === 0)
       errors.push(fieldError.required(path, 'must specify `addresses` or `notReadyAddresses`'));
     ready.forEach((address, at) =>
-      errors.push(...validateAddress(address, path.child('addresses').index(at))),
+      errors.push(...validateAddress(address, path.child('addresses').index(at), loopback)),
     );
     notReady.forEach((address, at) =>
-      errors.push(...validateAddress(address, path.child('notReadyAddresses').index(at))),
+      errors.push(...validateAddress(address, path.child('notReadyAddresses').index(at), loopback)),
     );
     ports.forEach((port, at) =>
       errors.push(...validatePort(port, ports.length > 1, path.child('ports').index(at))),
@@ -109,7 +110,7 @@ export const endpointsStrategy: ResourceStrategy = {
       for (const port of list(subset['ports']) as Json[]) setZeroDefault(port, 'protocol', 'TCP');
   },
   validate,
-  validateUpdate: validate,
+  validateUpdate: (object, _old, context) => validate(object, context),
   columns: columnsOf['/endpoints'] ?? [],
   cells: (object, nowMs) => [nameOf(object), endpointsText(object), ageOf(object, nowMs)],
 };

@@ -1,16 +1,21 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
-import { fieldError, translateTimestampSince } from '@pilothouse/apimachinery';
+import { fieldError, translateTimestampSince, validateObjectMeta } from '@pilothouse/apimachinery';
 import { rootPath } from '../common.ts';
-import type { ResourceStrategy } from '../strategy.ts';
+import type { ResourceStrategy, StrategyContext } from '../strategy.ts';
 import { nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { isDns1123Subdomain, isQualifiedName, nameIsPathSegment } from '../validation/names.ts';
+import {
+  isDns1123Subdomain,
+  isQualifiedName,
+  nameIsDnsSubdomain,
+  nameIsPathSegment,
+} from '../validation/names.ts';
 import { internalValue } from '../validation/internal-text.ts';
 import type { Json } from '../validation/values.ts';
-import { immutable, isSet, problems, text } from '../validation/values.ts';
+import { immutable, isSet, problems, semanticEqual, text } from '../validation/values.ts';
 
 /** The rules of both Event APIs: those with eventTime follow the new one's, the others only their namespace's. */
-function validate(object: KubeObject): FieldError[] {
+function validateLegacy(object: KubeObject, controllerField: string): FieldError[] {
   const errors: FieldError[] = [];
   const namespace = text(object.metadata.namespace);
   const involved = text(object['involvedObject']?.namespace);
@@ -25,8 +30,8 @@ function validate(object: KubeObject): FieldError[] {
   } else {
     if (involved === '' && namespace !== 'default' && namespace !== 'kube-system') errors.push(mismatch);
     const controller = text(object['reportingComponent']);
-    if (controller === '') errors.push(fieldError.required(rootPath.child('reportingComponent')));
-    errors.push(...problems(rootPath.child('reportingComponent'), controller, isQualifiedName(controller)));
+    if (controller === '') errors.push(fieldError.required(rootPath.child(controllerField)));
+    errors.push(...problems(rootPath.child(controllerField), controller, isQualifiedName(controller)));
     for (const field of ['reportingInstance', 'action', 'reason']) {
       const value = text(object[field]);
       if (value === '') errors.push(fieldError.required(rootPath.child(field)));
@@ -53,24 +58,65 @@ function shown(field: string, value: unknown): unknown {
   return field === 'related' && !isSet(value) ? null : internalValue(struct, value ?? {});
 }
 
-function validateUpdate(object: KubeObject, old: KubeObject): FieldError[] {
-  const errors = validate(object);
-  if (!isSet(object['eventTime'])) return errors;
+/** Requests to the old API are not asked for more than their namespace. */
+const isNewer = (context: StrategyContext): boolean => context.requestVersion === 'events.k8s.io/v1';
+
+function validate(object: KubeObject, context: StrategyContext): FieldError[] {
+  if (!isNewer(context)) return validateLegacy(object, 'reportingComponent');
+  const errors = validateLegacy(object, 'reportingController');
+  errors.push(
+    ...validateObjectMeta(object.metadata, { namespaced: true, nameRule: nameIsDnsSubdomain }),
+    ...validateSeries(object),
+  );
+  if (!isSet(object['eventTime'])) errors.push(fieldError.required(rootPath.child('eventTime')));
+  const type = text(object['type']);
+  if (type !== 'Normal' && type !== 'Warning')
+    errors.push(fieldError.invalid(rootPath.child('type'), '', `has invalid value: ${type}`));
+  const source = (object['source'] ?? {}) as Json;
+  const legacy: readonly (readonly [string, boolean])[] = [
+    ['firstTimestamp', isSet(object['firstTimestamp'])],
+    ['lastTimestamp', isSet(object['lastTimestamp'])],
+    ['count', (object['count'] ?? 0) !== 0],
+    ['source', text(source['component']) !== '' || text(source['host']) !== ''],
+  ];
+  for (const [field, isGiven] of legacy)
+    if (isGiven) errors.push(fieldError.invalid(rootPath.child(field), '', 'needs to be unset'));
+  return errors;
+}
+
+function validateSeries(object: KubeObject): FieldError[] {
+  const series = object['series'] as Json | null | undefined;
+  if (!isSet(series)) return [];
+  const errors: FieldError[] = [];
+  if ((series['count'] ?? 0) < 2)
+    errors.push(fieldError.invalid(rootPath.child('series.count'), '', 'should be at least 2'));
+  if (!isSet(series['lastObservedTime']))
+    errors.push(fieldError.required(rootPath.child('series.lastObservedTime')));
+  return errors;
+}
+
+function validateUpdate(object: KubeObject, old: KubeObject, context: StrategyContext): FieldError[] {
+  if (!isNewer(context)) return validateLegacy(object, 'reportingComponent');
+  const errors = validateLegacy(object, 'reportingController');
+  if (!semanticEqual(object['series'], old['series'])) errors.push(...validateSeries(object));
   for (const field of [
     'involvedObject',
     'reason',
     'message',
+    'source',
     'firstTimestamp',
     'lastTimestamp',
     'count',
-    'source',
     'type',
+    'eventTime',
     'action',
     'related',
     'reportingComponent',
     'reportingInstance',
-  ])
-    errors.push(...immutable(shown(field, object[field]), shown(field, old[field]), rootPath.child(field)));
+  ]) {
+    const path = rootPath.child(field === 'reportingComponent' ? 'reportingController' : field);
+    errors.push(...immutable(shown(field, object[field]), shown(field, old[field]), path));
+  }
   return errors;
 }
 

@@ -11,15 +11,11 @@ import { isSet, list, problems, text } from '../validation/values.ts';
 const nameLabel = 'kubernetes.io/metadata.name';
 
 function validateFinalizers(object: KubeObject): FieldError[] {
-  return list(object['spec']?.finalizers).flatMap((each, index) => {
+  return list(object['spec']?.finalizers).flatMap((each) => {
     const finalizer = text(each);
-    const path = specPath.child('finalizers').index(index);
+    const path = specPath.child('finalizers');
     const errors = problems(path, finalizer, isQualifiedName(finalizer));
-    if (
-      errors.length === 0 &&
-      !finalizer.includes('/') &&
-      !['kubernetes', 'orphan', 'foregroundDeletion'].includes(finalizer)
-    )
+    if (!finalizer.includes('/') && !['kubernetes', 'orphan', 'foregroundDeletion'].includes(finalizer))
       errors.push(
         fieldError.invalid(
           path,

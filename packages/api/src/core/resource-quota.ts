@@ -32,33 +32,36 @@ const podCompute = new Set([
   'requests.memory',
   'limits.cpu',
   'limits.memory',
+]);
+/** Names that quota knows by itself; scopes are compared with these only. */
+const standardNames = new Set([
+  ...podCompute,
+  'ephemeral-storage',
+  'requests.storage',
   'requests.ephemeral-storage',
   'limits.ephemeral-storage',
-  'ephemeral-storage',
+  'resourcequotas',
+  'services',
+  'replicationcontrollers',
+  'secrets',
+  'persistentvolumeclaims',
+  'configmaps',
+  'services.nodeports',
+  'services.loadbalancers',
 ]);
+const isStandard = (name: string): boolean =>
+  standardNames.has(name) || name.startsWith('hugepages-') || name.startsWith('requests.hugepages-');
 
 /** Whether a scope says anything about a resource. */
 function scopeApplies(scope: string, resource: string): boolean {
-  if (scope === 'BestEffort') return resource === 'pods' || resource === 'count/pods';
-  if (scope === 'VolumeAttributesClass')
-    return (
-      resource === 'persistentvolumeclaims' ||
-      resource === 'requests.storage' ||
-      resource.includes('storageclass')
-    );
-  if (
-    ['Terminating', 'NotTerminating', 'NotBestEffort', 'PriorityClass', 'CrossNamespacePodAffinity'].includes(
-      scope,
-    )
-  )
-    return (
-      podCompute.has(resource) ||
-      resource.startsWith('requests.') ||
-      resource.startsWith('limits.') ||
-      resource === 'count/pods' ||
-      resource.startsWith('hugepages-')
-    );
-  return true;
+  switch (scope) {
+    case 'BestEffort':
+      return resource === 'pods';
+    case 'VolumeAttributesClass':
+      return resource === 'persistentvolumeclaims' || resource === 'requests.storage';
+    default:
+      return !scopes.includes(scope) || podCompute.has(resource);
+  }
 }
 
 function validateScopes(spec: Json): FieldError[] {
@@ -70,10 +73,9 @@ function validateScopes(spec: Json): FieldError[] {
   for (const scope of asked) {
     if (!scopes.includes(scope)) {
       errors.push(fieldError.invalid(path, asked, 'unsupported scope'));
-      continue;
     }
     for (const name of hard)
-      if (!scopeApplies(scope, name))
+      if (isStandard(name) && !scopeApplies(scope, name))
         errors.push(fieldError.invalid(path, asked, 'unsupported scope applied to resource'));
   }
   for (const [one, two] of conflicts)
@@ -82,13 +84,19 @@ function validateScopes(spec: Json): FieldError[] {
   return errors;
 }
 
+const shownSelector = (selector: Json): unknown => ({
+  MatchExpressions: (list(selector['matchExpressions']) as Json[]).map((each) => ({
+    ScopeName: text(each['scopeName']),
+    Operator: text(each['operator']),
+    Values: (each['values'] as unknown) ?? null,
+  })),
+});
+
 function validateScopeSelector(spec: Json): FieldError[] {
   const selector = spec['scopeSelector'] as Json | null | undefined;
   if (selector === null || selector === undefined) return [];
   const errors: FieldError[] = [];
   const path = specPath.child('scopeSelector', 'matchExpressions');
-  const old = specPath.child('scopeSelector');
-  void old;
   for (const requirement of list(selector['matchExpressions']) as Json[]) {
     const scope = text(requirement['scopeName']);
     const values = list(requirement['values']);
@@ -96,13 +104,9 @@ function validateScopeSelector(spec: Json): FieldError[] {
     if (!scopes.includes(scope))
       errors.push(fieldError.invalid(path.child('scopeName'), scope, 'unsupported scope'));
     for (const [name] of entries(spec['hard']))
-      if (scopes.includes(scope) && !scopeApplies(scope, name))
+      if (isStandard(name) && !scopeApplies(scope, name))
         errors.push(
-          fieldError.invalid(
-            specPath.child('scopeSelector'),
-            selector,
-            'unsupported scope applied to resource',
-          ),
+          fieldError.invalid(path, shownSelector(selector), 'unsupported scope applied to resource'),
         );
     if (
       !['PriorityClass', 'VolumeAttributesClass'].includes(scope) &&
@@ -113,7 +117,7 @@ function validateScopeSelector(spec: Json): FieldError[] {
         fieldError.invalid(
           path.child('operator'),
           operator,
-          "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity",
+          "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity",
         ),
       );
     switch (operator) {
@@ -142,6 +146,10 @@ function validateScopeSelector(spec: Json): FieldError[] {
         errors.push(fieldError.invalid(path.child('operator'), operator, 'not a valid selector operator'));
     }
   }
+  const named = (list(selector['matchExpressions']) as Json[]).map((each) => text(each['scopeName']));
+  for (const [one, two] of conflicts)
+    if (named.includes(one) && named.includes(two))
+      errors.push(fieldError.invalid(path, spec['scopes'] ?? null, 'conflicting scopes'));
   return errors;
 }
 

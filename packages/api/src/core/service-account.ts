@@ -8,12 +8,22 @@ const deprecated = `metadata.annotations[${enforceSecrets}]: deprecated in v1.32
 
 const has = (object: KubeObject): boolean => object.metadata.annotations?.[enforceSecrets] !== undefined;
 
+/** Of a reference to a secret only the name means anything. */
+function keepSecretNames(object: KubeObject): void {
+  if (!Array.isArray(object['secrets'])) return;
+  object['secrets'] = (object['secrets'] as { name?: string }[]).map(({ name }) =>
+    name === undefined ? {} : { name },
+  );
+}
+
 export const serviceAccountStrategy: ResourceStrategy = {
   group: '',
   version: 'v1',
   kind: 'ServiceAccount',
   revalidatesMetadata: true,
   resource: 'serviceaccounts',
+  prepareForCreate: keepSecretNames,
+  prepareForUpdate: keepSecretNames,
   warningsOnCreate: (object) => (has(object) ? [deprecated] : []),
   warningsOnUpdate: (object, old) => (has(object) && !has(old) ? [deprecated] : []),
   columns: columnsOf['/serviceaccounts'] ?? [],

@@ -7,7 +7,7 @@ import { columnsOf } from '../table/columns.ts';
 import { isDns1123Subdomain, nameIsPathSegment } from '../validation/names.ts';
 import { ipText, parseIp } from '../validation/network.ts';
 import type { Json } from '../validation/values.ts';
-import { immutable, isSet, problems, text } from '../validation/values.ts';
+import { isSet, problems, semanticEqual, text } from '../validation/values.ts';
 
 function validate(object: KubeObject): FieldError[] {
   const ref = object['spec']?.parentRef as Json | null | undefined;
@@ -21,8 +21,22 @@ function validate(object: KubeObject): FieldError[] {
     if (value === '') errors.push(fieldError.required(path.child(name)));
     else errors.push(...problems(path.child(name), value, nameIsPathSegment(value, false)));
   }
+  const namespace = text(ref['namespace']);
+  if (namespace !== '')
+    errors.push(...problems(path.child('namespace'), namespace, nameIsPathSegment(namespace, false)));
   return errors;
 }
+
+/** As messages show it. */
+const parentValue = (ref: Json | null | undefined): unknown =>
+  isSet(ref)
+    ? {
+        Group: text(ref['group']),
+        Resource: text(ref['resource']),
+        Namespace: text(ref['namespace']),
+        Name: text(ref['name']),
+      }
+    : null;
 
 function parentText(object: KubeObject): string {
   const ref = object['spec']?.parentRef as Json | null | undefined;
@@ -41,12 +55,22 @@ export const ipAddressStrategy: ResourceStrategy = {
   /** The name is the address in canonical form. */
   validateName(name) {
     const bytes = parseIp(name);
-    if (bytes === undefined) return ['must be a valid IP address'];
+    if (bytes === undefined) return ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'];
     return ipText(bytes) === name ? [] : ['must be a canonical format IP address'];
   },
   validate,
-  validateUpdate: (object, old) =>
-    immutable(object['spec']?.parentRef, old['spec']?.parentRef, specPath.child('parentRef')),
+  validateUpdate(object, old) {
+    const path = specPath.child('parentRef');
+    const ref = object['spec']?.parentRef as Json | null | undefined;
+    const errors = semanticEqual(ref, old['spec']?.parentRef)
+      ? []
+      : [fieldError.invalid(path, parentValue(ref), 'field is immutable')];
+    // These two are checked on every write.
+    if (!isSet(ref)) return [...errors, fieldError.required(path)];
+    for (const name of ['resource', 'name'])
+      if (text(ref[name]) === '') errors.push(fieldError.required(path.child(name)));
+    return errors;
+  },
   columns: columnsOf['networking.k8s.io/ipaddresses'] ?? [],
   // There is one cell more than columns; upstream's table is so.
   cells: (object, nowMs) => [nameOf(object), parentText(object), ageOf(object, nowMs)],

@@ -1,13 +1,13 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
-import { bumpGeneration, keepGeneration, rootPath, specPath } from '../common.ts';
+import { bumpGeneration, rootPath, specPath } from '../common.ts';
 import { ensure, setDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { validateCsiDriverName } from '../validation/volumes.ts';
 import type { Json } from '../validation/values.ts';
-import { immutable, isSet, list, oneOf, text } from '../validation/values.ts';
+import { immutable, isSet, list, oneOf, semanticEqual, text } from '../validation/values.ts';
 
 const modes = ['Persistent', 'Ephemeral'];
 
@@ -85,9 +85,10 @@ export const csiDriverStrategy: ResourceStrategy = {
   },
   validate,
   warningsOnCreate: warnings,
+  warningsOnUpdate: (object, old) =>
+    semanticEqual(object['spec']?.tokenRequests, old['spec']?.tokenRequests) ? [] : warnings(object),
   prepareForUpdate(object, old) {
-    if (old.metadata.generation === undefined) keepGeneration(object, old);
-    bumpGeneration(object, old, 'nothing');
+    bumpGeneration(object, old);
   },
   validateUpdate: (object, old) => [
     ...validate(object),

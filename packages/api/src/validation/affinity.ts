@@ -244,6 +244,11 @@ function validateToleration(toleration: Json, path: FieldPath): FieldError[] {
           ),
         );
       break;
+    case 'Lt':
+    case 'Gt':
+      // Told as if they were supported, though a gate that is off keeps them out.
+      errors.push(fieldError.notSupported(path.child('operator'), operator, ['Equal', 'Exists', 'Lt', 'Gt']));
+      break;
     default:
       errors.push(fieldError.notSupported(path.child('operator'), operator, ['Equal', 'Exists']));
   }

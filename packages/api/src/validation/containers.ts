@@ -270,22 +270,38 @@ export function validateContainers(containers: unknown, facts: PodFacts, path: F
     errors.push(...validateProbeOf(container, 'livenessProbe', at));
     errors.push(...validateProbeOf(container, 'readinessProbe', at));
     errors.push(...validateProbeOf(container, 'startupProbe', at));
-    if (isSet(container['restartPolicy'])) errors.push(...validateContainerRestart(container, at));
+    errors.push(...validateContainerRestart(container, at));
   });
   errors.push(...hostPortConflicts(all, path));
   return errors;
 }
 
+const restartRulesMax = 20;
+const restartActions = ['Restart', 'RestartAllContainers'];
+
 function validateContainerRestart(container: Json, path: FieldPath): FieldError[] {
-  const policy = text(container['restartPolicy']);
-  const errors = oneOf(path.child('restartPolicy'), policy, ['Always', 'Never', 'OnFailure']);
-  list(container['restartPolicyRules']).forEach((rule: Json, index) => {
-    const at = path.child('restartPolicyRules').index(index);
-    if (!['Restart', 'RestartAllContainers'].includes(text(rule['action'])))
-      errors.push(fieldError.notSupported(at.child('action'), text(rule['action']), ['Restart']));
+  const policy = container['restartPolicy'] as string | null | undefined;
+  const rules = list(container['restartPolicyRules']) as Json[];
+  const at = path.child('restartPolicy');
+  const errors: FieldError[] = [];
+  if (isSet(policy)) errors.push(...oneOf(at, policy, ['Always', 'Never', 'OnFailure']));
+  else if (rules.length > 0)
+    errors.push(fieldError.required(at, 'must specify restartPolicy when restart rules are used'));
+  else return errors;
+  const rulesPath = path.child('restartPolicyRules');
+  if (rules.length > restartRulesMax)
+    errors.push(fieldError.tooMany(rulesPath, rules.length, restartRulesMax));
+  rules.forEach((rule, index) => {
+    const at = rulesPath.index(index);
+    errors.push(...oneOf(at.child('action'), text(rule['action']), restartActions));
     const codes = rule['exitCodes'] as Json | null | undefined;
-    if (!isSet(codes)) errors.push(fieldError.required(at.child('exitCodes'), 'must be specified'));
-    else errors.push(...oneOf(at.child('exitCodes', 'operator'), text(codes['operator']), ['In', 'NotIn']));
+    if (!isSet(codes)) {
+      errors.push(fieldError.required(at.child('exitCodes'), 'must be specified'));
+      return;
+    }
+    errors.push(...oneOf(at.child('exitCodes', 'operator'), text(codes['operator']), ['In', 'NotIn']));
+    const { length } = list(codes['values']);
+    if (length > 255) errors.push(fieldError.tooMany(at.child('exitCodes', 'values'), length, 255));
   });
   return errors;
 }

@@ -16,7 +16,8 @@ export function emptyObjectOf(registry: SchemaRegistry, message: MessageSchema):
   return out;
 }
 
-function emptyMember(registry: SchemaRegistry, field: FieldSchema): JsonValue | undefined {
+/** What is written for a member that is not set; undefined: nothing. */
+export function emptyMember(registry: SchemaRegistry, field: FieldSchema): JsonValue | undefined {
   const { type } = field;
   if (field.pointer === true) return field.emit === true ? null : undefined;
   if (field.emit !== true) return undefined;

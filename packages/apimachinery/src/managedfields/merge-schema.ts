@@ -1,5 +1,7 @@
+import type { JsonValue } from '../meta.ts';
 import { fieldsByName } from '../schema-fields.ts';
 import type { FieldSchema, MessageSchema, SchemaRegistry, TypeRef } from '../schema.ts';
+import { emptyMember } from './empty-object.ts';
 
 /** How values of a type are compared, merged and owned (structured-merge-diff's schema, reduced to what Kubernetes uses). */
 export type MergeType = ScalarType | AtomicType | ListType | MapType | DeducedType;
@@ -32,8 +34,8 @@ export interface MapType {
   fields(): ReadonlyMap<string, MergeType>;
   /** Type of members that are not declared; absent when there may be none. */
   readonly element?: MergeType;
-  /** Members that are always written, as null when they are not set (times, lists, maps). Objects in memory leave them out. */
-  nulls?(): readonly string[];
+  /** Members that are always written, and what is written when they are not set. Objects in memory may leave them out. */
+  unset?(): ReadonlyMap<string, JsonValue>;
 }
 
 export const stringType: ScalarType = { kind: 'scalar', scalar: 'string' };
@@ -64,11 +66,7 @@ export function mergeTypeOfMessage(registry: SchemaRegistry, message: MessageSch
     type = {
       kind: 'map',
       relationship: message.mapType ?? 'granular',
-      nulls: lazy(() =>
-        [...fieldsByName(registry, message)]
-          .filter(([, field]) => isNullWhenUnset(field))
-          .map(([name]) => name),
-      ),
+      unset: lazy(() => unsetMembers(registry, message)),
       fields: lazy(() => {
         const fields = new Map<string, MergeType>();
         if (message.typeMeta === true || message.gvk !== undefined) {
@@ -85,11 +83,13 @@ export function mergeTypeOfMessage(registry: SchemaRegistry, message: MessageSch
   return type;
 }
 
-function isNullWhenUnset({ emit, pointer, type }: FieldSchema): boolean {
-  if (emit !== true) return false;
-  if (pointer === true || type.kind === 'list' || type.kind === 'map') return true;
-  if (type.kind === 'scalar') return type.scalar === 'bytes';
-  return type.kind === 'special' && (type.special === 'Time' || type.special === 'MicroTime');
+function unsetMembers(registry: SchemaRegistry, message: MessageSchema): ReadonlyMap<string, JsonValue> {
+  const unset = new Map<string, JsonValue>();
+  for (const [name, field] of fieldsByName(registry, message)) {
+    const value = emptyMember(registry, field);
+    if (value !== undefined) unset.set(name, value);
+  }
+  return unset;
 }
 
 function mergeTypeOfField(registry: SchemaRegistry, field: FieldSchema): MergeType {

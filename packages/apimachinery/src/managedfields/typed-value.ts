@@ -41,7 +41,7 @@ function shapeOf(type: MergeType, value: JsonValue | undefined): Shape {
   }
 }
 
-const noNames: readonly string[] = [];
+const noMembers: ReadonlyMap<string, JsonValue> = new Map();
 const emptyMap: JsonObject = {};
 
 function memberType(type: MapType, name: string): MergeType {
@@ -296,13 +296,13 @@ function compareMaps(
   path: PathElement[],
   out: ComparisonBuilders,
 ): void {
-  const nulls = type.nulls?.() ?? noNames;
+  const unset = type.unset?.() ?? noMembers;
   const old = oldMap ?? emptyMap;
   const next = nextMap ?? emptyMap;
   const member = (map: JsonObject | undefined, name: string): JsonValue | undefined => {
     if (map === undefined) return undefined;
     if (Object.hasOwn(map, name)) return map[name];
-    return nulls.includes(name) ? null : undefined;
+    return unset.get(name);
   };
   const compare = (name: string): void => {
     path.push(memberElement(name));
@@ -311,7 +311,8 @@ function compareMaps(
   };
   for (const name in old) if (old[name] !== next[name]) compare(name);
   for (const name in next) if (!Object.hasOwn(old, name)) compare(name);
-  for (const name of nulls) if (!Object.hasOwn(old, name) && !Object.hasOwn(next, name)) compare(name);
+  if (oldMap !== undefined && nextMap !== undefined) return;
+  for (const name of unset.keys()) if (!Object.hasOwn(old, name) && !Object.hasOwn(next, name)) compare(name);
 }
 
 /** An element of a set or map list has no identity: nobody's fields in the object can be told. */

@@ -30,12 +30,16 @@ function attempt<T>(findings: Findings, body: () => T): T | undefined {
   }
 }
 
-function textConverter(canonicalize: (text: string) => string | undefined): Converter {
+function textConverter(canonicalize: (text: string) => string | null | undefined): Converter {
   return (value, place, name, _index, findings) =>
     typeof value === 'string'
       ? attempt(findings, () => canonicalize(value))
       : report(findings, typeMismatch(jsonKind(value), 'string', place, name));
 }
+
+/** The year 1 is Go's time that was never set: written as null. */
+const nullWhenZero = (time: string | undefined): string | null | undefined =>
+  time?.startsWith('0001-01-01T00:00:00') === true && /^[^.]*(?:\.0+)?Z$/.test(time) ? null : time;
 
 /** Converter of a type whose JSON is made by hand; the value is not null. */
 export function convertSpecial(special: SpecialKind, message: string, compiler: ConverterSource): Converter {
@@ -54,9 +58,9 @@ export function convertSpecial(special: SpecialKind, message: string, compiler: 
         return report(findings, typeMismatch(`number ${String(value)}`, 'int32', place, name));
       };
     case 'Time':
-      return textConverter((text) => (text === '' ? undefined : canonicalizeTime(text)));
+      return textConverter((text) => (text === '' ? undefined : nullWhenZero(canonicalizeTime(text))));
     case 'MicroTime':
-      return textConverter((text) => (text === '' ? undefined : canonicalizeMicroTime(text)));
+      return textConverter((text) => (text === '' ? undefined : nullWhenZero(canonicalizeMicroTime(text))));
     case 'Duration':
       return textConverter((text) => formatDuration(parseDuration(text)));
     case 'RawExtension':

@@ -20,12 +20,43 @@ export interface NodeTarget {
   readonly path: string;
   /** Present a client certificate of the server: the target is a node, not a workload. */
   readonly asKubelet: boolean;
+  /** Do not check the node's certificate: the client asked for that (insecureSkipTLSVerifyBackend). */
+  readonly unverified?: boolean;
 }
+
+/** What an upgraded connection carries, for nodes that speak an older protocol than the client. */
+export type StreamKind = {
+  /** The node said so in status.declaredFeatures. */
+  readonly nodeTakesWebSockets: boolean;
+} & (
+  | {
+      readonly type: 'command';
+      readonly options: {
+        readonly stdin: boolean;
+        readonly stdout: boolean;
+        readonly stderr: boolean;
+        readonly tty: boolean;
+      };
+    }
+  | { readonly type: 'ports' }
+);
 
 /** Makes the connections to nodes, pods and services behind log, exec, attach, port-forward and proxy. */
 export interface NodeDialer {
-  /** Passes the exchange on to `target`, upgrades (SPDY, WebSocket) included. */
+  /** A workload's or node's own pages: any method, upgrades, links and redirects led back through the proxy. */
   proxy(target: NodeTarget): ConnectHandler;
+  /** exec, attach, port-forward: an upgrade is required. */
+  stream(target: NodeTarget, kind: StreamKind): ConnectHandler;
+  /** The log of a container of `podName`. */
+  log(target: NodeTarget, podName: string): ConnectHandler;
+}
+
+/** How nodes and workloads may be reached. */
+export interface ConnectPolicy {
+  /** --kubelet-preferred-address-types, the best first. */
+  readonly addressTypes: readonly string[];
+  /** Pods and nodes may have loopback addresses: they are processes of this host (feature gate LoopbackPods). */
+  readonly loopback: boolean;
 }
 
 /**
@@ -38,6 +69,7 @@ export interface RegistryDelegates {
   authorizer?: Authorizer;
   rules?: RuleResolver;
   dialer?: NodeDialer;
+  connectPolicy?: ConnectPolicy;
   /** GET of an HTTPS path on this machine, with any certificate; `message` is the body, or what went wrong. Never rejects. */
   probeLocal?(port: number, path: string): Promise<{ readonly healthy: boolean; readonly message: string }>;
 }

@@ -25,7 +25,9 @@ import { serviceHooks } from './core/service/service-hooks.ts';
 import { TokenStore } from './core/serviceaccount/token.ts';
 import type { RegistryDelegates } from './delegates.ts';
 import { resourceDescriptor, subresourceDescriptor } from './descriptors.ts';
+import type { ConvertVersion } from './generic/builtin-field-tracker.ts';
 import { builtinFieldTracker } from './generic/builtin-field-tracker.ts';
+import type { VersionConversion } from './generic/converted-store.ts';
 import { ConvertedStore } from './generic/converted-store.ts';
 import type { FieldTracker } from './generic/field-tracker.ts';
 import { ReviewStore } from './generic/review-store.ts';
@@ -227,7 +229,7 @@ class BuiltinRegistry implements ApiRegistry {
   }
 
   #tracker(group: string, version: string, kind: string): FieldTracker | undefined {
-    return builtinFieldTracker(builtinSchemas, { group, version, kind });
+    return builtinFieldTracker(builtinSchemas, { group, version, kind }, conversionsOf(kind));
   }
 
   #install(resource: BuiltinResource): void {
@@ -242,7 +244,7 @@ class BuiltinRegistry implements ApiRegistry {
       const own = builtinCodec(resource.group, resource.version, resource.kind, {
         version: resource.version,
       });
-      const conversion = resource.group === 'autoscaling' ? horizontalPodAutoscalerV1 : eventsV1;
+      const conversion = conversionOf(resource.kind);
       const tracker = this.#tracker(resource.group, resource.version, resource.kind);
       return new ConvertedStore(storage, target, own, conversion, tracker);
     };
@@ -331,6 +333,21 @@ function memoryVersion(resource: BuiltinResource): readonly [group: string, vers
   if (resource.plural === 'events') return ['', 'v1'];
   if (resource.plural === 'horizontalpodautoscalers') return ['autoscaling', 'v2'];
   return [resource.group, resource.version];
+}
+
+/** Between the two versions of the kinds that are served in two. */
+const conversionOf = (kind: string): VersionConversion =>
+  kind === 'Event' ? eventsV1 : horizontalPodAutoscalerV1;
+
+/** The same, to the version asked for. */
+function conversionsOf(kind: string): ConvertVersion | undefined {
+  if (kind !== 'Event' && kind !== 'HorizontalPodAutoscaler') return undefined;
+  const conversion = conversionOf(kind);
+  const stored = kind === 'Event' ? 'v1' : 'autoscaling/v2';
+  return (object, apiVersion) => {
+    if (object.apiVersion === apiVersion) return object;
+    return apiVersion === stored ? conversion.toStored(object) : conversion.fromStored(object);
+  };
 }
 
 /** Protobuf has no place for the kind of an embedded object; JSON shows it. */

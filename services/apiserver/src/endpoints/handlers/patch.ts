@@ -292,8 +292,7 @@ function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObject
         subresource: resource.subresource,
         resetFields: strategy?.resetFields ?? [],
       });
-      // The result shares parts with the stored object, which must not change.
-      const object = structuredClone(result);
+      const object = convertApplied(call, result, patch);
       call.storage.defaults?.(object);
       matchName(call, object);
       matchNamespace(call, object);
@@ -315,6 +314,31 @@ function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObject
       return object;
     },
   };
+}
+
+/**
+ * The merged object as any other that is decoded: null is absent, values have their types. Throws 500 for values that only their type
+ * refuses, as upstream answers them.
+ */
+function convertApplied(call: Call, merged: KubeObject, patch: KubeObject): KubeObject {
+  // The result shares parts with the stored object, which must not change.
+  if ('codec' in call.storage) return structuredClone(merged);
+  const { resource } = call.storage;
+  const kind = responseKindOf(resource);
+  const text = encodeUnstructuredJson(merged as unknown as JsonValue);
+  try {
+    return codecOf(call).decode(Buffer.from(text), jsonType, kind, 'Ignore').object;
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    const type = `${kind.group}/${kind.version}, Kind=${kind.kind}`;
+    const { namespace = '', name = '' } = patch.metadata;
+    const cause = converterText(patchCause(text, error));
+    throw new StatusError(
+      500,
+      '',
+      `failed to convert new object (${namespace}/${name}; ${type}) to proper version: unable to convert unstructured object to ${type}: ${cause}`,
+    );
+  }
 }
 
 /** The configuration of an apply, and its duplicate keys. */

@@ -1,7 +1,5 @@
-import type { KubeObject } from '@pilothouse/apimachinery';
 import { statusErrors } from '@pilothouse/apimachinery';
-import { validateLogOptions } from './pod/log-options.ts';
-import type { NodeDialer, NodeTarget, RegistryDelegates } from '../delegates.ts';
+import type { ConnectPolicy, NodeDialer, NodeTarget, RegistryDelegates } from '../delegates.ts';
 import type {
   ConnectHandler,
   InternalClient,
@@ -9,52 +7,46 @@ import type {
   RestContext,
   RestStorage,
 } from '../rest/rest-storage.ts';
+import { defaultPolicy, nodeConnection } from './connect/node-connection.ts';
+import { containerOf } from './connect/pod-container.ts';
+import { nodeProxyTarget, podProxyTarget, serviceProxyTarget } from './connect/proxy-target.ts';
+import { workloadPath } from './connect/target-name.ts';
+import { validateLogOptions } from './pod/log-options.ts';
 
 export interface ConnectServices {
   readonly client: InternalClient;
   readonly delegates: RegistryDelegates;
 }
 
-const kubeletPort = 10250;
-
 /** log, exec, attach, port-forward and proxy of pods, and proxy of Services and Nodes: streams to a node or a workload. */
 export function connectStore(resource: ResourceDescriptor, services: ConnectServices): RestStorage {
-  const target =
-    resource.resource === 'nodes'
-      ? nodeProxyTarget
-      : resource.resource === 'services'
-        ? serviceProxyTarget
-        : podTarget;
-  return {
-    resource,
-    async connect(context, name, path, query): Promise<ConnectHandler> {
-      if (resource.subresource === 'log') {
-        validateLogOptions(name, query);
-        if (await hasNoLog(services.client, context, name, query)) return emptyAnswer;
+  const { client, delegates } = services;
+  const policy = (): ConnectPolicy => delegates.connectPolicy ?? defaultPolicy;
+  const connect: NonNullable<RestStorage['connect']> = async (context, name, path, query) => {
+    switch (resource.subresource) {
+      case 'log':
+        return connectLog(services, policy(), context, name, query);
+      case 'proxy': {
+        const find =
+          resource.resource === 'nodes'
+            ? nodeProxyTarget
+            : resource.resource === 'services'
+              ? serviceProxyTarget
+              : podProxyTarget;
+        const target = await find(client, context, name, policy());
+        const endsWithSlash = path.endsWith('/');
+        return dialerOf(delegates).proxy({
+          ...target,
+          path: workloadPath(path.replace(/^\/+|\/+$/g, ''), query, endsWithSlash),
+        });
       }
-      const to = await target(resource.subresource, services.client, context, name, path, query);
-      return dialerOf(services.delegates).proxy(to);
-    },
+      default:
+        await requireCreate(services, resource, context, name);
+        return connectStream(resource.subresource, services, policy(), context, name, query);
+    }
   };
+  return { resource, connect };
 }
-
-/** The log of a pod that no node runs yet is empty. */
-async function hasNoLog(
-  client: InternalClient,
-  context: RestContext,
-  name: string,
-  query: URLSearchParams,
-): Promise<boolean> {
-  const pod = await client.get('', 'v1', 'pods', context.namespace, name);
-  containerOf(pod, query.get('container') ?? '');
-  return ((pod['spec']?.nodeName as string | undefined) ?? '') === '';
-}
-
-const emptyAnswer: ConnectHandler = {
-  handle(_request, response) {
-    response.writeHead(204).end();
-  },
-};
 
 function dialerOf(delegates: RegistryDelegates): NodeDialer {
   if (delegates.dialer === undefined) {
@@ -63,168 +55,115 @@ function dialerOf(delegates: RegistryDelegates): NodeDialer {
   return delegates.dialer;
 }
 
-type FindTarget = (
-  subresource: string,
-  client: InternalClient,
+/**
+ * A WebSocket begins with GET, SPDY with POST; to change something inside a pod always needs `create`, so that a role that may only read
+ * cannot execute (feature AuthorizePodWebsocketUpgradeCreatePermission, on since 1.35).
+ */
+async function requireCreate(
+  { delegates }: ConnectServices,
+  resource: ResourceDescriptor,
   context: RestContext,
   name: string,
-  path: string,
-  query: URLSearchParams,
-) => Promise<NodeTarget>;
+): Promise<void> {
+  if (!delegates.authorizer) throw statusErrors.internal('no authorizer available');
+  const { decision, reason } = await delegates.authorizer.authorize({
+    user: context.user,
+    verb: 'create',
+    isResourceRequest: true,
+    namespace: context.namespace,
+    apiGroup: resource.group,
+    apiVersion: resource.version,
+    resource: resource.resource,
+    subresource: resource.subresource,
+    name,
+    path: '',
+  });
+  if (decision === 'allow') return;
+  throw statusErrors.forbidden({ group: resource.group, resource: resource.resource }, name, reason);
+}
 
-const podTarget: FindTarget = async (subresource, client, context, name, path, query) => {
-  if (subresource === 'proxy') return podProxyTarget(client, context, name, path, query);
-  const pod = await client.get('', 'v1', 'pods', context.namespace, name);
-  const container = subresource === 'portforward' ? '' : containerOf(pod, query.get('container') ?? '');
-  const node = (pod['spec']?.nodeName as string | undefined) ?? '';
-  const namespace = pod.metadata.namespace ?? '';
-  if (node === '') {
-    throw statusErrors.badRequest(`pod ${name} does not have a host assigned`);
-  }
-  const connection = await nodeConnection(client, node);
-  const parameters = new URLSearchParams(query);
-  parameters.delete('container');
-  if (subresource === 'log') {
-    return { ...connection, path: withQuery(`/containerLogs/${namespace}/${name}/${container}`, parameters) };
-  }
-  renameStreams(parameters);
-  const verb = subresource === 'portforward' ? 'portForward' : subresource;
-  const place = subresource === 'portforward' ? `${namespace}/${name}` : `${namespace}/${name}/${container}`;
-  return { ...connection, path: withQuery(`/${verb}/${place}`, parameters) };
+/** The log of a pod that no node runs yet is empty. */
+const emptyAnswer: ConnectHandler = {
+  handle(_request, response) {
+    response.writeHead(204).end();
+  },
 };
 
-/** stdin, stdout, stderr, tty of the API are input, output, error, tty of a node. */
-function renameStreams(parameters: URLSearchParams): void {
-  for (const [name, nodeName] of [
-    ['stdin', 'input'],
-    ['stdout', 'output'],
-    ['stderr', 'error'],
-    ['tty', 'tty'],
-  ] as const) {
-    const value = parameters.get(name);
-    parameters.delete(name);
-    if (value === 'true' || value === '1') parameters.set(nodeName, '1');
-  }
-}
-
-/** The container that is meant; texts as upstream's. */
-function containerOf(pod: KubeObject, wanted: string): string {
-  const names = (list: unknown): string[] => ((list ?? []) as { name: string }[]).map((each) => each.name);
-  const spec = (pod['spec'] ?? {}) as Record<string, unknown>;
-  const containers = names(spec['containers']);
-  const inits = names(spec['initContainers']);
-  const ephemeral = names(spec['ephemeralContainers']);
-  const podName = pod.metadata.name ?? '';
-  if (wanted !== '') {
-    if ([...containers, ...inits, ...ephemeral].includes(wanted)) return wanted;
-    throw statusErrors.badRequest(`container ${wanted} is not valid for pod ${podName}`);
-  }
-  if (containers.length === 1) return containers[0] as string;
-  const byDefault = pod.metadata.annotations?.['kubectl.kubernetes.io/default-container'];
-  if (byDefault !== undefined && containers.includes(byDefault)) return byDefault;
-  const all = [...inits, ...containers, ...ephemeral].join(' ');
-  const text = `a container name must be specified for pod ${podName}, choose one of: [${all}]`;
-  throw statusErrors.badRequest(text);
-}
-
-async function podProxyTarget(
-  client: InternalClient,
+async function connectLog(
+  { client, delegates }: ConnectServices,
+  policy: ConnectPolicy,
   context: RestContext,
-  id: string,
-  path: string,
+  name: string,
   query: URLSearchParams,
-): Promise<NodeTarget> {
-  const { scheme, name, port } = splitId(id);
+): Promise<ConnectHandler> {
+  validateLogOptions(name, query);
   const pod = await client.get('', 'v1', 'pods', context.namespace, name);
-  let number = port === '' ? 0 : Number(port);
-  const ports = (
-    (pod['spec']?.containers ?? []) as { ports?: { containerPort: number; name?: string }[] }[]
-  ).flatMap((container) => container.ports ?? []);
-  if (port === '') number = ports[0]?.containerPort ?? 80;
-  else if (Number.isNaN(number)) number = ports.find((each) => each.name === port)?.containerPort ?? 0;
-  const ip = (pod['status']?.podIP as string | undefined) ?? '';
-  if (ip === '') throw statusErrors.badRequest('address not allowed');
-  return { scheme, host: ip, port: number, path: withQuery(`/${path}`, query), asKubelet: false };
+  const container = containerOf(pod, query.get('container') ?? '');
+  const node = (pod['spec']?.nodeName as string | undefined) ?? '';
+  if (node === '') return emptyAnswer;
+  const { target } = await nodeConnection(client, node, policy);
+  const parameters = new URLSearchParams();
+  for (const flag of ['follow', 'previous', 'timestamps'])
+    if (isTrue(query.get(flag))) parameters.set(flag, 'true');
+  for (const key of ['sinceSeconds', 'sinceTime', 'tailLines', 'limitBytes', 'stream']) {
+    const value = query.get(key) ?? '';
+    if (value !== '') parameters.set(key, value);
+  }
+  const path = withQuery(`/containerLogs/${context.namespace}/${name}/${container}`, parameters);
+  const unverified = isTrue(query.get('insecureSkipTLSVerifyBackend'));
+  return dialerOf(delegates).log({ ...target, path, unverified }, name);
 }
 
-const serviceProxyTarget: FindTarget = async (_subresource, client, context, id, path, query) => {
-  const { scheme, name, port } = splitId(id);
-  const service = await client.get('', 'v1', 'services', context.namespace, name);
-  const ports = (service['spec']?.ports ?? []) as { name?: string; port: number }[];
-  const wanted =
-    port === '' && ports.length === 1
-      ? ports[0]
-      : ports.find((each) => (each.name ?? '') === port || String(each.port) === port);
-  if (wanted === undefined)
-    throw statusErrors.serviceUnavailable(
-      `no service port ${JSON.stringify(port)} found for service ${JSON.stringify(name)}`,
-    );
-  const slices = client.watchCache('discovery.k8s.io', 'endpointslices')?.list(context.namespace) ?? [];
-  for (const slice of slices) {
-    if (slice.metadata.labels?.['kubernetes.io/service-name'] !== name) continue;
-    const slicePort = ((slice['ports'] ?? []) as { name?: string; port?: number }[]).find(
-      (each) => (each.name ?? '') === (wanted.name ?? ''),
-    );
-    if (slicePort?.port === undefined) continue;
-    for (const endpoint of (slice['endpoints'] ?? []) as {
-      addresses?: string[];
-      conditions?: { ready?: boolean };
-    }[]) {
-      const address = endpoint.addresses?.[0];
-      if (address === undefined || endpoint.conditions?.ready === false) continue;
-      return {
-        scheme,
-        host: address,
-        port: slicePort.port,
-        path: withQuery(`/${path}`, query),
-        asKubelet: false,
-      };
-    }
+async function connectStream(
+  subresource: string,
+  { client, delegates }: ConnectServices,
+  policy: ConnectPolicy,
+  context: RestContext,
+  name: string,
+  query: URLSearchParams,
+): Promise<ConnectHandler> {
+  const pod = await client.get('', 'v1', 'pods', context.namespace, name);
+  const ports = subresource === 'portforward';
+  const container = ports ? '' : containerOf(pod, query.get('container') ?? '');
+  const node = (pod['spec']?.nodeName as string | undefined) ?? '';
+  if (node === '') throw statusErrors.badRequest(`pod ${name} does not have a host assigned`);
+  const { target, takesWebSockets } = await nodeConnection(client, node, policy);
+  const to = (path: string, parameters: URLSearchParams): NodeTarget => ({
+    ...target,
+    path: withQuery(path, parameters),
+  });
+  const parameters = new URLSearchParams();
+  if (ports) {
+    const wanted = query.getAll('ports').filter((each) => each !== '');
+    if (wanted.length > 0) parameters.set('port', wanted.join(','));
+    return dialerOf(delegates).stream(to(`/portForward/${context.namespace}/${name}`, parameters), {
+      type: 'ports',
+      nodeTakesWebSockets: takesWebSockets,
+    });
   }
-  throw statusErrors.serviceUnavailable(`no endpoints available for service ${JSON.stringify(id)}`);
-};
-
-const nodeProxyTarget: FindTarget = async (_subresource, client, _context, id, path, query) => {
-  const { scheme, name, port } = splitId(id);
-  const connection = await nodeConnection(client, name);
-  const own = port === '' || Number(port) === connection.port;
-  return {
-    ...connection,
-    scheme: own ? connection.scheme : scheme,
-    port: own ? connection.port : Number(port),
-    path: withQuery(`/${path}`, query),
-    asKubelet: own,
+  const options = {
+    stdin: isTrue(query.get('stdin')),
+    stdout: isTrue(query.get('stdout')),
+    stderr: isTrue(query.get('stderr')),
+    tty: isTrue(query.get('tty')),
   };
-};
-
-async function nodeConnection(client: InternalClient, name: string): Promise<NodeTarget> {
-  const node = await client.get('', 'v1', 'nodes', '', name);
-  const addresses = (node['status']?.addresses ?? []) as { type: string; address: string }[];
-  const byType = (type: string): string | undefined => addresses.find((each) => each.type === type)?.address;
-  const host =
-    byType('Hostname') ??
-    byType('InternalDNS') ??
-    byType('InternalIP') ??
-    byType('ExternalDNS') ??
-    byType('ExternalIP');
-  // Addresses of a node that runs in another network are given as IPs; those can always be dialled.
-  const reachable = byType('InternalIP') ?? host;
-  if (reachable === undefined)
-    throw statusErrors.internal(`no preferred addresses found; known addresses: []`);
-  const port = (node['status']?.daemonEndpoints?.kubeletEndpoint?.Port as number | undefined) ?? kubeletPort;
-  return { scheme: 'https', host: reachable, port, path: '/', asKubelet: true };
+  // stdin, stdout, stderr and tty of the API are input, output, error and tty of a node.
+  if (options.stdin) parameters.set('input', '1');
+  if (options.stdout) parameters.set('output', '1');
+  if (options.stderr) parameters.set('error', '1');
+  if (options.tty) parameters.set('tty', '1');
+  if (subresource === 'exec') for (const word of query.getAll('command')) parameters.append('command', word);
+  const path = `/${subresource}/${context.namespace}/${name}/${container}`;
+  return dialerOf(delegates).stream(to(path, parameters), {
+    type: 'command',
+    nodeTakesWebSockets: takesWebSockets,
+    options,
+  });
 }
 
-/** `[scheme:]name[:port]`. */
-function splitId(id: string): { scheme: 'http' | 'https'; name: string; port: string } {
-  const parts = id.split(':');
-  if (parts.length === 1) return { scheme: 'http', name: id, port: '' };
-  if (parts.length === 2) return { scheme: 'http', name: parts[0] as string, port: parts[1] as string };
-  const [scheme, name, port] = parts as [string, string, string];
-  if (parts.length !== 3 || (scheme !== 'http' && scheme !== 'https' && scheme !== '')) {
-    throw statusErrors.badRequest(`invalid request ${JSON.stringify(id)}`);
-  }
-  return { scheme: scheme === 'https' ? 'https' : 'http', name, port };
+/** Go's parameter conversion: everything but `false` and `0` counts as true once given. */
+function isTrue(value: string | null): boolean {
+  return value !== null && value !== 'false' && value !== '0';
 }
 
 function withQuery(path: string, query: URLSearchParams): string {

@@ -1,5 +1,11 @@
 import type { KubeObject, MessageSchema, SchemaRegistry } from '@pilothouse/apimachinery';
-import { apiVersionOf, builtInFieldManager, FieldManager } from '@pilothouse/apimachinery';
+import {
+  apiVersionOf,
+  builtInFieldManager,
+  FieldManager,
+  mergeTypeOfMessage,
+  parseApiVersion,
+} from '@pilothouse/apimachinery';
 import type { MapType } from '@pilothouse/apimachinery';
 import { deepClone } from '../../storage/deep.ts';
 import type { FieldTracker, FieldWrite } from './field-tracker.ts';
@@ -41,16 +47,28 @@ class ManagerTracker implements FieldTracker {
   }
 }
 
-/** The tracker of a built-in kind. */
+/** How an object of a kind with several versions looks in another one. */
+export type ConvertVersion = (object: KubeObject, apiVersion: string) => KubeObject;
+
+/** The tracker of a built-in kind. `convert`: of a kind with several versions, whose managers may have written any of them. */
 export function builtinFieldTracker(
   schemas: SchemaRegistry,
   kind: { readonly group: string; readonly version: string; readonly kind: string },
+  convert?: ConvertVersion,
 ): FieldTracker | undefined {
   const message: MessageSchema | undefined = schemas.kind(kind.group, kind.version, kind.kind);
   if (message === undefined) return undefined;
   const apiVersion = apiVersionOf(kind.group, kind.version);
   return new ManagerTracker((subresource, resetFields) =>
-    builtInFieldManager(schemas, message, { apiVersion, kind: kind.kind, subresource, resetFields }),
+    builtInFieldManager(schemas, message, {
+      apiVersion,
+      kind: kind.kind,
+      subresource,
+      resetFields,
+      ...(convert !== undefined && {
+        versions: { convert, type: (text) => typeIn(schemas, kind.kind, text) },
+      }),
+    }),
   );
 }
 
@@ -59,4 +77,10 @@ export function customFieldTracker(apiVersion: string, kind: string, type: MapTy
   return new ManagerTracker(
     (subresource, resetFields) => new FieldManager({ apiVersion, kind, subresource, type, resetFields }),
   );
+}
+
+function typeIn(schemas: SchemaRegistry, kind: string, apiVersion: string): MapType | undefined {
+  const parsed = parseApiVersion(apiVersion);
+  const message = parsed && schemas.kind(parsed.group, parsed.version, kind);
+  return message && mergeTypeOfMessage(schemas, message);
 }

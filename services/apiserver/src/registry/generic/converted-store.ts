@@ -100,8 +100,14 @@ export class ConvertedStore implements RestStorage {
     options: CreateOptions,
     admission: AdmissionHooks,
   ): Promise<Stored | Status> {
-    const stored = this.#conversion.toStored(object);
-    const created = await this.#stored.create!(context, name, stored, options, this.#admission(admission));
+    const stored = this.#conversion.toStored(this.#track(context, undefined, object, options));
+    const created = await this.#stored.create!(
+      this.#inOwnVersion(context),
+      name,
+      stored,
+      this.tracker === undefined ? options : { ...options, fieldTracking: 'none' },
+      this.#admission(admission),
+    );
     return 'object' in created ? this.#view(created) : created;
   }
 
@@ -116,10 +122,18 @@ export class ConvertedStore implements RestStorage {
       ...(info.preconditions === undefined ? {} : { preconditions: info.preconditions }),
       updatedObject: async (inner, existing) => {
         const own = existing === undefined ? undefined : deepClone(this.#conversion.fromStored(existing));
-        return this.#conversion.toStored(await info.updatedObject(inner, own));
+        const updated = await info.updatedObject(inner, own);
+        const live = existing === undefined ? undefined : this.#conversion.fromStored(existing);
+        return this.#conversion.toStored(this.#track(context, live, updated, options));
       },
     };
-    const result = await this.#stored.update!(context, name, converted, options, this.#admission(admission));
+    const result = await this.#stored.update!(
+      this.#inOwnVersion(context),
+      name,
+      converted,
+      this.tracker === undefined ? options : { ...options, fieldTracking: 'none' },
+      this.#admission(admission),
+    );
     return { object: this.#view(result.object), created: result.created };
   }
 
@@ -153,6 +167,29 @@ export class ConvertedStore implements RestStorage {
       this.#admission(admission),
     );
     return { ...result, items: [...result.items].map((item) => this.#view(item)) };
+  }
+
+  #inOwnVersion(context: RestContext): RestContext {
+    const requestVersion = this.#apiVersion;
+    return { ...context, requestVersion, addWarning: (text) => context.addWarning(text) };
+  }
+
+  /** Who wrote which field is told in the words of the version that was written. */
+  #track(
+    context: RestContext,
+    live: KubeObject | undefined,
+    object: KubeObject,
+    options: CreateOptions,
+  ): KubeObject {
+    if (this.tracker === undefined || options.fieldTracking === 'none') return object;
+    const { subresource } = this.resource;
+    const hooks = subresource === '' ? this.strategy : this.strategy.subresources?.[subresource];
+    return this.tracker.update(live, object, {
+      manager: context.fieldManager,
+      subresource,
+      now: context.now,
+      resetFields: hooks?.resetFields ?? [],
+    });
   }
 
   get #apiVersion(): string {

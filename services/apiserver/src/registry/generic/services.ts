@@ -18,6 +18,7 @@ export function strategyContext(context: RestContext, services: RegistryServices
     user: context.user,
     dryRun: context.dryRun,
     namespace: context.namespace,
+    ...(context.requestVersion !== undefined && { requestVersion: context.requestVersion }),
     featureEnabled: (gate) => services.featureEnabled(gate),
     addWarning: (text) => {
       context.addWarning(text);

@@ -25,6 +25,8 @@ export interface RestContext {
   readonly nowMicro: string;
   /** True when nothing may be stored (`?dryRun=All` or the same in the options of the body). */
   readonly dryRun: boolean;
+  /** apiVersion of the request when the storage keeps the kind in another one. */
+  readonly requestVersion?: string;
   /** Name for managedFields; empty when the request gave none and has no user agent. */
   readonly fieldManager: string;
   /** A `Warning: 299` header of the answer. */
