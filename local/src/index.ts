@@ -1,3 +1,5 @@
+import type { RestoredStore, RestoreStoreOptions } from '@pilothouse/store';
+
 /** A component's main program: parses its flags, runs until told to stop. */
 type Main = (argv: readonly string[], environment: NodeJS.ProcessEnv) => Promise<void>;
 
@@ -23,4 +25,9 @@ export async function runComponent(
   await (
     await load()
   )(argv, environment);
+}
+
+/** Makes one store member's data directory from a backup. Rejects with a CodedError that says what is wrong. */
+export async function restoreStore(options: RestoreStoreOptions): Promise<RestoredStore> {
+  return (await import('@pilothouse/store')).restoreStore(options);
 }

@@ -5,6 +5,7 @@ import { Balancer, type CallOptions } from './balancer.ts';
 import { parseEndpoint, type EtcdTls } from './endpoint.ts';
 import { callUnary, EtcdKv } from './kv.ts';
 import { EtcdLease } from './lease.ts';
+import { streamSnapshot, type OnBlob } from './snapshot.ts';
 import { EtcdWatcher } from './watch.ts';
 
 export interface EtcdClientOptions {
@@ -27,6 +28,8 @@ export interface EtcdClient {
   /** The member in use; with `endpoint` that one, through a connection of its own. */
   status(endpoint?: string, options?: CallOptions): Promise<etcdserverpb.StatusResponse>;
   memberList(options?: CallOptions): Promise<etcdserverpb.MemberListResponse>;
+  /** The whole store as of now, from the member in use, piece by piece. */
+  snapshot(onBlob: OnBlob): Promise<void>;
   readonly endpoints: readonly string[];
   close(): void;
 }
@@ -67,6 +70,7 @@ export function createEtcdClient(options: EtcdClientOptions): EtcdClient {
         { linearizable: true },
         callOptions,
       ),
+    snapshot: (onBlob) => streamSnapshot(balancer, options.clock, onBlob),
     endpoints: options.endpoints,
     close() {
       watcher.close();

@@ -8,3 +8,4 @@ export type { KeepAlive } from './lease.ts';
 export { EtcdLease } from './lease.ts';
 export type { Watch, WatchHandler, WatchRequest } from './watch.ts';
 export { EtcdWatcher } from './watch.ts';
+export type { OnBlob } from './snapshot.ts';

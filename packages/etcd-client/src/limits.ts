@@ -12,4 +12,6 @@ export const limits = {
   retryPauseMaxMs: 1_000,
   /** Longest wait until an idle watch stream is opened again after it broke. */
   watchReopenMaxMs: 500,
+  /** Longest silence in a snapshot stream; a large store is written out before its first piece comes. */
+  snapshotSilenceMs: 600_000,
 } as const;

@@ -2,8 +2,10 @@ import { errorMessage } from '@pilothouse/base';
 import { FlagError, flagUsage } from '@pilothouse/host';
 import { componentNames, runComponent } from '@pilothouse/local';
 import { certs } from './commands/certs.ts';
+import { backup, backupFlags } from './commands/backup.ts';
 import { down } from './commands/down.ts';
 import { kubeconfig } from './commands/kubeconfig.ts';
+import { restore, restoreFlags } from './commands/restore.ts';
 import { status } from './commands/status.ts';
 import { up, upFlags } from './commands/up.ts';
 import { CommandError } from './errors.ts';
@@ -15,6 +17,8 @@ const usage = `pilothouse runs a Kubernetes-compatible control plane.
   pilothouse status       who runs, who leads (-o json)
   pilothouse kubeconfig   print the administrator's kubeconfig
   pilothouse down         stop the plane; its data stays
+  pilothouse backup FILE  the whole store in one file, from a running plane or any etcd
+  pilothouse restore FILE a new cluster from a backup
   pilothouse certs        init, show or renew the certificates of a plane (pilothouse certs help)
 
 One component with the flags of its upstream counterpart:
@@ -22,6 +26,12 @@ One component with the flags of its upstream counterpart:
 
 Flags of pilothouse up:
 ${flagUsage(upFlags)}
+
+Flags of pilothouse backup:
+${flagUsage(backupFlags)}
+
+Flags of pilothouse restore:
+${flagUsage(restoreFlags)}
 `;
 
 async function main(argv: readonly string[]): Promise<void> {
@@ -37,6 +47,10 @@ async function main(argv: readonly string[]): Promise<void> {
       return kubeconfig(rest);
     case 'certs':
       return certs(rest);
+    case 'backup':
+      return backup(rest);
+    case 'restore':
+      return restore(rest);
     case 'load-balancer':
       return runLoadBalancer(rest);
     case 'help':

@@ -6,7 +6,7 @@ import { loadRevocationReader, nodeClock, nodeRandom } from '@pilothouse/host';
 import type { StoreConfig } from './config.ts';
 import { grpcStatus, hexId, StoreError, StoreStateMachine } from './core/index.ts';
 import type { ReplicaStatus } from './core/replication.ts';
-import { backup } from './io/backup/backup.ts';
+import { makeBackup } from './io/backup/backup.ts';
 import { LmdbBackend } from './io/backend/lmdb-backend.ts';
 import { establishIdentity, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
 import { handOver, publish } from './io/lifecycle.ts';
@@ -219,7 +219,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
     registerAuth(grpc, started, config.bcryptCost);
     registerLock(grpc);
     registerElection(grpc);
-    registerMaintenance(grpc, started, { backup: () => backup(machine, memberDirectory) });
+    registerMaintenance(grpc, started, { backup: () => makeBackup(machine, memberDirectory) });
     service = started;
 
     // Clients that asked for a leader lose their streams when there has been none for three election timeouts.

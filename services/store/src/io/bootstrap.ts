@@ -59,6 +59,9 @@ export function prepareDataDirectory(config: StoreConfig): string {
     fs.fsyncSync(descriptor);
     fs.closeSync(descriptor);
     fs.rmSync(probe);
+    // Of a process that ended in the middle of a backup.
+    for (const name of fs.readdirSync(member))
+      if (/^backup-.*\.tmp$/.test(name)) fs.rmSync(path.join(member, name));
   } catch (error) {
     throw new StartupError(`Cannot write to the data directory "${config.dataDir}": ${explain(error)}`, {
       cause: error,
@@ -98,7 +101,7 @@ export async function establishIdentity(config: StoreConfig, memberDirectory: st
     );
   }
   const identity = config.initialClusterState === 'new' ? newCluster(config) : await joinCluster(config);
-  writeIdentity(file, identity, config);
+  writeIdentity(file, identity, config.initialClusterToken);
   return identity;
 }
 
@@ -129,12 +132,13 @@ function readIdentity(file: string, config: StoreConfig): Identity {
   return identity;
 }
 
-function writeIdentity(file: string, identity: Identity, config: StoreConfig): void {
+/** Records who a member is, durably. */
+export function writeIdentity(file: string, identity: Identity, clusterToken: string): void {
   const content: IdentityFile = {
     memberId: identity.memberId.toString(16),
     clusterId: identity.clusterId.toString(16),
     isNewCluster: identity.isNewCluster,
-    ...(identity.isNewCluster ? { clusterToken: config.initialClusterToken } : {}),
+    ...(identity.isNewCluster ? { clusterToken } : {}),
     members: identity.members.map((member) => ({
       id: member.id.toString(16),
       name: member.name,

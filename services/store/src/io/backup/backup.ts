@@ -10,49 +10,78 @@ import { BboltWriter } from './bbolt-writer.ts';
 const chunkBytes = 1024 * 1024;
 let backups = 0;
 
+/** A backup that is ready to be read. */
+export interface Backup {
+  /** Bytes of all chunks. */
+  readonly size: number;
+  readonly chunks: Iterable<Uint8Array>;
+  /** Removes the file. */
+  release(): void;
+}
+
 /**
- * The whole state as a file of etcd's own format, so that etcdutl can check and restore it, and a real etcd can take it
- * over. Written to `directory` first; the chunks are then read from there. The file is gone when the iteration ends.
+ * The whole state of this moment as a file of etcd's own format, so that etcdutl can check and restore it, and a real etcd can take it
+ * over. Written to `directory` first, a piece at a time between other work; the chunks are then read from there. Must be released.
  */
-export async function* backup(machine: StoreStateMachine, directory: string): AsyncIterable<Uint8Array> {
+export async function makeBackup(machine: StoreStateMachine, directory: string): Promise<Backup> {
   const file = path.join(directory, `backup-${process.pid}-${++backups}.tmp`);
   const image = machine.snapshotImage();
   const compacted = machine.store.compactRevision;
+  const revision = machine.store.currentRevision;
+  const { appliedIndex, appliedTerm } = machine;
+  let size = 0;
   try {
     const writer = new BboltWriter(file);
     try {
-      for (const [name, entries] of buckets(image, machine, compacted)) {
+      const moment = { machine, compacted, revision, appliedIndex, appliedTerm };
+      for (const [name, entries] of buckets(image, moment)) {
         for (const _ of writer.bucket(name, entries)) await new Promise((resolve) => setImmediate(resolve));
       }
-      writer.finish(machine.appliedIndex + 1);
+      size = writer.finish(appliedIndex + 1);
     } catch (error) {
       writer.abort();
       throw error;
     }
-    const descriptor = fs.openSync(file, 'r');
-    try {
-      for (;;) {
-        const chunk = Buffer.allocUnsafe(chunkBytes);
-        const length = fs.readSync(descriptor, chunk, 0, chunkBytes, null);
-        if (length === 0) return;
-        yield chunk.subarray(0, length);
-      }
-    } finally {
-      fs.closeSync(descriptor);
-    }
+  } catch (error) {
+    fs.rmSync(file, { force: true });
+    throw error;
   } finally {
     image.release();
-    fs.rmSync(file, { force: true });
   }
+  return {
+    size,
+    chunks: readChunks(file),
+    release: () => fs.rmSync(file, { force: true }),
+  };
+}
+
+function* readChunks(file: string): Generator<Uint8Array> {
+  const descriptor = fs.openSync(file, 'r');
+  try {
+    for (;;) {
+      const chunk = Buffer.allocUnsafe(chunkBytes);
+      const length = fs.readSync(descriptor, chunk, 0, chunkBytes, null);
+      if (length === 0) return;
+      yield chunk.subarray(0, length);
+    }
+  } finally {
+    fs.closeSync(descriptor);
+  }
+}
+
+/** What the records of the image do not tell. */
+interface Moment {
+  readonly machine: StoreStateMachine;
+  readonly compacted: number;
+  readonly revision: number;
+  readonly appliedIndex: number;
+  readonly appliedTerm: number;
 }
 
 type Entries = Iterable<readonly [Uint8Array, Uint8Array]>;
 
-function buckets(
-  image: BackendImage,
-  machine: StoreStateMachine,
-  compacted: number,
-): (readonly [string, Entries])[] {
+function buckets(image: BackendImage, moment: Moment): (readonly [string, Entries])[] {
+  const { machine, compacted, revision, appliedIndex, appliedTerm } = moment;
   const records = [...image.records()];
   const under = (prefix: string): (readonly [string, Uint8Array])[] =>
     records
@@ -74,7 +103,7 @@ function buckets(
       sorted(under('auth/user/').map(([key, value]) => [Buffer.from(key, 'hex'), value] as const)),
     ],
     ['cluster', sorted([[bytes('clusterVersion'), bytes(machine.clusterVersion ?? versions.cluster)]])],
-    ['key', revisions(image)],
+    ['key', revisions(image, revision)],
     [
       'lease',
       sorted(under('lease/').map(([key, value]) => [Buffer.from(key, 'hex'), leaseValue(value)] as const)),
@@ -98,8 +127,8 @@ function buckets(
     [
       'meta',
       sorted([
-        [bytes('consistent_index'), bigEndian(machine.appliedIndex)],
-        [bytes('term'), bigEndian(machine.appliedTerm)],
+        [bytes('consistent_index'), bigEndian(appliedIndex)],
+        [bytes('term'), bigEndian(appliedTerm)],
         [bytes('storageVersion'), bytes(versions.storage)],
         ...(compacted > 0
           ? ([
@@ -112,7 +141,8 @@ function buckets(
   ];
 }
 
-function* revisions(image: BackendImage): Entries {
+function* revisions(image: BackendImage, revision: number): Entries {
+  let last = 0;
   for (const { main, sub, bytes } of image.revisions()) {
     const { key, createRevision } = decodeMessage(mvccpb.KeyValue, bytes);
     const isTombstone = createRevision === 0;
@@ -120,7 +150,12 @@ function* revisions(image: BackendImage): Entries {
       revisionKey(main, sub, isTombstone),
       isTombstone ? encodeMessage(mvccpb.KeyValue, { key }) : bytes,
     ];
+    last = main;
   }
+  // Readers take the newest entry for the store's revision, which may be ahead of it after a compaction or a restore: the tombstone of a
+  // key that nobody has says so.
+  if (last < revision && revision > 1)
+    yield [revisionKey(revision, 0, true), encodeMessage(mvccpb.KeyValue, { key: Uint8Array.of(0) })];
 }
 
 /** etcd's stored form of a lease: ID = 1, TTL = 2. */

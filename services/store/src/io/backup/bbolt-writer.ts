@@ -1,16 +1,11 @@
 import fs from 'node:fs';
+import { bbolt, fnv1a64 } from './bbolt-format.ts';
 
 /**
  * Writes a file in bbolt's format (version 2), which etcd's tools read: pages of 4 KiB, B+ trees of sorted entries, two meta
  * pages. Write-only and in one pass: entries must come in key order, and the meta pages are filled in last.
  */
-const pageBytes = 4096;
-const pageHeaderBytes = 16;
-const elementBytes = 16;
-const flag = { branch: 0x01, leaf: 0x02, meta: 0x04, freelist: 0x10 } as const;
-const bucketElement = 1;
-const magic = 0xed0cdaed;
-const version = 2;
+const { pageBytes, pageHeaderBytes, elementBytes, flag, bucketElement, magic, version } = bbolt;
 
 interface Child {
   readonly firstKey: Uint8Array;
@@ -89,7 +84,7 @@ export class BboltWriter {
   #leaf(elements: readonly Element[]): Child {
     const body = elements.reduce(
       (sum, { key, value }) => sum + elementBytes + key.length + value.length,
-      pageHeaderBytes,
+      pageHeaderBytes as number,
     );
     const { buffer, page } = this.#allocate(body, flag.leaf, elements.length);
     let data = pageHeaderBytes + elements.length * elementBytes;
@@ -131,7 +126,7 @@ export class BboltWriter {
   #branch(children: readonly Child[]): Child {
     const body = children.reduce(
       (sum, { firstKey }) => sum + elementBytes + firstKey.length,
-      pageHeaderBytes,
+      pageHeaderBytes as number,
     );
     const { buffer, page } = this.#allocate(body, flag.branch, children.length);
     let data = pageHeaderBytes + children.length * elementBytes;
@@ -166,10 +161,4 @@ function writeHeader(buffer: Buffer, page: number, flags: number, count: number,
   buffer.writeUInt16LE(flags, 8);
   buffer.writeUInt16LE(count, 10);
   buffer.writeUInt32LE(overflow, 12);
-}
-
-function fnv1a64(bytes: Uint8Array): bigint {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of bytes) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-  return hash;
 }

@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import { etcdserverpb, healthpb, type MessageInput } from '@pilothouse/proto';
 import { grpcStatus, hexId, StoreError } from '../../core/index.ts';
 import type { MemberId } from '../../core/replication.ts';
+import type { Backup } from '../backup/backup.ts';
 import { GrpcError, type GrpcServer } from './grpc-server.ts';
 import { versions, type StoreService } from './store-service.ts';
 
 export interface MaintenanceOptions {
   /** The state as one file that restore tools read. */
-  readonly backup: () => AsyncIterable<Uint8Array>;
+  readonly backup: () => Promise<Backup>;
 }
 
 const blobBytes = 32 * 1024;
@@ -83,41 +84,34 @@ export function registerMaintenance(
 
   server.serverStream(MaintenanceService.Snapshot, async (_request, call) => {
     machine.auth.checkAdmin(service.authInfo(call));
-    const chunks: Uint8Array[] = [];
-    let total = 0;
-    for await (const chunk of maintenance.backup()) {
-      chunks.push(chunk);
-      total += chunk.length;
-    }
-    const digest = createHash('sha256');
-    let wake = (): void => {};
-    call.onDrain(() => wake());
-    call.onClose(() => wake());
-    let remaining = total;
-    for (const chunk of chunks) {
-      for (let offset = 0; offset < chunk.length; offset += blobBytes) {
-        const blob = chunk.subarray(offset, Math.min(chunk.length, offset + blobBytes));
-        digest.update(blob);
-        remaining -= blob.length;
-        if (
-          !call.write({
-            header: service.header(),
-            remainingBytes: remaining,
-            blob,
-            version: versions.storage,
-          })
-        ) {
+    const backup = await maintenance.backup();
+    try {
+      const digest = createHash('sha256');
+      let wake = (): void => {};
+      call.onDrain(() => wake());
+      call.onClose(() => wake());
+      let remaining = backup.size;
+      for (const chunk of backup.chunks) {
+        for (let offset = 0; offset < chunk.length; offset += blobBytes) {
+          const blob = chunk.subarray(offset, Math.min(chunk.length, offset + blobBytes));
+          digest.update(blob);
+          remaining -= blob.length;
+          const piece = { remainingBytes: remaining, blob, version: versions.storage };
+          const hasRoom = call.write({ header: service.header(), ...piece });
           if (call.isCancelled) return;
-          await new Promise<void>((resolve) => (wake = resolve));
+          if (!hasRoom) await new Promise<void>((resolve) => (wake = resolve));
+          if (call.isCancelled) return;
         }
       }
+      call.write({
+        header: service.header(),
+        remainingBytes: 0,
+        blob: digest.digest(),
+        version: versions.storage,
+      });
+    } finally {
+      backup.release();
     }
-    call.write({
-      header: service.header(),
-      remainingBytes: 0,
-      blob: digest.digest(),
-      version: versions.storage,
-    });
   });
 
   server.unary(MaintenanceService.MoveLeader, async (request, call) => {
