@@ -3,6 +3,7 @@ import { Checks } from './checks.ts';
 import { killDrill } from './drill/kill.ts';
 import { etcdClients } from './etcd/clients.ts';
 import { etcdctlBattery } from './etcd/etcdctl.ts';
+import { swaps } from './etcd/swaps.ts';
 import { golden } from './golden.ts';
 import { startPlane } from './plane.ts';
 import { prepareTools } from './tools.ts';
@@ -13,6 +14,7 @@ npm run e2e -- kill                       kills each process in turn under load 
 npm run e2e -- golden [--areas a,b] [-v]   recorded answers of a stock API server (needs ../shared)
 npm run e2e -- etcdctl [AREA…]            etcdctl command by command, a real etcd beside our store; writes docs/etcdctl.md
 npm run e2e -- etcd-clients               the Python, npm and Go clients of etcd on a real etcd and on our store
+npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kubernetes control plane on our store
 npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
 
 KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
@@ -50,6 +52,12 @@ switch (command) {
   case 'etcd-clients': {
     const checks = new Checks();
     await etcdClients(checks, port);
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'swaps': {
+    const checks = new Checks();
+    await swaps(checks, port, rest[0]);
     process.exit(checks.finish() ? 0 : 1);
     break;
   }

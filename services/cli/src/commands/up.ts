@@ -29,6 +29,11 @@ const specs: FlagSpecs = {
   'controller-managers': { type: 'integer', default: 2, help: 'Controller managers, one of them active' },
   'apiserver-arg': { type: 'strings', default: [], help: 'A flag for every API server; may be repeated' },
   'store-arg': { type: 'strings', default: [], help: 'A flag for every store member; may be repeated' },
+  'etcd-servers': {
+    type: 'strings',
+    default: [],
+    help: 'An etcd that is there already, instead of store members of its own; TLS files by --apiserver-arg',
+  },
   detach: {
     type: 'boolean',
     default: false,
@@ -78,6 +83,7 @@ function readOptions(argv: readonly string[]): { options: PlaneOptions; detach: 
       controllerManagers: count('controller-managers', 0, 10),
       apiserverArguments: collected['apiserver-arg'] ?? [],
       storeArguments: collected['store-arg'] ?? [],
+      etcdServers: values['etcd-servers'] as string[],
     },
   };
 }

@@ -16,6 +16,8 @@ export interface PlaneOptions {
   readonly nodes: number;
   readonly apiserverArguments: readonly string[];
   readonly storeArguments: readonly string[];
+  /** URLs of an etcd that is used instead of store members; empty: the plane has its own. */
+  readonly etcdServers: readonly string[];
 }
 
 /** One child process: `pilothouse <component> <arguments>`. */
@@ -73,7 +75,8 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
   const initialCluster = range(options.members)
     .map((index) => `store-${index}=https://${host}:${options.port + offset.storePeer + index}`)
     .join(',');
-  for (const index of range(options.members)) {
+  const ownMembers = options.etcdServers.length === 0 ? options.members : 0;
+  for (const index of range(ownMembers)) {
     const [client, peer, metrics] = [offset.storeClient, offset.storePeer, offset.storeMetrics].map(
       (each) => options.port + each + index,
     ) as [number, number, number];
@@ -116,10 +119,14 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
         `--secure-port=${port}`,
         `--bind-address=${host}`,
         `--advertise-address=${advertiseAddress()}`,
-        `--etcd-servers=${storeClientUrls(options).join(',')}`,
-        `--etcd-cafile=${pki('etcd/ca.crt')}`,
-        `--etcd-certfile=${pki('apiserver-etcd-client.crt')}`,
-        `--etcd-keyfile=${pki('apiserver-etcd-client.key')}`,
+        ...(ownMembers === 0
+          ? [`--etcd-servers=${options.etcdServers.join(',')}`]
+          : [
+              `--etcd-servers=${storeClientUrls(options).join(',')}`,
+              `--etcd-cafile=${pki('etcd/ca.crt')}`,
+              `--etcd-certfile=${pki('apiserver-etcd-client.crt')}`,
+              `--etcd-keyfile=${pki('apiserver-etcd-client.key')}`,
+            ]),
         `--client-ca-file=${pki('ca.crt')}`,
         `--tls-cert-file=${pki('apiserver.crt')}`,
         `--tls-private-key-file=${pki('apiserver.key')}`,
