@@ -133,6 +133,8 @@ export class RemoteConnections {
           : { cert: this.#certificate.certPem, key: this.#certificate.keyPem }),
         ...(api.insecure ? { rejectUnauthorized: false } : {}),
         ...(api.caPem === undefined ? {} : { ca: api.caPem }),
+        // As Go: any certificate of the bundle may be trusted, the server's own too.
+        allowPartialTrustChain: true,
       });
       this.#agents.set(key, agent);
     }

@@ -33,6 +33,7 @@ export function webhookTarget(
   const timeout = `timeout=${timeoutSeconds}s`;
   if (config.service === undefined) {
     const url = new URL(config.url ?? '');
+    url.pathname = url.pathname.replace(/\/{2,}/g, '/');
     url.search = url.search === '' ? `?${timeout}` : `${url.search}&${timeout}`;
     const host = url.hostname.replace(/^\[|\]$/g, '');
     const port = url.port === '' ? 443 : Number(url.port);

@@ -48,6 +48,8 @@ export class WebhookClient {
           servername: /^[\d.]+$|:/.test(target.serverName) ? '' : target.serverName,
           agent: this.#agent(caPem),
           ...(caPem === undefined ? {} : { ca: caPem }),
+          // As Go: a bundle may hold the server's own certificate (envtest does that) or an intermediate one.
+          allowPartialTrustChain: true,
           headers: {
             'content-type': 'application/json',
             accept: 'application/json',
@@ -107,6 +109,7 @@ function goNetworkError(error: Error & { code?: string }, target: WebhookTarget)
     case 'ECONNRESET':
       return 'EOF';
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
       return 'tls: failed to verify certificate: x509: certificate signed by unknown authority';
