@@ -2,19 +2,22 @@ import http from 'node:http';
 import path from 'node:path';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorCode, errorMessage } from '@pilothouse/base';
-import { loadRevocationReader, nodeClock, nodeRandom } from '@pilothouse/host';
+import { loadRevocationReader, nodeClock, nodeDisk, nodeRandom } from '@pilothouse/host';
 import type { StoreConfig } from './config.ts';
 import { grpcStatus, hexId, StoreError, StoreStateMachine } from './core/index.ts';
 import type { ReplicaStatus } from './core/replication.ts';
 import { makeBackup } from './io/backup/backup.ts';
 import { LmdbBackend } from './io/backend/lmdb-backend.ts';
+import { BackendError } from './io/backend/sealed-value.ts';
 import { establishIdentity, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
+import { promoteLearners } from './io/learner-promotion.ts';
 import { handOver, publish } from './io/lifecycle.ts';
 import { peerPost, servePeer } from './io/peer/peer-http.ts';
 import { portError } from './io/rpc/listen-options.ts';
 import { Duties } from './io/duties.ts';
 import { grpcCodeNames, StoreMetrics } from './io/metrics.ts';
 import { TcpTransport } from './io/peer/tcp-transport.ts';
+import { forceNewCluster } from './io/replica/force-new-cluster.ts';
 import { createReplica } from './io/replica/index.ts';
 import { registerAuth } from './io/rpc/auth-service.ts';
 import { jwtTokens, simpleTokens, type AuthTokens } from './io/rpc/auth-tokens.ts';
@@ -121,7 +124,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
     for (const url of config.listenMetricsUrls)
       await openPort('listen-metrics-urls', url, handlersFor(url, false, false));
 
-    backend = openBackend(config, memberDirectory, clock, metrics);
+    backend = openBackend(config, memberDirectory, { clock, metrics, onFatal });
     const machine = new StoreStateMachine({
       backend,
       monotonic: () => clock.monotonic(),
@@ -153,6 +156,15 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
       logger,
       onHttp: (socket) => void peerHttp.emit('connection', socket),
     });
+    if (config.forceNewCluster) {
+      forceNewCluster({
+        disk: nodeDisk,
+        walDirectory: config.walDir ?? path.join(memberDirectory, 'wal'),
+        memberId: identity.memberId,
+        appliedIndex: machine.appliedIndex,
+        logger,
+      });
+    }
     let replica: Awaited<ReturnType<typeof createReplica>>;
     try {
       replica = await createReplica({
@@ -202,6 +214,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
       initialClusterToken: config.initialClusterToken,
       strictReconfigCheck: config.strictReconfigCheck,
       maxLearners: config.maxLearners,
+      connectedSinceMs: (peer) => transport.connectedSinceMs(peer),
       clientCertAuth: config.clientTls.clientCertAuth,
       tokens,
       onProposal: (outcome) => {
@@ -233,6 +246,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
     });
     const duties = new Duties(started, config);
     duties.start();
+    const promotion = config.features.LearnerAutoPromotion ? promoteLearners(started) : undefined;
 
     let isClosing = false;
     const clientUrls = clients.map(({ url, port }) =>
@@ -266,6 +280,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
         stopListening();
         leaderless?.cancel();
         duties.stop();
+        promotion?.cancel();
         watches.cutAll(new StoreError('stopped'));
         await Promise.all(listeners.map((listener) => listener.close(300)));
         peerHttp.close();
@@ -397,9 +412,9 @@ function send(response: http.ServerResponse, reply: HttpReply): void {
 function openBackend(
   config: StoreConfig,
   memberDirectory: string,
-  clock: Clock,
-  metrics: StoreMetrics,
+  ports: { readonly clock: Clock; readonly metrics: StoreMetrics; readonly onFatal: (error: Error) => void },
 ): LmdbBackend {
+  const { clock, metrics, onFatal } = ports;
   const directory = path.join(memberDirectory, 'state');
   try {
     return new LmdbBackend({
@@ -408,8 +423,10 @@ function openBackend(
       batchIntervalMs: config.backendBatchIntervalMs,
       batchLimit: config.backendBatchLimit,
       onCommit: (durationMs) => metrics.backendCommit.observe(durationMs / 1000),
+      onDamage: onFatal,
     });
   } catch (error) {
+    if (error instanceof BackendError) throw error;
     throw new StartupError(
       `Cannot open the state in "${directory}": ${errorMessage(error)}. Check that no other process uses it`,
       { cause: error },

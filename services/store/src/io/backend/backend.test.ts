@@ -10,6 +10,7 @@ import { backendSuites } from '../../core/backend-conformance.ts';
 import type { Backend, BackendImage } from '../../core/backend.ts';
 import { MemoryBackend } from '../../core/memory-backend.ts';
 import { LmdbBackend } from './lmdb-backend.ts';
+import { BackendError, seal, unseal } from './sealed-value.ts';
 
 const temporary = (): string => fs.mkdtempSync(path.join(os.tmpdir(), 'pilothouse-backend-'));
 const check = (actual: unknown, expected: unknown, what: string): void =>
@@ -100,4 +101,41 @@ test('LmdbBackend reads the same whatever part of it LMDB is writing', async () 
   assert.deepEqual(now(again), now(model));
   await again.close();
   fs.rmSync(directory, { recursive: true });
+});
+
+test('a changed byte of a stored value is found, and nothing of it is served', async () => {
+  const directory = temporary();
+  let backend = new LmdbBackend({ directory, clock: nodeClock });
+  for (let main = 1; main <= 100; main++)
+    backend.writeRevision(main, 0, Buffer.from(`a value of its own, ${main}`));
+  backend.writeRecord('meta/applied', Buffer.from('another value'));
+  await backend.flush();
+  await backend.close();
+  const file = path.join(directory, 'data.mdb');
+  const bytes = fs.readFileSync(file);
+  // Every copy: pages that are not in use any more may hold one too.
+  for (const text of ['own, 42', 'another value']) {
+    let flips = 0;
+    for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1), flips++)
+      bytes[at] = (bytes[at] as number) ^ 1;
+    assert.ok(flips > 0);
+  }
+  fs.writeFileSync(file, bytes);
+  const told: string[] = [];
+  backend = new LmdbBackend({ directory, clock: nodeClock, onDamage: ({ message }) => told.push(message) });
+  assert.throws(() => backend.readRevision(42, 0), BackendError);
+  assert.throws(() => [...backend.scanRevisions(40, 50)], BackendError);
+  assert.throws(() => backend.readRecord('meta/applied'), BackendError);
+  assert.equal([...backend.scanRevisions(43, 100)].length, 58);
+  assert.equal(told.length, 3);
+  assert.match(told[0] ?? '', /data\.mdb, revision 42: its checksum does not match\. Remove this member/);
+  await backend.close();
+  fs.rmSync(directory, { recursive: true });
+});
+
+test('a value under another key does not pass', () => {
+  const sealed = seal(Uint8Array.of(1), Uint8Array.of(7, 8));
+  assert.deepEqual([...(unseal(Uint8Array.of(1), sealed) as Uint8Array)], [7, 8]);
+  assert.equal(unseal(Uint8Array.of(2), sealed), undefined);
+  assert.equal(unseal(Uint8Array.of(1), sealed.subarray(0, 3)), undefined);
 });

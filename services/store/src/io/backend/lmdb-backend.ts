@@ -3,7 +3,8 @@ import path from 'node:path';
 import { open, type Database, type RootDatabase, type Transaction } from 'lmdb';
 import { deferred, type Clock, type Deferred, type Timer } from '@pilothouse/base';
 import type { Backend, BackendImage, RevisionRecord } from '../../core/backend.ts';
-import { Overlay, revisionBytes, scanRecords, scanRevisions, type Layers } from './overlay.ts';
+import { Overlay, recordBytes, revisionBytes, scanRecords, scanRevisions, type Layers } from './overlay.ts';
+import { BackendError, seal, unseal } from './sealed-value.ts';
 
 export interface LmdbBackendOptions {
   /** Directory of its own; made when missing. */
@@ -15,12 +16,19 @@ export interface LmdbBackendOptions {
   readonly batchLimit?: number;
   /** Told of each transaction's duration in milliseconds; for metrics. */
   readonly onCommit?: (durationMs: number) => void;
+  /** Told of damage before it is thrown: whoever owns the process ends it, for nothing of this state may be served. */
+  readonly onDamage?: (error: BackendError) => void;
 }
+
+/** Of the stored values; 2: each with a checksum. */
+const format = '2';
 
 /**
  * State in LMDB. Writes gather in an overlay that reads see at once, and go to disk as one transaction per batch: together
  * with the applied index among them, so that a restart finds a state as of exactly one log index. The log makes them durable
  * before that.
+ *
+ * Every value carries a checksum of itself and its key, checked on each read; a start reads everything once.
  *
  * A transaction is written by LMDB's own thread, for it waits for the disk and the event loop must not. Until it is done its
  * writes stay in a second overlay below the one that new writes go to.
@@ -51,7 +59,29 @@ export class LmdbBackend implements Backend {
     this.#root = open({ path: file, noSubdir: true, maxDbs: 4, encoding: 'binary' });
     this.#revisions = this.#root.openDB({ name: 'revisions', encoding: 'binary', keyEncoding: 'binary' });
     this.#records = this.#root.openDB({ name: 'records', encoding: 'binary' });
+    const formats = this.#root.openDB<string, string>({ name: 'format', encoding: 'string' });
+    const found = formats.get('format');
+    if (found === format) return;
+    if (found !== undefined || this.#records.getCount({ limit: 1 }) > 0) {
+      throw new BackendError(
+        'unreadable',
+        `The state in ${this.#file} has format ${found ?? '1'}, this program reads ${format}. Remove this member from the cluster, empty its data directory and add it again`,
+      );
+    }
+    formats.putSync('format', format);
   }
+
+  /** A stored value's content. Throws BackendError where it is not what was written. */
+  readonly #unseal = (what: string, key: Uint8Array, stored: Uint8Array): Uint8Array => {
+    const value = unseal(key, stored);
+    if (value !== undefined) return value;
+    const error = new BackendError(
+      'corrupt',
+      `The state is damaged: ${this.#file}, ${what}: its checksum does not match. Remove this member from the cluster, empty its data directory and add it again, so that it copies the data from the others`,
+    );
+    this.#options.onDamage?.(error);
+    throw error;
+  };
 
   #layers(): Layers {
     const under = this.#committing?.overlay;
@@ -62,6 +92,7 @@ export class LmdbBackend implements Backend {
       overlays,
       records: isStoredVisible ? this.#records : undefined,
       revisions: isStoredVisible ? this.#revisions : undefined,
+      open: this.#unseal,
     };
   }
 
@@ -71,7 +102,8 @@ export class LmdbBackend implements Backend {
     const under = this.#committing?.overlay;
     pending = under?.records.get(key);
     if (pending !== undefined || under?.isCleared === true) return pending ?? undefined;
-    return this.#records.getBinary(key);
+    const stored = this.#records.getBinary(key);
+    return stored && this.#unseal(`record ${key}`, recordBytes(key), stored);
   }
 
   writeRecord(key: string, value: Uint8Array): void {
@@ -95,7 +127,9 @@ export class LmdbBackend implements Backend {
     const under = this.#committing?.overlay;
     pending = under?.revisions.get(key);
     if (pending !== undefined || under?.isCleared === true) return pending ?? undefined;
-    return this.#revisions.getBinary(revisionBytes(main, sub));
+    const bytes = revisionBytes(main, sub);
+    const stored = this.#revisions.getBinary(bytes as Buffer);
+    return stored && this.#unseal(`revision ${main}`, bytes, stored);
   }
 
   writeRevision(main: number, sub: number, bytes: Uint8Array): void {
@@ -163,11 +197,11 @@ export class LmdbBackend implements Backend {
         overlay.revisions.forEachPair(({ main, sub }, bytes) => {
           const key = revisionBytes(main, sub) as Buffer;
           if (bytes === null) void this.#revisions.remove(key as never);
-          else void this.#revisions.put(key as never, bytes as Buffer);
+          else void this.#revisions.put(key as never, seal(key, bytes));
         });
         overlay.records.forEachPair((key, value) => {
           if (value === null) void this.#records.remove(key);
-          else void this.#records.put(key, value as Buffer);
+          else void this.#records.put(key, seal(recordBytes(key), value));
         });
       })
       .then(

@@ -51,36 +51,43 @@ export interface Layers {
   /** Undefined: what is stored does not count any more. */
   readonly records: Database<Buffer, string> | undefined;
   readonly revisions: Database<Buffer, Uint8Array> | undefined;
+  /** Checks a stored value against its key and gives its content. Throws BackendError. */
+  readonly open: (what: string, key: Uint8Array, stored: Uint8Array) => Uint8Array;
 }
 
 /** Records whose key starts with `prefix`, in key order. */
 export function scanRecords(
-  { overlays, records }: Layers,
+  { overlays, records, open }: Layers,
   prefix: string,
   transaction: Transaction | undefined,
 ): Iterable<readonly [string, Uint8Array]> {
   let result: Iterable<readonly [string, Uint8Array]> =
-    records === undefined ? [] : storedRecords(records, prefix, transaction);
+    records === undefined ? [] : storedRecords(records, open, prefix, transaction);
   for (const overlay of overlays.toReversed()) result = mergeRecords(result, overlay.records, prefix);
   return result;
 }
 
 /** Revisions with fromMain ≤ main ≤ toMain, in order. */
 export function scanRevisions(
-  { overlays, revisions }: Layers,
+  { overlays, revisions, open }: Layers,
   fromMain: number,
   toMain: number,
   transaction: Transaction | undefined,
 ): Iterable<RevisionRecord> {
   let result: Iterable<RevisionRecord> =
-    revisions === undefined ? [] : storedRevisions(revisions, fromMain, toMain, transaction);
+    revisions === undefined ? [] : storedRevisions(revisions, open, fromMain, toMain, transaction);
   for (const overlay of overlays.toReversed())
     result = mergeRevisions(result, overlay.revisions, fromMain, toMain);
   return result;
 }
 
+const revisionKeyBytes = 12;
+
+/** A record's key as its checksum covers it. */
+export const recordBytes = (key: string): Uint8Array => Buffer.from(key, 'latin1');
+
 export function revisionBytes(main: number, sub: number): Uint8Array {
-  const key = Buffer.allocUnsafe(12);
+  const key = Buffer.allocUnsafe(revisionKeyBytes);
   key.writeUInt32BE(Math.floor(main / 4294967296), 0);
   key.writeUInt32BE(main >>> 0, 4);
   key.writeUInt32BE(sub, 8);
@@ -89,6 +96,7 @@ export function revisionBytes(main: number, sub: number): Uint8Array {
 
 function* storedRevisions(
   db: Database<Buffer, Uint8Array>,
+  open: Layers['open'],
   fromMain: number,
   toMain: number,
   transaction: Transaction | undefined,
@@ -102,16 +110,15 @@ function* storedRevisions(
   };
   for (const { key, value } of db.getRange(options)) {
     const view = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
-    yield {
-      main: view.readUInt32BE(0) * 4294967296 + view.readUInt32BE(4),
-      sub: view.readUInt32BE(8),
-      bytes: value,
-    };
+    if (view.length !== revisionKeyBytes) open('a revision', view, new Uint8Array(0));
+    const main = view.readUInt32BE(0) * 4294967296 + view.readUInt32BE(4);
+    yield { main, sub: view.readUInt32BE(8), bytes: open(`revision ${main}`, view, value) };
   }
 }
 
 function* storedRecords(
   db: Database<Buffer, string>,
+  open: Layers['open'],
   prefix: string,
   transaction: Transaction | undefined,
 ): Iterable<readonly [string, Uint8Array]> {
@@ -121,7 +128,7 @@ function* storedRecords(
   };
   for (const { key, value } of db.getRange(options)) {
     if (!key.startsWith(prefix)) return;
-    yield [key, value];
+    yield [key, open(`record ${key}`, recordBytes(key), value)];
   }
 }
 
