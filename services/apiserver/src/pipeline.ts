@@ -2,7 +2,7 @@ import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
 import { StatusError } from '@pilothouse/apimachinery';
 import type { ObjectCodec } from './endpoints/codec.ts';
-import { respondError } from './endpoints/respond.ts';
+import { respondError, TextRefusal } from './endpoints/respond.ts';
 import type { Filter } from './filters/filter.ts';
 import { ServerMetrics } from './metrics/server-metrics.ts';
 import type { Exchange } from './request/exchange.ts';
@@ -44,7 +44,7 @@ export class Pipeline {
       await untilAborted(exchange, endpoint(exchange));
     } catch (error) {
       if (exchange.response.destroyed) return;
-      if (!(error instanceof StatusError)) {
+      if (!(error instanceof StatusError) && !(error instanceof TextRefusal)) {
         logger.error('A request failed unexpectedly', {
           auditId: exchange.auditId,
           method: exchange.method,

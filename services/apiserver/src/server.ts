@@ -27,7 +27,7 @@ import { authorizationFilter } from './filters/authorization.ts';
 import { deadlineFilter } from './filters/deadline.ts';
 import type { Filter } from './filters/filter.ts';
 import { impersonationFilter } from './filters/impersonation.ts';
-import { maxInFlightFilter } from './filters/max-in-flight.ts';
+import { createFlowFilter } from './flow-filter.ts';
 import { HealthChecks } from './health/health-checks.ts';
 import { registerHealthChecks } from './health/checks.ts';
 import type { HealthSources } from './health/checks.ts';
@@ -61,6 +61,8 @@ export interface ApiServerOptions {
   readonly logsRequests?: boolean;
   readonly requestTimeoutMs?: number;
   readonly minRequestTimeoutMs?: number;
+  /** False: only the two limits below. Default: true. */
+  readonly priorityAndFairness?: boolean;
   readonly maxReadOnlyInFlight?: number;
   readonly maxMutatingInFlight?: number;
   readonly shutdownDelayMs?: number;
@@ -131,23 +133,14 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     options.auditLogPath === undefined
       ? undefined
       : new AuditLog(options.auditLogPath, { clock, logger, metrics });
-  const { client } = options.registry;
-  const flowControl = 'flowcontrol.apiserver.k8s.io';
+  const flowFilter = createFlowFilter(options, { metrics, paths });
   const filters: Filter[] = [
     auditIdFilter(random),
     deadlineFilter(clock, options.requestTimeoutMs ?? 60_000),
     authenticationFilter(options.authenticator, metrics),
     ...(auditLog ? [(exchange: Exchange) => auditLog.follow(exchange)] : []),
     impersonationFilter(options.authorizer),
-    maxInFlightFilter(
-      {
-        maxReadOnly: options.maxReadOnlyInFlight ?? 400,
-        maxMutating: options.maxMutatingInFlight ?? 200,
-        flowSchemas: () => client.watchCache(flowControl, 'flowschemas'),
-        priorityLevels: () => client.watchCache(flowControl, 'prioritylevelconfigurations'),
-      },
-      metrics,
-    ),
+    flowFilter,
     authorizationFilter(options.authorizer, metrics),
   ];
   const builtIn = new Set(Array.from(options.registry.storages, ({ resource }) => resource.group));

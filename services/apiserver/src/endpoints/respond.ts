@@ -102,6 +102,18 @@ export async function respondObject(
   );
 }
 
+/** A refusal that upstream gives as plain text and not as a Status. */
+export class TextRefusal extends Error {
+  readonly code: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(code: number, text: string, headers: Readonly<Record<string, string>> = {}) {
+    super(text);
+    this.code = code;
+    this.headers = headers;
+  }
+}
+
 /** What a thrown value becomes for the client; anything that is not a StatusError is this server's fault. */
 export function statusOf(error: unknown): Status {
   if (error instanceof StatusError) return error.status;
@@ -113,6 +125,13 @@ export function respondError(exchange: Exchange, codec: ObjectCodec, error: unkn
   const response = exchange.response;
   if (response.headersSent) {
     response.destroy(error instanceof Error ? error : undefined);
+    return;
+  }
+  if (error instanceof TextRefusal) {
+    for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    discardBody(exchange);
+    respondText(exchange, error.code, error.message);
     return;
   }
   const status = statusOf(error);

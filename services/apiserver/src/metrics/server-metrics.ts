@@ -26,29 +26,11 @@ export class ServerMetrics {
     labelNames: requestLabels,
     registers: [this.registry],
   });
-  readonly inFlight = new Gauge({
+  readonly inFlight = new CellFamily(this.registry, {
     name: 'apiserver_current_inflight_requests',
-    help: 'Highest number of requests in flight, by kind',
+    help: 'Requests in flight, by kind',
+    type: 'gauge',
     labelNames: ['request_kind'],
-    registers: [this.registry],
-  });
-  readonly rejected = new Counter({
-    name: 'apiserver_flowcontrol_rejected_requests_total',
-    help: 'Requests that got 429',
-    labelNames: ['flow_schema', 'priority_level', 'reason'],
-    registers: [this.registry],
-  });
-  readonly dispatched = new Counter({
-    name: 'apiserver_flowcontrol_dispatched_requests_total',
-    help: 'Requests that were let through by priority and fairness',
-    labelNames: ['flow_schema', 'priority_level'],
-    registers: [this.registry],
-  });
-  readonly executing = new Gauge({
-    name: 'apiserver_flowcontrol_current_executing_requests',
-    help: 'Requests being answered, by flow schema',
-    labelNames: ['flow_schema', 'priority_level'],
-    registers: [this.registry],
   });
   readonly watchEvents = new CellFamily(this.registry, {
     name: 'apiserver_watch_events_total',

@@ -40,6 +40,7 @@ export class Exchange {
   #isAborted = false;
   #onAbort: Set<(reason: unknown) => void> | undefined;
   #onClose: (() => void)[] | undefined = [];
+  #onStarted: (() => void) | undefined;
   /** Filter audit-id. */
   auditId = '';
   /** Filter deadline: wall time; infinite for long-running requests. */
@@ -115,6 +116,18 @@ export class Exchange {
   onClose(callback: () => void): void {
     if (this.#onClose === undefined) callback();
     else this.#onClose.push(callback);
+  }
+
+  /** Calls back when a watch has found what it begins with. One callback is kept. */
+  onStarted(callback: () => void): void {
+    this.#onStarted = callback;
+  }
+
+  /** For the handler of watches. */
+  started(): void {
+    const callback = this.#onStarted;
+    this.#onStarted = undefined;
+    callback?.();
   }
 
   /** For the pipeline: the exchange is over. */

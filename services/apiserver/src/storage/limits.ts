@@ -1,5 +1,7 @@
 /** Limits of the storage layer. Times in milliseconds, sizes in items unless named otherwise. */
 export const storageLimits = {
+  /** The average size of a resource's objects follows about so many of the latest. */
+  sizesAveraged: 1000,
   /** Keys per request when a whole range is read. */
   listPageKeys: 5000,
   /** Events that wait for one reader of an uncached watch; then it is ended. */

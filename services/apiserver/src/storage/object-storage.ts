@@ -43,6 +43,9 @@ export class ObjectStorage implements Storage {
   /** Objects this server wrote itself, so that the watch need not decode them again. Bounded; by full key. */
   readonly #written = new Map<string, StoredObject>();
 
+  #averageBytes = 0;
+  #bytesSeen = 0;
+
   constructor(options: ObjectStorageOptions) {
     this.store = options.store;
     this.codec = options.codec;
@@ -50,8 +53,19 @@ export class ObjectStorage implements Storage {
     this.typeMeta = options.typeMeta;
   }
 
+  /** Stored size of an object, averaged over those read and written lately; 0 before the first. */
+  get averageBytes(): number {
+    return this.#averageBytes;
+  }
+
+  #noteSize(bytes: number): void {
+    this.#bytesSeen = Math.min(this.#bytesSeen + 1, storageLimits.sizesAveraged);
+    this.#averageBytes += (bytes - this.#averageBytes) / this.#bytesSeen;
+  }
+
   /** The object behind a key-value pair of this resource. */
   decode(kv: KeyValue): StoredObject {
+    this.#noteSize(kv.value.length);
     const own = this.#written.get(kv.key);
     if (own !== undefined && own.revision === kv.modRevision) return own;
     return new StoredObject(

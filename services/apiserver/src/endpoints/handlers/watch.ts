@@ -35,6 +35,7 @@ export async function handleWatch(call: Call): Promise<void> {
   const encoder = watchEncoder(call, output);
   const timeoutSeconds = Math.ceil(timeoutMs / 1000);
   const stream = await watch(contextOf(call), { ...withName(options, call.name), timeoutSeconds });
+  exchange.started();
   const end = (): void => stream.close();
   const timer = services.clock.setTimeout(end, timeoutMs);
   const forget = exchange.onAbort(end);

@@ -271,6 +271,8 @@ export interface CacheView {
   get(namespace: string, name: string): KubeObject | undefined;
   /** False until the first list came in; then `list` and `get` see nothing. */
   readonly synced: boolean;
+  /** Number and average size of the objects, and the open watches; for estimates. */
+  stats?(): { readonly count: number; readonly averageBytes: number; readonly watchers: number };
 }
 
 /**

@@ -111,9 +111,9 @@ export class Cacher implements Storage, WatcherHost, CacheView {
     return this.#revision;
   }
 
-  /** Open watches, for metrics. */
-  get watcherCount(): number {
-    return this.#watchers.size;
+  stats(): { count: number; averageBytes: number; watchers: number } {
+    const { averageBytes } = this.#storage;
+    return { count: this.#state.size, averageBytes, watchers: this.#watchers.size };
   }
 
   // CacheView and Storage both have list and get; the shapes of their arguments tell them apart.
