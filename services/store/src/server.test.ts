@@ -166,7 +166,13 @@ test('a removed member comes back only as a new one, through initial-cluster-sta
   const victim = (leader + 2) % 3;
   const victimId = statusOf(victim)?.id as bigint;
   const victimConfig = configs[victim] as StoreConfig;
-  await client(leader).ok(ClusterService.MemberRemove, { ID: victimId });
+  // The connections must have held for five election timeouts.
+  for (let tries = 0; tries < 50; tries++) {
+    const outcome = await client(leader).try(ClusterService.MemberRemove, { ID: victimId });
+    if ('ok' in outcome) break;
+    assert.equal(outcome.details, 'etcdserver: unhealthy cluster');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
   await members[victim]?.close();
   members[victim] = undefined;
   fs.rmSync(victimConfig.dataDir, { recursive: true });

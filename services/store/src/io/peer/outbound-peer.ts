@@ -23,6 +23,7 @@ export class OutboundPeer {
   readonly #options: OutboundPeerOptions;
   #socket: net.Socket | undefined;
   #isConnected = false;
+  #connectedSinceMs: number | undefined;
   #isClosed = false;
   #attempt = 0;
   #timer: Timer | undefined;
@@ -37,6 +38,11 @@ export class OutboundPeer {
     return this.#isConnected && (this.#socket?.writableLength ?? 0) < this.#options.limits.sendBufferBytesMax;
   }
 
+  /** Monotonic time since when the connection holds; undefined without one. */
+  get connectedSinceMs(): number | undefined {
+    return this.#isConnected ? this.#connectedSinceMs : undefined;
+  }
+
   start(): void {
     const { urls, limits, dial } = this.#options;
     const url = urls[this.#attempt % urls.length] as string;
@@ -48,6 +54,7 @@ export class OutboundPeer {
     socket.on(socket instanceof tls.TLSSocket ? 'secureConnect' : 'connect', () => {
       if (this.#socket !== socket || this.#isClosed) return;
       this.#isConnected = true;
+      this.#connectedSinceMs = this.#options.clock.monotonic();
       this.#attempt = 0;
       socket.write(this.#options.handshake);
     });

@@ -190,6 +190,11 @@ export class TcpTransport implements PeerTransport {
     outbound.start();
   }
 
+  /** Monotonic time since when this member can send to `peer`; undefined: it cannot. */
+  connectedSinceMs(peer: MemberId): number | undefined {
+    return this.#outbound.get(peer)?.connectedSinceMs;
+  }
+
   #handshake(to: MemberId, purpose: Handshake['purpose']): Handshake {
     return { clusterId: this.#options.clusterId, from: this.#options.memberId, to, purpose };
   }

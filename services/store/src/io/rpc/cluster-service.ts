@@ -45,6 +45,7 @@ export function registerCluster(server: GrpcServer, service: StoreService, leade
       if (members.filter(({ isLearner }) => isLearner).length >= options.maxLearners)
         throw new StoreError('tooManyLearners');
     } else if (options.strictReconfigCheck) checkQuorumAfterAdd(members);
+    if (options.strictReconfigCheck) checkConnectedForAdd(service, members);
     const unixSeconds = Math.floor(options.clock.now() / 1000);
     const member: MemberInfo = {
       id: memberIdOf(request.peerURLs, options.initialClusterToken, unixSeconds),
@@ -65,7 +66,10 @@ export function registerCluster(server: GrpcServer, service: StoreService, leade
     const members = machine.members.list();
     const member = machine.members.get(request.ID as MemberId);
     if (member === undefined) throw new StoreError('memberNotFound');
-    if (options.strictReconfigCheck && !member.isLearner) checkQuorumAfterRemove(members, member);
+    if (options.strictReconfigCheck && !member.isLearner) {
+      checkQuorumAfterRemove(members, member);
+      checkConnectedForRemove(service, members, member);
+    }
     await service.consensus(service.replication.changeMembership({ kind: 'remove', id: member.id }));
     return list();
   });
@@ -127,4 +131,36 @@ function checkQuorumAfterRemove(members: readonly MemberInfo[], leaving: MemberI
   if (members.filter(({ isLearner }) => !isLearner).length === 1) throw new StoreError('notEnoughStarted');
   if (voters.filter(isStarted).length < Math.floor(voters.length / 2) + 1)
     throw new StoreError('notEnoughStarted');
+}
+
+/** A connection must have held this many election timeouts, at most five seconds, to count as healthy. */
+const healthElections = 5;
+const healthMsMax = 5000;
+
+/** How many of `members` this one has been able to reach for a while, itself included. */
+function countHealthy(service: StoreService, members: readonly MemberInfo[]): number {
+  const { clock, connectedSinceMs, electionMs, memberId } = service.options;
+  const since = clock.monotonic() - Math.min(healthMsMax, healthElections * electionMs);
+  return members.filter(({ id }) => id === memberId || (connectedSinceMs(id) ?? Infinity) <= since).length;
+}
+
+/** The voters that are well must be a quorum even when the newcomer never comes up. */
+function checkConnectedForAdd(service: StoreService, members: readonly MemberInfo[]): void {
+  const voters = members.filter(({ isLearner }) => !isLearner);
+  if (voters.length === 1) return;
+  if (countHealthy(service, voters) < Math.floor((voters.length + 1) / 2) + 1)
+    throw new StoreError('unhealthy');
+}
+
+/** A voter that is well may leave only while the others that are well are a quorum of what is left. */
+function checkConnectedForRemove(
+  service: StoreService,
+  members: readonly MemberInfo[],
+  leaving: MemberInfo,
+): void {
+  const { connectedSinceMs, memberId } = service.options;
+  if (leaving.id !== memberId && connectedSinceMs(leaving.id) === undefined) return;
+  const voters = members.filter(({ isLearner }) => !isLearner);
+  const rest = voters.length - 1;
+  if (countHealthy(service, voters) - 1 < Math.floor(rest / 2) + 1) throw new StoreError('unhealthy');
 }

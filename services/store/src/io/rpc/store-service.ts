@@ -34,6 +34,8 @@ export interface StoreServiceOptions {
   readonly initialClusterToken: string;
   readonly strictReconfigCheck: boolean;
   readonly maxLearners: number;
+  /** Monotonic time since when another member can be reached; undefined: it cannot. */
+  readonly connectedSinceMs: (peer: MemberId) => number | undefined;
   /** The common name of a client certificate is the user. */
   readonly clientCertAuth: boolean;
   readonly tokens: AuthTokens;
