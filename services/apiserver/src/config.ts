@@ -55,6 +55,7 @@ export interface ApiServerConfig {
   readonly shutdownDelayMs: number;
   readonly auditLogPath?: string;
   readonly eventTtlMs: number;
+  readonly kubeletPreferredAddressTypes: readonly string[];
   readonly kubeletClient?: { readonly certPem: string; readonly keyPem: string; readonly caPem?: string };
   readonly proxyClient?: { readonly certPem: string; readonly keyPem: string };
   /** Aggregated API servers are reached by endpoints only. */
@@ -180,6 +181,7 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     shutdownDelayMs: values.number('shutdown-delay-duration'),
     ...given('auditLogPath', values.optional('audit-log-path')),
     eventTtlMs: values.number('event-ttl'),
+    kubeletPreferredAddressTypes: values.list('kubelet-preferred-address-types'),
     ...(kubelet
       ? {
           kubeletClient: {

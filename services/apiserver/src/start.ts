@@ -47,6 +47,11 @@ export interface RunningApiServer {
   close(): Promise<void>;
 }
 
+/**
+ * Gates that upstream does not have. LoopbackPods: pods and nodes may have loopback addresses, in Endpoints and as targets of the proxy
+ * paths, since they are processes of this host.
+ */
+const ownFeatureGates: ReadonlySet<string> = new Set(['LoopbackPods']);
 const storeAttemptMs = 1000;
 
 /** Puts store, registry, security and HTTP edge together and listens. Resolves when it answers; `/readyz` tells when the default objects are there too. */
@@ -66,7 +71,8 @@ export async function startApiServer(
   const enabled = (gate: string): boolean =>
     config.featureGates[gate] ?? featureGates[gate]?.default ?? false;
   for (const gate of Object.keys(config.featureGates)) {
-    if (!(gate in featureGates)) throw new FlagError(`Unknown feature gate "${gate}"`);
+    if (!(gate in featureGates) && !ownFeatureGates.has(gate))
+      throw new FlagError(`Unknown feature gate "${gate}"`);
   }
   const isServed = servedBy(config.runtimeConfig, enabled);
   const registry = createRegistry({
@@ -102,7 +108,11 @@ export async function startApiServer(
     identities: authentication,
     authorizer: authorization.authorizer,
     rules: authorization.ruleResolver,
-    dialer: nodeDialer(config.kubeletClient),
+    dialer: nodeDialer(clock, config.kubeletClient),
+    connectPolicy: {
+      addressTypes: config.kubeletPreferredAddressTypes,
+      loopback: enabled('LoopbackPods'),
+    },
     probeLocal,
   } satisfies typeof registry.delegates);
 

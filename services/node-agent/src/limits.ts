@@ -11,4 +11,13 @@ export const limits = {
   crashBackoffMinMs: 10_000,
   crashBackoffMaxMs: 300_000,
   podWorkers: 8,
+  /** What processes get between SIGTERM and SIGKILL when the agent is told to end them. */
+  shutdownGraceMs: 2_000,
+  /** Of each container's log file, and how many of them are kept (kubelet: containerLogMaxSize, containerLogMaxFiles). */
+  logBytesMax: 10 * 1024 * 1024,
+  logFilesMax: 5,
+  /** How long an answer of TokenReview and SubjectAccessReview is believed (kubelet: 2 min, 5 min and 30 s). */
+  tokenCacheMs: 120_000,
+  allowedCacheMs: 300_000,
+  deniedCacheMs: 30_000,
 } as const;

@@ -3,7 +3,7 @@ import { fieldError } from '@pilothouse/apimachinery';
 import { bumpGeneration, rootPath, startGeneration } from '../common.ts';
 import { shortList } from '../core/endpoints.ts';
 import { setDefault } from '../defaults/set.ts';
-import type { ResourceStrategy } from '../strategy.ts';
+import type { ResourceStrategy, StrategyContext } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { validateLabels } from '../validation/meta.ts';
@@ -23,7 +23,7 @@ const endpointsMax = 1000;
 const portsMax = 20_000;
 const addressesMax = 100;
 
-function validateAddress(address: string, type: string, path: FieldPath): FieldError[] {
+function validateAddress(address: string, type: string, path: FieldPath, loopback: boolean): FieldError[] {
   if (type === 'FQDN') return problems(path, address, isDns1123Subdomain(address));
   const errors = validateIpLegacy(path, address);
   if (errors.length > 0) return errors;
@@ -31,10 +31,10 @@ function validateAddress(address: string, type: string, path: FieldPath): FieldE
     errors.push(fieldError.invalid(path, address, 'must be an IPv4 address'));
   if (type === 'IPv6' && !isIpv6(address))
     errors.push(fieldError.invalid(path, address, 'must be an IPv6 address'));
-  return [...errors, ...validateNonSpecialIp(path, address)];
+  return [...errors, ...validateNonSpecialIp(path, address, loopback)];
 }
 
-function validateEndpoint(endpoint: Json, type: string, path: FieldPath): FieldError[] {
+function validateEndpoint(endpoint: Json, type: string, path: FieldPath, loopback: boolean): FieldError[] {
   const errors: FieldError[] = [];
   const addresses = list(endpoint['addresses']) as string[];
   if (addresses.length === 0)
@@ -42,7 +42,7 @@ function validateEndpoint(endpoint: Json, type: string, path: FieldPath): FieldE
   else if (addresses.length > addressesMax)
     errors.push(fieldError.tooMany(path.child('addresses'), addresses.length, addressesMax));
   addresses.forEach((address, index) =>
-    errors.push(...validateAddress(address, type, path.child('addresses').index(index))),
+    errors.push(...validateAddress(address, type, path.child('addresses').index(index), loopback)),
   );
   if (isSet(endpoint['nodeName']))
     errors.push(
@@ -76,7 +76,8 @@ function validateEndpoint(endpoint: Json, type: string, path: FieldPath): FieldE
   return errors;
 }
 
-function validate(object: KubeObject): FieldError[] {
+function validate(object: KubeObject, context: StrategyContext): FieldError[] {
+  const loopback = context.featureEnabled('LoopbackPods');
   const errors: FieldError[] = [];
   const type = text(object['addressType']);
   if (type === '') errors.push(fieldError.required(rootPath.child('addressType')));
@@ -86,7 +87,7 @@ function validate(object: KubeObject): FieldError[] {
     errors.push(fieldError.tooMany(rootPath.child('endpoints'), endpoints.length, endpointsMax));
   else
     endpoints.forEach((endpoint, index) =>
-      errors.push(...validateEndpoint(endpoint, type, rootPath.child('endpoints').index(index))),
+      errors.push(...validateEndpoint(endpoint, type, rootPath.child('endpoints').index(index), loopback)),
     );
   const ports = list(object['ports']) as Json[];
   if (ports.length > portsMax)
@@ -150,8 +151,8 @@ export const endpointSliceStrategy: ResourceStrategy = {
     if (object.metadata.generation === old.metadata.generation && labels(object) !== labels(old))
       object.metadata.generation = (old.metadata.generation ?? 0) + 1;
   },
-  validateUpdate: (object, old) => [
-    ...validate(object),
+  validateUpdate: (object, old, context) => [
+    ...validate(object, context),
     ...immutable(object['addressType'], old['addressType'], rootPath.child('addressType')),
   ],
   columns: columnsOf['discovery.k8s.io/endpointslices'] ?? [],

@@ -161,8 +161,8 @@ export function validateCidrLegacy(path: FieldPath, value: string): FieldError[]
   return parseCidr(value) === undefined ? [fieldError.invalid(path, value, cidrMessage)] : [];
 }
 
-/** Addresses that no endpoint or external IP may have. */
-export function validateNonSpecialIp(path: FieldPath, value: string): FieldError[] {
+/** Addresses that no endpoint or external IP may have; loopback ones are let through where pods are processes of the host. */
+export function validateNonSpecialIp(path: FieldPath, value: string, allowLoopback = false): FieldError[] {
   const ip = parseIp(value);
   if (ip === undefined) return [fieldError.invalid(path, value, 'must be a valid IP address')];
   const four = ip.length === 4 ? ip : isMapped(ip) ? ip.slice(12) : undefined;
@@ -171,8 +171,9 @@ export function validateNonSpecialIp(path: FieldPath, value: string): FieldError
     errors.push(fieldError.invalid(path, value, detail));
   };
   if (ip.every((byte) => byte === 0)) add('may not be unspecified (0.0.0.0 or ::)');
-  if (four !== undefined ? four[0] === 127 : ip.slice(0, 15).every((byte) => byte === 0) && ip[15] === 1)
-    add('may not be in the loopback range (127.0.0.0/8, ::1/128)');
+  const loopback =
+    four !== undefined ? four[0] === 127 : ip.slice(0, 15).every((byte) => byte === 0) && ip[15] === 1;
+  if (loopback && !allowLoopback) add('may not be in the loopback range (127.0.0.0/8, ::1/128)');
   if (
     four !== undefined
       ? four[0] === 169 && four[1] === 254

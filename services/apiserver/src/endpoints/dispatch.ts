@@ -49,7 +49,9 @@ export async function dispatchResource(
   const route = routeOf(call, isNamed);
   if (warning !== undefined) exchange.addWarning(warning);
   if (storage.connect && resource.subresource !== '') {
-    await handleConnect(call, info.parts.slice(3).join('/'));
+    // The slash at the end matters to what is behind the proxy.
+    const slash = exchange.path.endsWith('/') ? '/' : '';
+    await handleConnect(call, `${info.parts.slice(3).join('/')}${slash}`);
     return;
   }
   await route();

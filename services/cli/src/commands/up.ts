@@ -24,7 +24,17 @@ const specs: FlagSpecs = {
   port: { type: 'integer', default: 6443, help: 'Port of the API; the other ports follow from it' },
   members: { type: 'integer', default: 3, help: 'Store members: 1, 3 or 5' },
   replicas: { type: 'integer', default: 3, help: 'API servers' },
-  nodes: { type: 'integer', default: 3, help: 'Simulated nodes' },
+  nodes: { type: 'integer', default: 3, help: 'Nodes' },
+  runtime: {
+    type: 'string',
+    default: 'simulated',
+    help: 'What runs pods: simulated (on paper only) or process (processes of this host, not confined in any way)',
+  },
+  'images-dir': {
+    type: 'string',
+    default: '',
+    help: 'With --runtime process: where images are directories of this host',
+  },
   schedulers: { type: 'integer', default: 2, help: 'Schedulers, one of them active' },
   'controller-managers': { type: 'integer', default: 2, help: 'Controller managers, one of them active' },
   'apiserver-arg': { type: 'strings', default: [], help: 'A flag for every API server; may be repeated' },
@@ -71,6 +81,14 @@ function readOptions(argv: readonly string[]): { options: PlaneOptions; detach: 
     throw new CommandError(
       `Invalid value ${members} for --members: an even number tolerates no more failures than one less; want 1, 3, 5, 7 or 9`,
     );
+  const runtime = values['runtime'] as string;
+  if (runtime !== 'simulated' && runtime !== 'process')
+    throw new CommandError(`Invalid value "${runtime}" for --runtime: want simulated or process`);
+  if (runtime === 'process' && process.platform !== 'linux')
+    throw new CommandError(
+      `--runtime process needs Linux, where every address of 127.0.0.0/8 belongs to the host; this is ${process.platform}`,
+    );
+  const imagesDirectory = values['images-dir'] as string;
   return {
     detach: values['detach'] === true,
     options: {
@@ -79,6 +97,8 @@ function readOptions(argv: readonly string[]): { options: PlaneOptions; detach: 
       members,
       replicas: count('replicas', 1, 10),
       nodes: count('nodes', 0, 10),
+      runtime,
+      ...(imagesDirectory === '' ? {} : { imagesDirectory: path.resolve(imagesDirectory) }),
       schedulers: count('schedulers', 0, 10),
       controllerManagers: count('controller-managers', 0, 10),
       apiserverArguments: collected['apiserver-arg'] ?? [],

@@ -14,6 +14,9 @@ export interface PlaneOptions {
   readonly schedulers: number;
   readonly controllerManagers: number;
   readonly nodes: number;
+  readonly runtime: 'simulated' | 'process';
+  /** Of the process runtime. */
+  readonly imagesDirectory?: string;
   readonly apiserverArguments: readonly string[];
   readonly storeArguments: readonly string[];
   /** URLs of an etcd that is used instead of store members; empty: the plane has its own. */
@@ -61,6 +64,17 @@ export const storeClientUrls = (options: PlaneOptions): string[] =>
 export const serverUrl = (options: PlaneOptions): string => `https://${host}:${options.port}`;
 
 export const nodeName = (index: number): string => `node-${index}`;
+
+/**
+ * First three numbers of a node's part of the loopback network: all of 127/8 belongs to this host. The second comes from the port, so that
+ * planes side by side do not share addresses, the third is the node's. The node has .1, its pods .2 to .254.
+ */
+export const nodeNetwork = (options: Pick<PlaneOptions, 'port'>, index: number): string =>
+  `127.${64 + (Math.floor(options.port / 100) % 128)}.${index}`;
+
+/** Other systems than Linux give a host nothing but 127.0.0.1; nodes then differ by their ports alone. */
+export const nodeAddress = (options: Pick<PlaneOptions, 'port'>, index: number): string =>
+  process.platform === 'linux' ? `${nodeNetwork(options, index)}.1` : host;
 
 /** Where the plane's keys and certificates are (made by ensurePki). */
 export const pkiDirectory = (dataDir: string): string => path.join(dataDir, 'pki');
@@ -148,6 +162,8 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
         '--enable-bootstrap-token-auth',
         '--allow-privileged',
         '--service-cluster-ip-range=10.0.0.0/16',
+        '--kubelet-preferred-address-types=InternalIP,Hostname',
+        ...(options.runtime === 'process' ? ['--feature-gates=LoopbackPods=true'] : []),
         ...options.apiserverArguments,
       ],
     });
@@ -207,15 +223,18 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
     specs.push({
       component: 'node-agent',
       name: nodeName(index),
-      address: `${host}:${port}`,
+      address: `${nodeAddress(options, index)}:${port}`,
       ports: [port],
       arguments: [
         `--kubeconfig=${kubeconfigPath(options.dataDir, nodeName(index))}`,
         `--hostname-override=${nodeName(index)}`,
         `--port=${port}`,
-        `--address=${host}`,
-        '--container-runtime=simulated',
+        `--address=${nodeAddress(options, index)}`,
+        `--node-ip=${nodeAddress(options, index)}`,
+        `--container-runtime=${options.runtime}`,
         `--node-index=${index}`,
+        ...(options.runtime === 'process' ? [`--pod-network=${nodeNetwork(options, index)}`] : []),
+        ...(options.imagesDirectory === undefined ? [] : [`--images-dir=${options.imagesDirectory}`]),
         `--root-dir=${path.join(options.dataDir, nodeName(index))}`,
         `--client-ca-file=${pki('ca.crt')}`,
         `--tls-cert-file=${pki(`nodes/${nodeName(index)}.crt`)}`,

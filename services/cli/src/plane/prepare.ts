@@ -7,7 +7,7 @@ import { ensurePki, nodeRandom } from '@pilothouse/host';
 import { CommandError } from '../errors.ts';
 import { writeKubeconfigs } from './kubeconfigs.ts';
 import type { PlaneOptions, ProcessSpec } from './layout.ts';
-import { nodeName, pkiDirectory, serverUrl } from './layout.ts';
+import { nodeAddress, nodeName, pkiDirectory, serverUrl } from './layout.ts';
 
 /** What never changes for a data directory, in `<data-dir>/plane.json`. */
 interface PlaneIdentity {
@@ -52,7 +52,7 @@ export function loadIdentity(options: PlaneOptions): PlaneIdentity {
 export async function prepareIdentities(options: PlaneOptions): Promise<Pki> {
   const nodes = Array.from({ length: options.nodes }, (_, index) => ({
     name: nodeName(index),
-    hosts: ['127.0.0.1', 'localhost'],
+    hosts: ['127.0.0.1', 'localhost', nodeAddress(options, index)],
   }));
   const pki = await ensurePki(pkiDirectory(options.dataDir), { serviceAddress: '10.0.0.1', nodes });
   writeKubeconfigs(path.join(options.dataDir, 'kubeconfig'), pki, () => serverUrl(options));
@@ -66,7 +66,9 @@ export async function checkPorts(specs: readonly ProcessSpec[], basePort: number
       const free = await new Promise<boolean>((resolve) => {
         const server = net.createServer();
         server.once('error', () => resolve(false));
-        server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+        server.listen(port, spec.address.slice(0, spec.address.lastIndexOf(':')), () =>
+          server.close(() => resolve(true)),
+        );
       });
       if (!free) {
         throw new CommandError(

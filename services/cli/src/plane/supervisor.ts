@@ -57,7 +57,7 @@ export class Supervisor {
     return records;
   }
 
-  /** SIGTERM to all, in reverse order of layers so that writers stop before the store; SIGKILL after the grace. */
+  /** SIGTERM to all (SIGINT to node agents), in reverse order of layers so that writers stop before the store; SIGKILL after the grace. */
   async stop(): Promise<void> {
     this.#stopping = true;
     const layers: ProcessSpec['component'][][] = [
@@ -110,7 +110,8 @@ export class Supervisor {
         killer.cancel();
         resolve();
       });
-      running.kill('SIGTERM');
+      // A node agent leaves its pods' processes running on SIGTERM, for the agent after it, and ends them on SIGINT: here the plane ends.
+      running.kill(child.spec.component === 'node-agent' ? 'SIGINT' : 'SIGTERM');
     });
   }
 }

@@ -7,13 +7,22 @@ export interface NodeSettings {
   readonly port: number;
   readonly capacity: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
+  /** Address that the API server reaches the node by; without it a simulated one. */
+  readonly address?: string;
+  /** First three numbers of the pods' addresses; without it a simulated network. */
+  readonly podNetwork?: string;
+  readonly runtime: 'simulated' | 'process';
 }
 
 export const nodeAddress = (settings: NodeSettings): string =>
-  `172.30.${Math.floor((settings.index + 11) / 250)}.${(settings.index + 11) % 250}`;
+  settings.address ?? `172.30.${Math.floor((settings.index + 11) / 250)}.${(settings.index + 11) % 250}`;
 
 /** First three numbers of the node's pod network. */
-export const podNetworkPrefix = (settings: NodeSettings): string => `10.244.${settings.index}`;
+export const podNetworkPrefix = (settings: NodeSettings): string =>
+  settings.podNetwork ?? `10.244.${settings.index}`;
+
+/** Features that a node tells API servers of: ours takes every WebSocket protocol itself. */
+const declaredFeatures = ['ExtendWebSocketsToKubelet'];
 
 export interface NodeCondition {
   type: string;
@@ -72,16 +81,17 @@ export function newNode(settings: NodeSettings, now: string): KubeObject {
       ],
       conditions: nodeConditions(now),
       daemonEndpoints: { kubeletEndpoint: { Port: settings.port } },
+      ...(settings.runtime === 'process' ? { declaredFeatures } : {}),
       nodeInfo: {
         architecture: 'amd64',
         bootID: `b${settings.index}`,
-        containerRuntimeVersion: 'containerd://2.1.0',
+        containerRuntimeVersion: settings.runtime === 'process' ? 'process://0.1.0' : 'containerd://2.1.0',
         kernelVersion: '6.8.0',
         kubeProxyVersion: '',
         kubeletVersion: 'v1.36.3',
         machineID: `m${settings.index}`,
         operatingSystem: 'linux',
-        osImage: 'simulated',
+        osImage: settings.runtime === 'process' ? 'host' : 'simulated',
         systemUUID: `s${settings.index}`,
       },
     },

@@ -8,6 +8,7 @@ import { admitPod } from '../core/node-admission.ts';
 import type { NodeSettings } from '../core/node-object.ts';
 import { nodeAddress, podNetworkPrefix } from '../core/node-object.ts';
 import { PodMachine } from '../core/pod-machine.ts';
+import type { PodRuntime } from '../core/pod-runtime.ts';
 import type { PodStatus } from '../core/pod-shape.ts';
 import { limits } from '../limits.ts';
 
@@ -22,7 +23,7 @@ interface Tracked {
 }
 
 /** Runs the pods that are bound to this node: one {@link PodMachine} each, stepped by changes of the object and by time. */
-export class PodManager {
+export class PodManager implements PodRuntime {
   readonly #client: RestClient;
   readonly #clock: Clock;
   readonly #settings: NodeSettings;
@@ -69,7 +70,7 @@ export class PodManager {
     this.#controller.start();
   }
 
-  stop(): Promise<void> {
+  stop(_endPods: boolean): Promise<void> {
     return this.#controller.stop();
   }
 
