@@ -121,7 +121,7 @@ export {
 } from './object-meta-validation.ts';
 export { fieldsByName, messageOf } from './schema-fields.ts';
 export type { JsonObject } from './json.ts';
-export { noteGivenEmpty, shownMember } from './given-empty.ts';
+export { cloneDecoded, noteGivenEmpty, shownMember } from './given-empty.ts';
 export { deepClone, deepEqual, deepFreeze, goFormat, goJsonKind, isJsonObject, setOwn } from './json.ts';
 export type { JsonPatchOperation } from './patch/json-patch.ts';
 export { applyJsonPatch, decodeJsonPatch, jsonPatchOperationsMax } from './patch/json-patch.ts';

@@ -55,12 +55,11 @@ function validateChange(claim: KubeObject, old: KubeObject): FieldError[] {
     before['storageClassName'] = now['storageClassName'] as unknown;
   const wanted: unknown = now['resources']?.requests?.storage;
   const had: unknown = before['resources']?.requests?.storage;
-  if (bound && isSet(wanted) && isSet(had)) {
-    now['resources'].requests.storage = had;
+  if (bound && isSet(wanted) && isSet(had)) now['resources'].requests.storage = had;
+  // A request may shrink to what was provisioned, never below it.
+  if (compareQuantities(wanted ?? '0', had ?? '0') < 0) {
     const capacity: unknown = old['status']?.capacity?.storage;
-    const less =
-      compareQuantities(wanted, had) < 0 && (!isSet(capacity) || compareQuantities(wanted, capacity) <= 0);
-    if (less)
+    if (compareQuantities(wanted ?? '0', capacity ?? '0') <= 0)
       errors.push(
         fieldError.forbidden(
           specPath.child('resources', 'requests', 'storage'),

@@ -2,6 +2,7 @@ import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery
 import { fieldError } from '@pilothouse/apimachinery';
 import { bumpGeneration, restore, specPath, startGeneration, statusHooks } from '../common.ts';
 import { ensure, setZeroDefault } from '../defaults/set.ts';
+import { validateConditionTypes } from './conditions.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
@@ -168,7 +169,7 @@ export const flowSchemaStrategy: ResourceStrategy = {
     bumpGeneration(object, old);
   },
   validateUpdate: validate,
-  subresources: { status: statusHooks(undefined, { kept: ['spec'] }) },
+  subresources: { status: statusHooks(validateConditionTypes, { kept: ['spec'] }) },
   columns: columnsOf['flowcontrol.apiserver.k8s.io/flowschemas'] ?? [],
   cells(object, nowMs) {
     const spec = (object['spec'] ?? {}) as Json;

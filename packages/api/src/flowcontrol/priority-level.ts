@@ -2,6 +2,7 @@ import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery
 import { fieldError } from '@pilothouse/apimachinery';
 import { bumpGeneration, restore, specPath, startGeneration, statusHooks } from '../common.ts';
 import { ensure, setDefault, setZeroDefault } from '../defaults/set.ts';
+import { validateConditionTypes } from './conditions.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
@@ -167,7 +168,7 @@ export const priorityLevelStrategy: ResourceStrategy = {
     bumpGeneration(object, old);
   },
   validateUpdate: validate,
-  subresources: { status: statusHooks() },
+  subresources: { status: statusHooks(validateConditionTypes) },
   columns: columnsOf['flowcontrol.apiserver.k8s.io/prioritylevelconfigurations'] ?? [],
   cells(object, nowMs) {
     const spec = (object['spec'] ?? {}) as Json;

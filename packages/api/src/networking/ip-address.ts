@@ -65,11 +65,7 @@ export const ipAddressStrategy: ResourceStrategy = {
     const errors = semanticEqual(ref, old['spec']?.parentRef)
       ? []
       : [fieldError.invalid(path, parentValue(ref), 'field is immutable')];
-    // These two are checked on every write.
-    if (!isSet(ref)) return [...errors, fieldError.required(path)];
-    for (const name of ['resource', 'name'])
-      if (text(ref[name]) === '') errors.push(fieldError.required(path.child(name)));
-    return errors;
+    return [...errors, ...validate(object)];
   },
   columns: columnsOf['networking.k8s.io/ipaddresses'] ?? [],
   // There is one cell more than columns; upstream's table is so.

@@ -50,7 +50,10 @@ export const runtimeClassStrategy: ResourceStrategy = {
   revalidatesMetadata: true,
   resource: 'runtimeclasses',
   validate,
-  validateUpdate: (object, old) => immutable(object['handler'], old['handler'], rootPath.child('handler')),
+  validateUpdate: (object, old) => [
+    ...validate(object),
+    ...immutable(object['handler'], old['handler'], rootPath.child('handler')),
+  ],
   columns: columnsOf['node.k8s.io/runtimeclasses'] ?? [],
   cells: (object, nowMs) => [nameOf(object), text(object['handler']), ageOf(object, nowMs)],
 };

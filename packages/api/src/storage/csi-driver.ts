@@ -53,6 +53,15 @@ function validate(object: KubeObject): FieldError[] {
         ),
       );
   });
+  const period = spec['nodeAllocatableUpdatePeriodSeconds'] as number | null | undefined;
+  if (isSet(period) && period < 10)
+    errors.push(
+      fieldError.invalid(
+        specPath.child('nodeAllocatableUpdatePeriodSeconds'),
+        period,
+        'must be greater than or equal to 10 seconds',
+      ),
+    );
   (list(spec['volumeLifecycleModes']) as string[]).forEach((mode) => {
     errors.push(...oneOf(specPath.child('volumeLifecycleModes'), mode, modes));
   });

@@ -38,11 +38,28 @@ function validateParameters(parameters: unknown): FieldError[] {
   return errors;
 }
 
+/** What a term asks for: sorted values by key. */
+const topologyValues = (term: Json): Json =>
+  Object.fromEntries(
+    (list(term['matchLabelExpressions']) as Json[]).map((each) => [
+      text(each['key']),
+      [...new Set(list(each['values']) as string[])].sort(),
+    ]),
+  );
+
 function validateTopologies(topologies: unknown): FieldError[] {
-  return list(topologies).flatMap((term: Json, index) => {
+  const terms = list(topologies) as Json[];
+  return terms.flatMap((term, index) => {
     const at = rootPath.child('allowedTopologies').index(index).child('matchLabelExpressions');
     const keys = new Set<string>();
-    return list(term['matchLabelExpressions']).flatMap((expression: Json, expressionIndex) => {
+    const told = topologyValues(term);
+    const repeated = terms
+      .slice(0, index)
+      .filter((other) => semanticEqual(topologyValues(other), told))
+      .map(() => fieldError.duplicate(at, ''));
+    // An empty term is the same as none, of which upstream starts with as many as there are terms.
+    if (Object.keys(told).length === 0) repeated.unshift(...terms.map(() => fieldError.duplicate(at, '')));
+    const own = list(term['matchLabelExpressions']).flatMap((expression: Json, expressionIndex) => {
       const path = at.index(expressionIndex);
       const errors: FieldError[] = [];
       const values = list(expression['values']) as string[];
@@ -57,6 +74,7 @@ function validateTopologies(topologies: unknown): FieldError[] {
       keys.add(key);
       return errors;
     });
+    return [...own, ...repeated];
   });
 }
 
@@ -135,20 +153,24 @@ export const storageClassStrategy: ResourceStrategy = {
   },
 };
 
+function validateAttributesClass(object: KubeObject): FieldError[] {
+  return [
+    ...validateProvisioner(text(object['driverName']), rootPath.child('driverName')),
+    ...(entries(object['parameters']).length === 0
+      ? [fieldError.required(rootPath.child('parameters'), 'must contain at least one key/value pair')]
+      : validateParameters(object['parameters'])),
+  ];
+}
+
 export const volumeAttributesClassStrategy: ResourceStrategy = {
   group: 'storage.k8s.io',
   version: 'v1',
   kind: 'VolumeAttributesClass',
   revalidatesMetadata: true,
   resource: 'volumeattributesclasses',
-  validate: (object) => [
-    ...validateProvisioner(text(object['driverName']), rootPath.child('driverName')),
-    ...(entries(object['parameters']).length === 0
-      ? [fieldError.required(rootPath.child('parameters'), 'must contain at least one key/value pair')]
-      : validateParameters(object['parameters'])),
-  ],
+  validate: validateAttributesClass,
   validateUpdate(object, old) {
-    const errors: FieldError[] = [];
+    const errors = validateAttributesClass(object);
     for (const field of ['driverName', 'parameters'])
       if (!semanticEqual(object[field], old[field]))
         errors.push(fieldError.forbidden(rootPath.child(field), `updates to ${field} are forbidden.`));

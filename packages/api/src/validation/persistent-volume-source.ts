@@ -96,7 +96,12 @@ export function validatePersistentSource(
     const source = spec[name] as Json | null | undefined;
     if (!isSet(source)) continue;
     if (count > 0)
-      errors.push(fieldError.forbidden(path.child(name), 'may not specify more than 1 volume type'));
+      errors.push(
+        fieldError.forbidden(
+          path.child(name === 'cephfs' ? 'cephFS' : name),
+          'may not specify more than 1 volume type',
+        ),
+      );
     else {
       count += 1;
       errors.push(...rule(source, path.child(name)));

@@ -372,6 +372,7 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
     errors.push(
       fieldError.invalid(path.child('activeDeadlineSeconds'), deadline, inclusiveRange(1, int32Max)),
     );
+  errors.push(...validateHostnameOverride(spec, path));
   for (const name of ['hostname', 'subdomain'])
     if (text(spec[name]) !== '')
       errors.push(...problems(path.child(name), spec[name], isDns1123Label(text(spec[name]))));
@@ -390,6 +391,21 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
 export function validatePreemptionPolicy(policy: unknown, path: FieldPath): FieldError[] {
   if (policy === '') return [fieldError.required(path)];
   return oneOf(path, policy, ['PreemptLowerPriority', 'Never']);
+}
+
+const hostnameBytesMax = 64;
+
+function validateHostnameOverride(spec: Json, path: FieldPath): FieldError[] {
+  const name = spec['hostnameOverride'] as string | null | undefined;
+  if (!isSet(name)) return [];
+  const at = path.child('hostnameOverride');
+  const errors: FieldError[] = [];
+  if (spec['setHostnameAsFQDN'] === true)
+    errors.push(fieldError.forbidden(at, 'may not be specified when setHostnameAsFQDN is true'));
+  if (spec['hostNetwork'] === true)
+    errors.push(fieldError.forbidden(at, 'may not be specified when hostNetwork is true'));
+  if (name.length > hostnameBytesMax) errors.push(fieldError.tooLong(at, hostnameBytesMax));
+  return [...errors, ...problems(at, name, isDns1123Subdomain(name))];
 }
 
 function validatePodResources(spec: Json, claimNames: ReadonlySet<string>, path: FieldPath): FieldError[] {

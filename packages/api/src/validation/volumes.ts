@@ -330,7 +330,12 @@ function validateProjected(source: Json, path: FieldPath): FieldError[] {
     const more = (name: string): boolean => {
       if (!isSet(projection[name])) return false;
       if (count > 0)
-        errors.push(fieldError.forbidden(at.child(name), 'may not specify more than 1 volume type'));
+        errors.push(
+          fieldError.forbidden(
+            at.child(name === 'cephfs' ? 'cephFS' : name),
+            'may not specify more than 1 volume type',
+          ),
+        );
       count += 1;
       return true;
     };
@@ -441,7 +446,12 @@ export function validateVolumes(volumes: unknown, path: FieldPath, podMeta: Json
       const source = volume[name] as Json | null | undefined;
       if (!isSet(source)) continue;
       if (count > 0)
-        own.push(fieldError.forbidden(at.child(name), 'may not specify more than 1 volume type'));
+        own.push(
+          fieldError.forbidden(
+            at.child(name === 'cephfs' ? 'cephFS' : name),
+            'may not specify more than 1 volume type',
+          ),
+        );
       else {
         count += 1;
         own.push(...rule(source, at.child(name), volume));

@@ -10,6 +10,7 @@ import { ipText, maskedIp, parseCidr, parseIp } from '../../validation/network.t
 import type { Json } from '../../validation/values.ts';
 import { isSet, list, text } from '../../validation/values.ts';
 import { agreeOnClusterIp, dropFieldsOfOtherTypes, keepAllocated } from './allocation-fields.ts';
+import { validateServiceStatus } from './status.ts';
 import { clusterIpsOf, isExternal, validateService, validateServiceChange } from './validation.ts';
 
 const specOf = (service: KubeObject): Json => (service['spec'] ?? {}) as Json;
@@ -140,7 +141,7 @@ export const serviceStrategy: ResourceStrategy = {
   },
   validateUpdate: (service, old) => [...validateServiceChange(service, old), ...validateService(service)],
   warningsOnUpdate: ipWarnings,
-  subresources: { status: statusHooks() },
+  subresources: { status: statusHooks(validateServiceStatus) },
   selectableFields: {
     'spec.clusterIP': (service) => text(specOf(service)['clusterIP']),
     'spec.type': (service) => text(specOf(service)['type']),

@@ -257,6 +257,7 @@ function decodePatched(
   }
   if (options.fieldValidation === 'Warn') for (const finding of findings) call.exchange.addWarning(finding);
   const { object } = decoded;
+  matchNamespace(call, object);
   matchName(call, object);
   call.storage.defaults?.(object);
   return object;
@@ -331,7 +332,8 @@ function convertApplied(call: Call, merged: KubeObject, patch: KubeObject): Kube
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
     const type = `${kind.group}/${kind.version}, Kind=${kind.kind}`;
-    const { namespace = '', name = '' } = patch.metadata;
+    const namespace = patch.metadata.namespace ?? '';
+    const name = patch.metadata.name ?? '';
     const cause = converterText(patchCause(text, error));
     throw new StatusError(
       500,

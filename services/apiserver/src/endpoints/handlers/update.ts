@@ -1,5 +1,5 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { statusErrors } from '@pilothouse/apimachinery';
+import { cloneDecoded, statusErrors } from '@pilothouse/apimachinery';
 import type { UpdatedObjectInfo } from '../../registry/rest/rest-storage.ts';
 import type { Call } from '../call.ts';
 import { admissionOf, contextOf, negotiateOutput } from '../call.ts';
@@ -23,7 +23,7 @@ export async function handleUpdate(call: Call): Promise<void> {
   const { uid } = object.metadata;
   const info: UpdatedObjectInfo = {
     ...(uid ? { preconditions: { uid } } : {}),
-    updatedObject: () => structuredClone(object),
+    updatedObject: () => cloneDecoded(object),
   };
   const { object: stored, created } = await update(
     context,
