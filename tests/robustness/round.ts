@@ -67,7 +67,7 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const clients: EtcdClient[] = [];
   let watchers: WatchClient[] = [];
   let isDone = false;
-  await sandbox.startNetwork(seed);
+  await sandbox.startRound(seed);
   const cluster = new Cluster({
     sandbox,
     target,
@@ -300,13 +300,11 @@ async function compareHashes(cluster: Cluster, revision: number): Promise<string
   const found = new Map<string, string>();
   for (const member of cluster.members) {
     for (let attempt = 0; ; attempt++) {
-      const reply = await gatewayCall<HashReply>(member.clientUrl, 'maintenance/hash', {}).catch(
-        () => undefined,
-      );
-      void reply;
-      const kv = await gatewayCall<HashReply>(member.clientUrl, 'maintenance/hashkv', {
-        revision: String(revision),
-      }).catch(() => undefined);
+      const body = { revision: String(revision) };
+      // Before 3.6 the call had the path of its older sister.
+      const kv = await gatewayCall<HashReply>(member.clientUrl, 'maintenance/hashkv', body)
+        .catch(() => gatewayCall<HashReply>(member.clientUrl, 'maintenance/hash', body))
+        .catch(() => undefined);
       if (kv) {
         found.set(member.name, `${kv.hash} (compacted ${kv.compact_revision ?? '-1'})`);
         break;

@@ -34,8 +34,8 @@ export class Member {
   constructor(options: MemberOptions) {
     this.options = options;
     this.name = `m${options.station}`;
-    this.logFile = path.join(options.sandbox.directory, `${this.name}.log`);
-    this.#clockFile = path.join(options.sandbox.directory, `${this.name}.clock`);
+    this.logFile = path.join(options.sandbox.roundDirectory, `${this.name}.log`);
+    this.#clockFile = path.join(options.sandbox.roundDirectory, `${this.name}.clock`);
   }
 
   get station(): number {
@@ -81,7 +81,7 @@ export class Member {
     ] as [string, ...string[]];
     const log = openSync(this.logFile, 'a');
     const child = spawn(file, args, {
-      cwd: sandbox.directory,
+      cwd: sandbox.roundDirectory,
       stdio: ['ignore', log, log],
       env: {
         PATH: process.env['PATH'],

@@ -150,6 +150,10 @@ export const diskFaults: readonly Fault[] = [
     async strike(context) {
       const { cluster, random } = context;
       for (let turn = 0; turn < 3; turn++) {
+        // Slow syncs leave more that is not synced yet.
+        const delayUs = random.pick([0, 40_000, 150_000]);
+        for (const member of cluster.members) await member.options.disk.syncDelay(delayUs);
+        await pause(1200);
         await powerCut(context, cluster.members);
         await pause(2500 + random.integer(500));
       }

@@ -43,6 +43,9 @@ export class Sandbox {
   #switch: Helper | undefined;
   readonly #stops: (() => Promise<void>)[] = [];
   readonly #bootId: string;
+  #rounds = 0;
+  /** Disks and logs of the present round. */
+  roundDirectory = '';
 
   private constructor(
     directory: string,
@@ -115,8 +118,10 @@ export class Sandbox {
     return this.capabilities.has('network') ? ['nsenter', `--net=/run/netns/m${station}`] : [];
   }
 
-  /** Starts the network of a round, calm. */
-  async startNetwork(seed: number): Promise<void> {
+  /** Starts a round: an empty directory and a calm network. */
+  async startRound(seed: number): Promise<void> {
+    this.roundDirectory = path.join(this.directory, `round-${++this.#rounds}`);
+    mkdirSync(this.roundDirectory);
     if (!this.capabilities.has('network')) return;
     const names = Array.from({ length: stationsMax }, (_, at) => `/run/netns/m${at + 1}`);
     this.#switch = await Helper.start(path.join(this.directory, 'switch'), [
@@ -146,7 +151,7 @@ export class Sandbox {
   }
 
   async openDisk(name: string): Promise<Disk> {
-    const directory = path.join(this.directory, name);
+    const directory = path.join(this.roundDirectory, name);
     mkdirSync(directory);
     if (!this.capabilities.has('disk')) {
       const none = (): Promise<never> => Promise.reject(new Error('No disk faults here'));
