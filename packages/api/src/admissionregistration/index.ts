@@ -10,3 +10,11 @@ export const admissionRegistrationStrategies: readonly ResourceStrategy[] = [
   validatingWebhookConfigurationStrategy,
   ...policyStrategies,
 ];
+export type { PolicyNames } from './policy-expressions.ts';
+export {
+  CelResultTypeError,
+  compileTo,
+  jsonPatchType,
+  patchObjectType,
+  policyEnvironment,
+} from './policy-expressions.ts';

@@ -1,10 +1,12 @@
 import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
+import { celTypes } from '../cel/types.ts';
 import { ensure, setDefault } from '../defaults/set.ts';
 import { validateLabelSelector } from '../validation/meta.ts';
 import { isDns1123Subdomain, isQualifiedName, isValidPortNumber } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, list, oneOf, problems, text } from '../validation/values.ts';
+import { expressionErrors, policyEnvironment } from './policy-expressions.ts';
 
 /** What webhooks and policies share: rules, match resources, client configuration. */
 
@@ -161,8 +163,8 @@ function validateUrl(value: string, path: FieldPath): FieldError[] {
   return errors;
 }
 
-/** matchConditions: names and the presence of expressions; what CEL says of them is the admission's part. */
-export function validateMatchConditions(conditions: unknown, path: FieldPath): FieldError[] {
+/** matchConditions of a webhook or a policy; those of a policy with a paramKind may read `params`. */
+export function validateMatchConditions(conditions: unknown, path: FieldPath, params = false): FieldError[] {
   const errors: FieldError[] = [];
   const all = list(conditions) as Json[];
   if (all.length > 64) errors.push(fieldError.tooMany(path, all.length, 64));
@@ -170,7 +172,17 @@ export function validateMatchConditions(conditions: unknown, path: FieldPath): F
   all.forEach((condition, index) => {
     const at = path.index(index);
     const name = text(condition['name']);
-    if (text(condition['expression']).trim() === '') errors.push(fieldError.required(at.child('expression')));
+    const expression = text(condition['expression']).trim();
+    if (expression === '') errors.push(fieldError.required(at.child('expression')));
+    else
+      errors.push(
+        ...expressionErrors(
+          policyEnvironment({ params, authorizer: true }),
+          expression,
+          [celTypes.bool],
+          at.child('expression'),
+        ),
+      );
     if (name === '') errors.push(fieldError.required(at.child('name')));
     else {
       errors.push(...problems(at.child('name'), name, isQualifiedName(name)));

@@ -1,17 +1,24 @@
 import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError, parseApiVersion } from '@pilothouse/apimachinery';
-import { celEnvironment } from '../cel/environment.ts';
-import { compilationMessage } from '../cel/messages.ts';
+import type { CelType } from '../cel/types.ts';
+import { celTypes, listType } from '../cel/types.ts';
 import { bumpGeneration, restore, specPath, startGeneration, statusHooks } from '../common.ts';
 import { ensure, setDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { validateLabelSelector } from '../validation/meta.ts';
-import { isDns1035Label, isDns1123Subdomain, nameIsDnsSubdomain } from '../validation/names.ts';
+import {
+  isDns1035Label,
+  isDns1123Subdomain,
+  isQualifiedName,
+  nameIsDnsSubdomain,
+} from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, list, oneOf, problems, text } from '../validation/values.ts';
 import { defaultMatchResources, validateMatchConditions, validateMatchResources } from './match.ts';
+import type { PolicyNames } from './policy-expressions.ts';
+import { expressionErrors, jsonPatchType, patchObjectType, policyEnvironment } from './policy-expressions.ts';
 
 const group = 'admissionregistration.k8s.io';
 
@@ -59,42 +66,55 @@ function validateShared(spec: Json): FieldError[] {
     if (list(match['resourceRules']).length === 0)
       errors.push(fieldError.required(specPath.child('matchConstraints', 'resourceRules')));
   }
-  errors.push(...validateMatchConditions(spec['matchConditions'], specPath.child('matchConditions')));
+  const params = isSet(spec['paramKind']);
+  errors.push(...validateMatchConditions(spec['matchConditions'], specPath.child('matchConditions'), params));
+  return errors;
+}
+
+/** Variables of a policy; each sees those before it. Their types are added to `types`. */
+function validateVariables(spec: Json, types: Map<string, CelType>): FieldError[] {
+  const errors: FieldError[] = [];
   const names = new Set<string>();
   list(spec['variables']).forEach((variable: Json, index) => {
     const at = specPath.child('variables').index(index);
     const name = text(variable['name']);
-    if (name === '') errors.push(fieldError.required(at.child('name'), 'name is not specified'));
+    if (name.trim() === '') errors.push(fieldError.required(at.child('name'), 'name is not specified'));
     else if (!/^[_a-zA-Z][_a-zA-Z0-9]*$/.test(name))
       errors.push(fieldError.invalid(at.child('name'), name, 'must be a valid CEL identifier'));
     if (names.has(name)) errors.push(fieldError.duplicate(at.child('name'), name));
     names.add(name);
-    if (text(variable['expression']).trim() === '')
+    const expression = text(variable['expression']);
+    if (expression.trim() === '') {
       errors.push(fieldError.required(at.child('expression'), 'expression is not specified'));
+      return;
+    }
+    const environment = environmentOf(spec, types);
+    const found = expressionErrors(environment, expression, [], at.child('expression'));
+    errors.push(...found);
+    types.set(name, found.length > 0 ? celTypes.dyn : environment.compile(expression).type);
   });
   return errors;
 }
 
-let grammar: ReturnType<typeof celEnvironment> | undefined;
-
-/** Whether an expression reads as CEL; what its names mean is found when it is evaluated. */
-function validateSyntax(expression: string, path: FieldPath): FieldError[] {
-  grammar ??= celEnvironment();
-  try {
-    grammar.parse(expression);
-    return [];
-  } catch (error) {
-    return [
-      fieldError.invalid(path, expression, `compilation failed: ${compilationMessage(expression, error)}`),
-    ];
-  }
+function environmentOf(spec: Json, variables: ReadonlyMap<string, CelType>, names: PolicyNames = {}) {
+  return policyEnvironment({
+    params: isSet(spec['paramKind']),
+    authorizer: true,
+    ...(list(spec['variables']).length > 0 ? { variables } : {}),
+    ...names,
+  });
 }
+
+const auditAnnotationsMax = 20;
+const auditExpressionMax = 5 * 1024;
 
 const reasons = ['Forbidden', 'Invalid', 'RequestEntityTooLarge'];
 
 function validateValidating(object: KubeObject): FieldError[] {
   const spec = (object['spec'] ?? {}) as Json;
   const errors = validateShared(spec);
+  const types = new Map<string, CelType>();
+  errors.push(...validateVariables(spec, types));
   const validations = list(spec['validations']) as Json[];
   const audits = list(spec['auditAnnotations']) as Json[];
   if (validations.length === 0 && audits.length === 0) {
@@ -108,7 +128,16 @@ function validateValidating(object: KubeObject): FieldError[] {
     const at = specPath.child('validations').index(index);
     if (text(each['expression']).trim() === '')
       errors.push(fieldError.required(at.child('expression'), 'expression is not specified'));
-    else errors.push(...validateSyntax(text(each['expression']), at.child('expression')));
+    else
+      errors.push(
+        ...expressionErrors(
+          environmentOf(spec, types),
+          text(each['expression']),
+          [celTypes.bool],
+          at.child('expression'),
+        ),
+      );
+    errors.push(...validateMessageExpression(spec, types, text(each['messageExpression']), at));
     const message = text(each['message']);
     if (message !== '' && message.trim() === '')
       errors.push(fieldError.invalid(at.child('message'), message, 'must be non-empty if specified'));
@@ -117,21 +146,81 @@ function validateValidating(object: KubeObject): FieldError[] {
     if (isSet(each['reason'])) errors.push(...oneOf(at.child('reason'), each['reason'], reasons));
   });
   const keys = new Set<string>();
+  if (audits.length > auditAnnotationsMax)
+    errors.push(
+      fieldError.invalid(
+        specPath.child('auditAnnotations'),
+        audits,
+        `must not have more than ${auditAnnotationsMax} auditAnnotations`,
+      ),
+    );
   audits.forEach((each, index) => {
     const at = specPath.child('auditAnnotations').index(index);
     const key = text(each['key']);
-    if (key === '') errors.push(fieldError.required(at.child('key')));
-    if (text(each['valueExpression']).trim() === '')
-      errors.push(fieldError.required(at.child('valueExpression'), 'valueExpression is not specified'));
+    const name = text(object.metadata.name);
+    if (name === '')
+      errors.push(fieldError.invalid(at.child('key'), key, 'requires metadata.name be non-empty'));
+    else errors.push(...problems(at.child('key'), `${name}/${key}`, isQualifiedName(`${name}/${key}`)));
+    errors.push(...validateAuditExpression(spec, types, text(each['valueExpression']), at));
     if (keys.has(key)) errors.push(fieldError.duplicate(at.child('key'), key));
     keys.add(key);
   });
   return errors;
 }
 
+function validateMessageExpression(
+  spec: Json,
+  types: ReadonlyMap<string, CelType>,
+  expression: string,
+  at: FieldPath,
+): FieldError[] {
+  const path = at.child('messageExpression');
+  if (expression === '') return [];
+  if (expression.trim() === '')
+    return [fieldError.invalid(path, expression, 'must be non-empty if specified')];
+  const environment = environmentOf(spec, types, { authorizer: false });
+  return expressionErrors(environment, expression, [celTypes.string], path);
+}
+
+function validateAuditExpression(
+  spec: Json,
+  types: ReadonlyMap<string, CelType>,
+  expression: string,
+  at: FieldPath,
+): FieldError[] {
+  const path = at.child('valueExpression');
+  const trimmed = expression.trim();
+  if (trimmed === '') return [fieldError.required(path, 'valueExpression is not specified')];
+  if (trimmed.length > auditExpressionMax)
+    return [fieldError.required(path, `must not exceed ${auditExpressionMax} bytes in length`)];
+  return expressionErrors(
+    environmentOf(spec, types),
+    trimmed,
+    [celTypes.string, celTypes.null],
+    path,
+    expression,
+  );
+}
+
+/** The expression of a mutation, which must give a patch of the right kind. */
+function validateMutationExpression(
+  spec: Json,
+  types: ReadonlyMap<string, CelType>,
+  mutation: Json,
+  result: CelType,
+  at: FieldPath,
+): FieldError[] {
+  const expression = text(mutation['expression']).trim();
+  const path = at.child('expression');
+  if (expression === '') return [fieldError.required(path)];
+  return expressionErrors(environmentOf(spec, types, { patches: true }), expression, [result], path);
+}
+
 function validateMutating(object: KubeObject): FieldError[] {
   const spec = (object['spec'] ?? {}) as Json;
   const errors = validateShared(spec);
+  const types = new Map<string, CelType>();
+  errors.push(...validateVariables(spec, types));
   const mutations = list(spec['mutations']) as Json[];
   if (mutations.length === 0)
     errors.push(fieldError.required(specPath.child('mutations'), 'mutations must contain at least one item'));
@@ -146,9 +235,23 @@ function validateMutating(object: KubeObject): FieldError[] {
               'must be specified when patchType is ApplyConfiguration',
             ),
           );
-        else if (text(each['applyConfiguration'].expression).trim() === '')
+        else
           errors.push(
-            fieldError.required(at.child('applyConfiguration', 'expression'), 'expression is not specified'),
+            ...validateMutationExpression(
+              spec,
+              types,
+              each['applyConfiguration'] as Json,
+              patchObjectType,
+              at.child('applyConfiguration'),
+            ),
+          );
+        if (isSet(each['jsonPatch']))
+          errors.push(
+            fieldError.invalid(
+              at.child('jsonPatch'),
+              '{jsonPatch}',
+              'must not be specified when patchType is ApplyConfiguration',
+            ),
           );
         break;
       case 'JSONPatch':
@@ -156,9 +259,23 @@ function validateMutating(object: KubeObject): FieldError[] {
           errors.push(
             fieldError.required(at.child('jsonPatch'), 'must be specified when patchType is JSONPatch'),
           );
-        else if (text(each['jsonPatch'].expression).trim() === '')
+        else
           errors.push(
-            fieldError.required(at.child('jsonPatch', 'expression'), 'expression is not specified'),
+            ...validateMutationExpression(
+              spec,
+              types,
+              each['jsonPatch'] as Json,
+              listType(jsonPatchType),
+              at.child('jsonPatch'),
+            ),
+          );
+        if (isSet(each['applyConfiguration']))
+          errors.push(
+            fieldError.invalid(
+              at.child('applyConfiguration'),
+              '{applyConfiguration}',
+              'must not be specified when patchType is JSONPatch',
+            ),
           );
         break;
       default:

@@ -106,12 +106,8 @@ function validateVersions(spec: Json): FieldError[] {
 }
 
 /** Rules are compiled only where the schema around them makes sense. */
-function rulesOf(schema: JsonSchema, path: FieldPath): FieldError[] {
-  try {
-    return validateSchemaRules(schema, path);
-  } catch {
-    return [];
-  }
+function rulesOf(schema: JsonSchema, path: FieldPath, before: JsonSchema | undefined): FieldError[] {
+  return validateSchemaRules(schema, path, before);
 }
 
 /** Calls a rule for a part at the place where upstream keeps it. */
@@ -133,14 +129,19 @@ function eachPart(
   );
 }
 
-function validateParts(spec: Json): FieldError[] {
-  const schemaOf = (value: Json, path: FieldPath): FieldError[] =>
-    isSet(value['openAPIV3Schema'])
-      ? [
-          ...validateSchema(value['openAPIV3Schema'] as Json, path.child('openAPIV3Schema')),
-          ...rulesOf(value['openAPIV3Schema'] as JsonSchema, path.child('openAPIV3Schema')),
-        ]
-      : [];
+function validateParts(spec: Json, before: Json | undefined): FieldError[] {
+  const schemaOf = (value: Json, path: FieldPath, version: Json): FieldError[] => {
+    if (!isSet(value['openAPIV3Schema'])) return [];
+    const at = path.child('openAPIV3Schema');
+    const errors = validateSchema(value['openAPIV3Schema'] as Json, at);
+    if (errors.length > 0) return errors;
+    const stored = versionsOf(before ?? {}).find((each) => each['name'] === version['name']);
+    return rulesOf(
+      value['openAPIV3Schema'] as JsonSchema,
+      at,
+      stored?.['schema']?.openAPIV3Schema as JsonSchema | undefined,
+    );
+  };
   return [
     ...eachPart(spec, 'schema', schemaOf, specPath.child('validation'), (path) => path.child('schema')),
     ...eachPart(spec, 'subresources', validateSubresources, specPath.child('subresources'), (path) =>
@@ -227,7 +228,7 @@ function validateNames(names: Json, path: FieldPath): FieldError[] {
   return errors;
 }
 
-function validateSpec(spec: Json): FieldError[] {
+function validateSpec(spec: Json, before?: Json): FieldError[] {
   const errors: FieldError[] = [];
   const group = text(spec['group']);
   if (group === '') errors.push(fieldError.required(specPath.child('group')));
@@ -255,7 +256,7 @@ function validateSpec(spec: Json): FieldError[] {
   for (const name of ['plural', 'singular', 'kind', 'listKind'])
     if (text(names[name]) === '') errors.push(fieldError.required(specPath.child('names', name)));
   errors.push(...validateNames(names, specPath.child('names')));
-  errors.push(...validateParts(spec));
+  errors.push(...validateParts(spec, before));
   errors.push(...validateConversion(spec));
   return errors;
 }
@@ -334,7 +335,7 @@ const isEstablished = (object: KubeObject): boolean =>
 function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
   const now = specOf(object);
   const before = specOf(old);
-  const errors = validateSpec(now);
+  const errors = validateSpec(now, before);
   if (isEstablished(old)) {
     errors.push(...immutable(text(now['scope']), text(before['scope']), specPath.child('scope')));
     errors.push(

@@ -1,5 +1,8 @@
 import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
+import { compileDeviceSelector, deviceSelectorCostMax } from '../cel/device-selector.ts';
+import { CelCompileError } from '../cel/issues.ts';
+import { formatType } from '../cel/types.ts';
 import { setZeroDefault } from '../defaults/set.ts';
 import { validateTolerations } from '../validation/affinity.ts';
 import { isDns1123Label, nameIsDnsSubdomain } from '../validation/names.ts';
@@ -114,7 +117,30 @@ function validateExact(request: Json, path: FieldPath): FieldError[] {
   return errors;
 }
 
-/** Presence of expressions; what CEL says of them is checked where CEL is. */
+const expressionMax = 10 * 1024;
+
+/** A selector must compile to bool (attributes are of no type that is known before) and be cheap by estimate. */
+function validateSelector(expression: string, path: FieldPath): FieldError[] {
+  if (expression.length > expressionMax) return [fieldError.tooLong(path, expressionMax)];
+  try {
+    const program = compileDeviceSelector(expression);
+    if (program.type.kind !== 'bool' && program.type.kind !== 'dyn')
+      return [
+        fieldError.invalid(
+          path,
+          expression,
+          `must evaluate to bool or the unknown type, not ${formatType(program.type)}`,
+        ),
+      ];
+    if (program.estimatedCost.max > deviceSelectorCostMax)
+      return [fieldError.forbidden(path, 'too complex, exceeds cost limit')];
+    return [];
+  } catch (error) {
+    if (!(error instanceof CelCompileError)) throw error;
+    return [fieldError.invalid(path, expression, `compilation failed: ${error.message}`)];
+  }
+}
+
 export function validateSelectors(selectors: unknown, path: FieldPath): FieldError[] {
   const all = list(selectors) as Json[];
   const errors: FieldError[] = [];
@@ -122,8 +148,8 @@ export function validateSelectors(selectors: unknown, path: FieldPath): FieldErr
   all.forEach((selector, index) => {
     const cel = selector['cel'] as Json | null | undefined;
     if (!isSet(cel)) errors.push(fieldError.required(path.index(index).child('cel')));
-    else if (text(cel['expression']).length > 10 * 1024)
-      errors.push(fieldError.tooLong(path.index(index).child('cel', 'expression'), 10 * 1024));
+    else
+      errors.push(...validateSelector(text(cel['expression']), path.index(index).child('cel', 'expression')));
   });
   return errors;
 }

@@ -1,6 +1,7 @@
 import { admissionChain } from './chain.ts';
 import type { AdmissionConfig, AdmissionDependencies } from './config.ts';
 import type { AdmissionChain, AdmissionPlugin } from './interface.ts';
+import { mutatingPolicies } from './policies/mutating-policies.ts';
 import { validatingPolicies } from './policies/validating-policies.ts';
 import {
   certificateApproval,
@@ -70,7 +71,7 @@ const plugins: readonly (readonly [name: string, factory: Factory | undefined])[
   ['DefaultIngressClass', defaultIngressClass],
   ['DenyServiceExternalIPs', denyServiceExternalIps],
   ['PodTopologyLabels', podTopologyLabels],
-  ['MutatingAdmissionPolicy', undefined],
+  ['MutatingAdmissionPolicy', mutatingPolicies],
   ['MutatingAdmissionWebhook', mutatingWebhooks],
   ['ValidatingAdmissionPolicy', validatingPolicies],
   ['ValidatingAdmissionWebhook', validatingWebhooks],

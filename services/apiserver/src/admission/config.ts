@@ -19,11 +19,6 @@ export interface AdmissionDependencies {
   readonly logger: Logger;
   /** Fills defaults into `attributes.object`, in its version, after something from outside changed it. */
   readonly setDefaults?: (attributes: AdmissionAttributes) => void;
-  /** Whether all CEL conditions hold. Rejects when one cannot be evaluated. */
-  readonly matchConditions?: (
-    conditions: readonly { readonly name: string; readonly expression: string }[],
-    attributes: AdmissionAttributes,
-  ) => Promise<boolean>;
   /** Plugins made elsewhere (admission policies, webhooks), by name; they take their upstream place in the order. */
   readonly plugins?: readonly AdmissionPlugin[];
 }

@@ -1,6 +1,6 @@
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { createAdmission } from '../admission/admission.ts';
-import type { AdmissionConfig, AdmissionDependencies } from '../admission/config.ts';
+import type { AdmissionConfig } from '../admission/config.ts';
 import type { AdmissionChain, AdmissionPlugin } from '../admission/interface.ts';
 import { createAuthentication } from '../authentication/authentication.ts';
 import type { Authentication, AuthenticationConfig } from '../authentication/config.ts';
@@ -22,8 +22,6 @@ export interface SecurityDependencies {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** See {@link AdmissionDependencies.matchConditions}. */
-  readonly matchConditions?: AdmissionDependencies['matchConditions'];
   /** Admission plugins made elsewhere: policies. */
   readonly plugins?: readonly AdmissionPlugin[];
 }
@@ -57,7 +55,6 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
       const storage = client.storage(resource.group, resource.version, resource.resource, subresource);
       if (object !== undefined) storage?.defaults?.(object);
     },
-    ...(dependencies.matchConditions === undefined ? {} : { matchConditions: dependencies.matchConditions }),
     ...(dependencies.plugins === undefined ? {} : { plugins: dependencies.plugins }),
   });
   return {

@@ -1,12 +1,14 @@
-import type { ParseResult } from '@marcbachmann/cel-js';
-import { Optional } from '@marcbachmann/cel-js';
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { deepEqual, fieldError, FieldPath, isJsonObject } from '@pilothouse/apimachinery';
-import { evaluationMessage } from '../../cel/messages.ts';
+import type { CelProgram } from '../../cel/environment.ts';
+import { celCallCostMax, celRequestCostMax } from '../../cel/environment.ts';
+import { CelEvaluationError } from '../../cel/issues.ts';
+import { CelOptional } from '../../cel/values.ts';
 import type { JsonSchema, ValidationRule } from '../schema.ts';
 import { additionalOf, itemsOf } from '../schema.ts';
-import { hasRules, mentionsOldSelf } from './rules.ts';
-import { SchemaTypes, toCel, visibleSchema } from './schema-types.ts';
+import { hasRules } from './rules.ts';
+import { schemaType, schemaValue } from './schema-types.ts';
+import { ruleEnvironment } from './validate-rules.ts';
 
 /** The compiled rules of one schema. */
 export interface RuleSet {
@@ -16,15 +18,15 @@ export interface RuleSet {
 
 interface CompiledRule {
   readonly rule: ValidationRule;
-  readonly evaluate: ParseResult;
-  readonly message: ParseResult | undefined;
+  readonly program: CelProgram;
+  readonly message: CelProgram | undefined;
   readonly isTransition: boolean;
 }
 
 /** A node of a schema with rules in or below it. */
 interface RuleNode {
   readonly schema: JsonSchema;
-  readonly types: SchemaTypes;
+  readonly isRoot: boolean;
   readonly rules: readonly CompiledRule[];
   readonly properties: ReadonlyMap<string, RuleNode>;
   readonly additional: RuleNode | undefined;
@@ -36,14 +38,19 @@ export function compileRules(schema: JsonSchema | undefined): RuleSet | undefine
   if (schema === undefined || !hasRules(schema)) return undefined;
   const root = compileNode(schema, true);
   if (root === undefined) return undefined;
-  return { validate: (object, old) => validateNode(root, object, old, new FieldPath()) };
+  return {
+    validate: (object, old) => validateNode(root, object, old, new FieldPath(), { left: celRequestCostMax }),
+  };
+}
+
+/** What the rules of one object may still cost; negative: no more are run. */
+interface Budget {
+  left: number;
 }
 
 function compileNode(given: JsonSchema, isRoot: boolean): RuleNode | undefined {
   if (!hasRules(given)) return undefined;
-  const schema = visibleSchema(given, isRoot);
-  const types = new SchemaTypes();
-  const rules = compileOwn(schema, types);
+  const rules = compileOwn(given, isRoot);
   const properties = new Map<string, RuleNode>();
   for (const name of Object.keys(given.properties ?? {}).sort()) {
     const node = compileNode(given.properties?.[name] as JsonSchema, false);
@@ -52,8 +59,8 @@ function compileNode(given: JsonSchema, isRoot: boolean): RuleNode | undefined {
   const additional = additionalOf(given);
   const items = itemsOf(given);
   return {
-    schema,
-    types,
+    schema: given,
+    isRoot,
     rules,
     properties,
     additional: additional === undefined ? undefined : compileNode(additional, false),
@@ -61,42 +68,40 @@ function compileNode(given: JsonSchema, isRoot: boolean): RuleNode | undefined {
   };
 }
 
-function compileOwn(schema: JsonSchema, types: SchemaTypes): CompiledRule[] {
+function compileOwn(schema: JsonSchema, isRoot: boolean): CompiledRule[] {
   const rules = schema['x-kubernetes-validations'] ?? [];
-  if (rules.length === 0) return [];
-  const type = types.typeOf(schema);
-  const plain = types.environment.clone().registerVariable('self', type).registerVariable('oldSelf', type);
-  const optional = types.environment
-    .clone()
-    .registerVariable('self', type)
-    .registerVariable('oldSelf', `optional<${type}>`);
+  const type = rules.length === 0 ? undefined : schemaType(schema, isRoot);
+  if (type === undefined) return [];
   return rules.flatMap((rule): CompiledRule[] => {
-    const environment = rule.optionalOldSelf === true ? optional : plain;
+    const environment = ruleEnvironment(type, rule.optionalOldSelf === true);
     try {
-      return [
-        {
-          rule,
-          evaluate: environment.parse(rule.rule),
-          message: rule.messageExpression ? environment.parse(rule.messageExpression) : undefined,
-          isTransition: mentionsOldSelf(rule.rule),
-        },
-      ];
+      const program = environment.compile(rule.rule);
+      const message = rule.messageExpression ? environment.compile(rule.messageExpression) : undefined;
+      return [{ rule, program, message, isTransition: program.uses('oldSelf') }];
     } catch {
       return [];
     }
   });
 }
 
-function validateNode(node: RuleNode, value: unknown, old: unknown, path: FieldPath): FieldError[] {
-  if (value === null || value === undefined) return [];
+function validateNode(
+  node: RuleNode,
+  value: unknown,
+  old: unknown,
+  path: FieldPath,
+  budget: Budget,
+): FieldError[] {
+  if (value === null || value === undefined || budget.left < 0) return [];
   const errors: FieldError[] = [];
   const isUnchanged = old !== undefined && old !== null && deepEqual(value, old);
-  if (node.rules.length > 0) errors.push(...validateRules(node, value, old, path, isUnchanged));
+  if (node.rules.length > 0) errors.push(...validateRules(node, value, old, path, isUnchanged, budget));
   if (Array.isArray(value)) {
     const { items } = node;
     if (items !== undefined) {
       value.forEach((item: unknown, index) =>
-        errors.push(...validateNode(items, item, counterpart(item, old, node.schema), path.index(index))),
+        errors.push(
+          ...validateNode(items, item, counterpart(item, old, node.schema), path.index(index), budget),
+        ),
       );
     }
     return errors;
@@ -105,12 +110,12 @@ function validateNode(node: RuleNode, value: unknown, old: unknown, path: FieldP
   const oldObject = isJsonObject(old) ? old : {};
   for (const [name, child] of node.properties) {
     if (Object.hasOwn(value, name)) {
-      errors.push(...validateNode(child, value[name], oldObject[name], path.child(name)));
+      errors.push(...validateNode(child, value[name], oldObject[name], path.child(name), budget));
     }
   }
   if (node.additional !== undefined) {
     for (const name of Object.keys(value).sort()) {
-      errors.push(...validateNode(node.additional, value[name], oldObject[name], path.key(name)));
+      errors.push(...validateNode(node.additional, value[name], oldObject[name], path.key(name), budget));
     }
   }
   return errors;
@@ -132,44 +137,73 @@ function validateRules(
   old: unknown,
   path: FieldPath,
   isUnchanged: boolean,
+  budget: Budget,
 ): FieldError[] {
   const errors: FieldError[] = [];
-  const self = toCel(value, node.schema, node.types);
+  const self = schemaValue(value, node.schema, node.isRoot);
   const hasOld = old !== undefined && old !== null;
-  const oldSelf = hasOld ? toCel(old, node.schema, node.types) : undefined;
+  const oldSelf = hasOld ? schemaValue(old, node.schema, node.isRoot) : undefined;
+  const stop = (detail: string): FieldError[] => {
+    budget.left = -1;
+    return [...errors, fieldError.invalid(path, node.schema.type ?? '', detail)];
+  };
   for (const compiled of node.rules) {
     const { rule, isTransition } = compiled;
     const isOptional = rule.optionalOldSelf === true;
     if (isTransition && !hasOld && !isOptional) continue;
     // What was stored already may stay, whatever the rules of today say.
     if (isUnchanged && !isTransition) continue;
-    const context = isOptional
-      ? { self, oldSelf: hasOld ? Optional.of(oldSelf) : Optional.none() }
-      : { self, oldSelf: oldSelf ?? null };
-    let detail: string | undefined;
+    const wrapped = !isOptional ? oldSelf : hasOld ? new CelOptional(oldSelf) : CelOptional.none;
+    const lookup = (name: string): unknown => (name === 'self' ? self : wrapped);
+    const told = ruleText(rule);
     try {
-      if (compiled.evaluate(context) === true) continue;
-      detail = messageOf(compiled, context);
+      const { value: holds, cost } = compiled.program.run(lookup);
+      budget.left -= cost;
+      if (budget.left < 0) return stop(outOfBudget);
+      if (holds === true) continue;
     } catch (error) {
-      const told = rule.message !== undefined && rule.message !== '' ? rule.message : rule.rule;
-      detail = `${evaluationMessage(error)} evaluating rule: ${told.trim()}`;
+      const problem = error as CelEvaluationError;
+      if (problem.isCostLimit)
+        return stop(
+          `'${problem.message}': no further validation rules will be run due to call cost exceeds limit for rule: ${told}`,
+        );
+      const detail = problem.message.startsWith('no such overload')
+        ? `'${problem.message}': call arguments did not match a supported operator, function or macro signature for rule: ${told}`
+        : `${problem.message} evaluating rule: ${told}`;
+      errors.push(fieldError.invalid(path, node.schema.type ?? '', detail));
+      continue;
     }
-    errors.push(ruleError(rule, value, errorPath(rule, path), detail));
+    errors.push(ruleError(rule, value, errorPath(rule, path), messageOf(compiled, lookup, budget)));
   }
   return errors;
 }
 
-function messageOf({ rule, message }: CompiledRule, context: object): string {
+const outOfBudget =
+  'validation failed due to running out of cost budget, no further validation rules will be run';
+const messageBytesMax = 5 * 1024;
+
+const ruleText = (rule: ValidationRule): string =>
+  (rule.message !== undefined && rule.message !== '' ? rule.message : rule.rule).trim();
+
+function messageOf(
+  { rule, message }: CompiledRule,
+  lookup: (name: string) => unknown,
+  budget: Budget,
+): string {
   if (message !== undefined) {
     try {
-      const text: unknown = message(context as Record<string, unknown>);
-      if (typeof text === 'string' && text.trim() !== '' && !text.includes('\n')) return text.trim();
-    } catch {
+      const { value, cost } = message.run(lookup, Math.min(celCallCostMax, budget.left));
+      budget.left -= cost;
+      const text = typeof value === 'string' ? value.trim() : '';
+      if (text !== '' && text.length <= messageBytesMax && !text.includes('\n')) return text;
+    } catch (error) {
       // The plain message serves where the expression fails.
+      if (!(error instanceof CelEvaluationError)) throw error;
     }
   }
-  if (rule.message !== undefined && rule.message !== '') return rule.message.trim();
-  return `failed rule: ${rule.rule.trim()}`;
+  return rule.message !== undefined && rule.message !== ''
+    ? rule.message.trim()
+    : `failed rule: ${ruleText(rule)}`;
 }
 
 function errorPath(rule: ValidationRule, path: FieldPath): FieldPath {
@@ -185,13 +219,10 @@ function ruleError(rule: ValidationRule, value: unknown, path: FieldPath, detail
       return fieldError.forbidden(path, detail);
     case 'FieldValueRequired':
       return fieldError.required(path, detail);
-    case 'FieldValueDuplicate': {
-      const error = fieldError.duplicate(path, value);
-      return {
-        ...error,
-        message: `${typeof value === 'object' ? 'Duplicate value' : error.message}: ${detail}`,
-      };
-    }
+    case 'FieldValueDuplicate':
+      return typeof value === 'object' && value !== null
+        ? { type: 'FieldValueDuplicate', field: path.toString(), message: 'Duplicate value' }
+        : fieldError.duplicate(path, value);
     default:
       if (typeof value === 'object' && value !== null) {
         return { type: 'FieldValueInvalid', field: path.toString(), message: `Invalid value: ${detail}` };

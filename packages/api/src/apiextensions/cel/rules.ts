@@ -15,9 +15,3 @@ export function hasRules(schema: JsonSchema): boolean {
   }
   return found;
 }
-
-/** Whether an expression reads `oldSelf`, text in quotes aside. */
-export function mentionsOldSelf(expression: string): boolean {
-  const code = expression.replace(/"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'/g, '""');
-  return /(?<![.\w])oldSelf\b/.test(code);
-}

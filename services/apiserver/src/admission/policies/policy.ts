@@ -20,15 +20,29 @@ export interface Validation {
   readonly reason?: string;
 }
 
-/** Of admissionregistration.k8s.io/v1. */
-export interface ValidatingPolicySpec {
+/** What validating and mutating policies of admissionregistration.k8s.io/v1 share. */
+export interface PolicySpec {
   readonly failurePolicy?: 'Fail' | 'Ignore';
   readonly paramKind?: { readonly apiVersion: string; readonly kind: string };
   readonly matchConstraints?: MatchResources;
   readonly matchConditions?: readonly MatchCondition[];
   readonly variables?: readonly { readonly name: string; readonly expression: string }[];
+}
+
+export interface ValidatingPolicySpec extends PolicySpec {
   readonly validations?: readonly Validation[];
   readonly auditAnnotations?: readonly { readonly key: string; readonly valueExpression: string }[];
+}
+
+export interface Mutation {
+  readonly patchType: 'JSONPatch' | 'ApplyConfiguration';
+  readonly jsonPatch?: { readonly expression: string };
+  readonly applyConfiguration?: { readonly expression: string };
+}
+
+export interface MutatingPolicySpec extends PolicySpec {
+  readonly mutations?: readonly Mutation[];
+  readonly reinvocationPolicy?: 'Never' | 'IfNeeded';
 }
 
 export interface BindingSpec {
@@ -47,7 +61,7 @@ export interface BindingSpec {
 export interface BoundPolicy {
   readonly policyName: string;
   readonly bindingName: string;
-  readonly policy: ValidatingPolicySpec;
+  readonly policy: ValidatingPolicySpec & MutatingPolicySpec;
   readonly binding: BindingSpec;
 }
 
@@ -57,7 +71,7 @@ export function boundPolicies(
   bindings: readonly KubeObject[],
 ): BoundPolicy[] {
   const specs = new Map(
-    policies.map((each) => [each.metadata.name ?? '', each['spec'] as ValidatingPolicySpec]),
+    policies.map((each) => [each.metadata.name ?? '', each['spec'] as BoundPolicy['policy']]),
   );
   return bindings
     .flatMap((each): BoundPolicy[] => {

@@ -1,20 +1,24 @@
-import { compilationMessage, evaluationMessage } from '@pilothouse/api/cel';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { statusErrors, StatusError } from '@pilothouse/apimachinery';
 import { errorMessage } from '@pilothouse/base';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
-import { findNamespace } from '../plugins/namespace-lifecycle.ts';
 import { objectName } from '../refusal.ts';
-import { isEmpty, isExempt, namespaceMatches, objectMatches, ruleMatches } from '../webhooks/matching.ts';
-import { celValue, composedVariables, policyExpression, requestVariables } from './cel-variables.ts';
+import { isExempt } from '../webhooks/matching.ts';
+import { celAuthorize } from './cel-authorizer.ts';
+import type { CompiledPolicy, Expression } from './compiled-policy.ts';
+import { compiledPolicy } from './compiled-policy.ts';
+import { matchingPolicies } from './matching-policies.ts';
+import { conditionsHold, OutOfBudget, PolicyEvaluation } from './policy-evaluation.ts';
 import { policyParams } from './policy-params.ts';
-import type { BoundPolicy, MatchResources, Validation } from './policy.ts';
-import { boundPolicies } from './policy.ts';
+import type { BoundPolicy, Validation } from './policy.ts';
+import { requestVariables } from './request-variables.ts';
 
 const group = 'admissionregistration.k8s.io';
 const policies = { group, version: 'v1', resource: 'validatingadmissionpolicies' } as const;
 const bindings = { group, version: 'v1', resource: 'validatingadmissionpolicybindings' } as const;
+const messageBytesMax = 5 * 1024;
+const annotationBytesMax = 10 * 1024;
 
 /** The code of each reason that a validation may give. */
 const codes: Readonly<Record<string, number>> = {
@@ -27,126 +31,126 @@ const codes: Readonly<Record<string, number>> = {
 interface Finding {
   readonly message: string;
   readonly reason: string;
+  /** Which validation of the policy. */
+  readonly index: number;
+  /** The policy could not be asked: refused whatever the binding's actions. */
+  readonly isConfiguration?: boolean;
 }
 
+/** Values for the audit log by key; several parameters may give several. */
+type Annotations = Map<string, Set<string>>;
+
 /** ValidatingAdmissionPolicy: refuses, warns or notes where the CEL expressions of a bound policy do not hold. */
-export function validatingPolicies({ objects }: AdmissionDependencies): AdmissionPlugin {
+export function validatingPolicies({ objects, authorizer }: AdmissionDependencies): AdmissionPlugin {
   return {
     name: 'ValidatingAdmissionPolicy',
     handles: () => true,
     async validate(attributes) {
       if (isExempt(attributes)) return;
-      const bound = boundPolicies(objects.cached(policies).list(), objects.cached(bindings).list());
-      if (bound.length === 0) return;
-      const candidates = bound.filter(
-        ({ policy, binding }) =>
-          rulesMatch(policy.matchConstraints, attributes, true) &&
-          rulesMatch(binding.matchResources, attributes, false),
-      );
-      if (candidates.length === 0) return;
-      const namespace =
-        attributes.namespace === '' || isNamespace(attributes)
-          ? undefined
-          : await findNamespace(objects, attributes.namespace);
-      const labels = isNamespace(attributes)
-        ? ((attributes.object ?? attributes.oldObject)?.metadata.labels ?? {})
-        : namespace && (namespace.metadata.labels ?? {});
-      let context: Record<string, unknown> | undefined;
-      for (const pair of candidates) {
-        const selected = [pair.policy.matchConstraints, pair.binding.matchResources].every((match) =>
-          selectorsMatch(match, attributes, labels),
-        );
-        if (!selected) continue;
-        context ??= requestVariables(attributes, namespace);
-        for (const finding of findings(pair, context, attributes, objects)) act(pair, finding, attributes);
+      const matching = await matchingPolicies(objects, policies, bindings, attributes);
+      if (matching === undefined) return;
+      const request = requestVariables(attributes, matching.namespace);
+      const authorize = celAuthorize(authorizer, attributes.user);
+      const refusals: { readonly pair: BoundPolicy; readonly finding: Finding }[] = [];
+      const notes = new Map<string, Annotations>();
+      for (const pair of matching.pairs) {
+        const annotations = notes.get(pair.policyName) ?? new Map<string, Set<string>>();
+        notes.set(pair.policyName, annotations);
+        const evaluationFor = (params: KubeObject | undefined) => {
+          const policy = compiledPolicy(pair.policy);
+          return (budget?: ConstructorParameters<typeof PolicyEvaluation>[5]) =>
+            new PolicyEvaluation(policy, request, attributes, authorize, params, budget);
+        };
+        let params: readonly (KubeObject | undefined)[];
+        try {
+          params = await policyParams(pair, attributes.namespace, objects);
+        } catch (error) {
+          if (pair.policy.failurePolicy === 'Ignore') continue;
+          const message = `failed to configure binding: ${errorMessage(error)}`;
+          refusals.push({ pair, finding: { message, reason: 'Invalid', index: 0, isConfiguration: true } });
+          continue;
+        }
+        for (const param of params) {
+          for (const finding of await findings(pair, evaluationFor(param), annotations)) {
+            if (act(pair, finding, attributes)) refusals.push({ pair, finding });
+          }
+        }
       }
+      for (const [policy, annotations] of notes) {
+        for (const [key, values] of annotations)
+          attributes.addAuditAnnotation(`${policy}/${key}`, [...values].join(', '));
+      }
+      const [first] = refusals;
+      if (first !== undefined) throw refusal(first.pair, first.finding, attributes);
     },
   };
 }
 
-const isNamespace = ({ resource }: AdmissionAttributes): boolean =>
-  resource.group === '' && resource.resource === 'namespaces';
+type MakeEvaluation = (budget?: ConstructorParameters<typeof PolicyEvaluation>[5]) => PolicyEvaluation;
 
-function rulesMatch(
-  match: MatchResources | undefined,
-  attributes: AdmissionAttributes,
-  required: boolean,
-): boolean {
-  const matchPolicy = match?.matchPolicy ?? 'Equivalent';
-  const covers = (rules: MatchResources['resourceRules']): boolean =>
-    (rules ?? []).some(
-      (rule) =>
-        ruleMatches(rule, attributes, matchPolicy) &&
-        ((rule.resourceNames ?? []).length === 0 || rule.resourceNames?.includes(attributes.name) === true),
-    );
-  if (covers(match?.excludeResourceRules)) return false;
-  // A binding without rules takes what the policy takes.
-  if ((match?.resourceRules ?? []).length === 0) return !required;
-  return covers(match?.resourceRules);
-}
-
-function selectorsMatch(
-  match: MatchResources | undefined,
-  attributes: AdmissionAttributes,
-  labels: Readonly<Record<string, string>> | undefined,
-): boolean {
-  if (match === undefined) return true;
-  return (
-    objectMatches(match, attributes) && (isEmpty(match.namespaceSelector) || namespaceMatches(match, labels))
-  );
-}
-
-function findings(
-  pair: BoundPolicy,
-  context: Record<string, unknown>,
-  attributes: AdmissionAttributes,
-  objects: AdmissionDependencies['objects'],
-): Finding[] {
-  const ignores = pair.policy.failurePolicy === 'Ignore';
-  const failed = (message: string): Finding[] => (ignores ? [] : [{ message, reason: 'Invalid' }]);
-  let params: (KubeObject | undefined)[];
+async function findings(
+  { policy }: BoundPolicy,
+  make: MakeEvaluation,
+  annotations: Annotations,
+): Promise<Finding[]> {
+  const ignores = policy.failurePolicy === 'Ignore';
+  const failed = (error: unknown, index = 0): Finding[] =>
+    ignores ? [] : [{ message: errorMessage(error), reason: 'Invalid', index }];
+  const compiled = compiledPolicy(policy);
   try {
-    params = policyParams(pair, attributes.namespace, objects);
+    if (!(await conditionsHold(compiled.conditions, make))) return [];
   } catch (error) {
-    return failed(`failed to configure binding: ${errorMessage(error)}`);
+    return failed(error);
   }
-  return params.flatMap((param): Finding[] => {
-    const scope: Record<string, unknown> = { ...context, params: celValue(param ?? null) };
-    scope['variables'] = composedVariables(pair.policy.variables ?? [], scope);
-    for (const { expression } of pair.policy.matchConditions ?? []) {
-      try {
-        if (policyExpression(expression)(scope) !== true) return [];
-      } catch (error) {
-        return failed(evaluationFailure(expression, error));
-      }
-    }
-    return (pair.policy.validations ?? []).flatMap((validation): Finding[] => {
-      try {
-        if (policyExpression(validation.expression)(scope) === true) return [];
-      } catch (error) {
-        return failed(evaluationFailure(validation.expression, error));
-      }
-      return [{ message: messageOf(validation, scope), reason: validation.reason ?? 'Invalid' }];
-    });
-  });
-}
-
-function evaluationFailure(expression: string, error: unknown): string {
-  const { code } = error as { code?: string };
-  const told =
-    code === 'unexpected_token'
-      ? `compilation error: compilation failed: ${compilationMessage(expression, error)}`
-      : evaluationMessage(error);
-  return `expression '${expression}' resulted in error: ${told}`;
-}
-
-function messageOf(validation: Validation, scope: Record<string, unknown>): string {
-  const { messageExpression } = validation;
-  if (messageExpression !== undefined && messageExpression !== '') {
+  const evaluation = make();
+  const found: Finding[] = [];
+  for (const [index, { holds, message }] of compiled.validations.entries()) {
+    const validation = (policy.validations ?? [])[index] as Validation;
     try {
-      const text = policyExpression(messageExpression)(scope);
-      if (typeof text === 'string' && text.trim() !== '' && !text.includes('\n')) return text.trim();
-    } catch {
+      if ((await evaluation.evaluate(holds)) === true) continue;
+      const text = await messageOf(validation, message, evaluation);
+      found.push({ message: text, reason: validation.reason ?? 'Invalid', index });
+    } catch (error) {
+      if (error instanceof OutOfBudget) return failed(error, index);
+      found.push(...failed(error, index));
+    }
+  }
+  found.push(...(await annotate(compiled, make(), annotations, ignores)));
+  return found;
+}
+
+async function annotate(
+  { annotations: wanted }: CompiledPolicy,
+  evaluation: PolicyEvaluation,
+  annotations: Annotations,
+  ignores: boolean,
+): Promise<Finding[]> {
+  const found: Finding[] = [];
+  for (const { key, value: expression } of wanted) {
+    try {
+      const value = await evaluation.evaluate(expression);
+      const text = typeof value === 'string' ? value.trim().slice(0, annotationBytesMax) : '';
+      if (text !== '') annotations.set(key, (annotations.get(key) ?? new Set()).add(text));
+    } catch (error) {
+      if (!ignores)
+        found.push({ message: errorMessage(error), reason: 'Invalid', index: 0, isConfiguration: true });
+    }
+  }
+  return found;
+}
+
+async function messageOf(
+  validation: Validation,
+  expression: Expression | undefined,
+  evaluation: PolicyEvaluation,
+): Promise<string> {
+  if (expression !== undefined) {
+    try {
+      const value = await evaluation.evaluate(expression);
+      const text = typeof value === 'string' ? value.trim() : '';
+      if (text !== '' && text.length <= messageBytesMax && !text.includes('\n')) return text;
+    } catch (error) {
+      if (error instanceof OutOfBudget) throw new OutOfBudget(`failed messageExpression: ${error.message}`);
       // The plain message serves where the expression fails.
     }
   }
@@ -154,26 +158,37 @@ function messageOf(validation: Validation, scope: Record<string, unknown>): stri
   return message === '' ? `failed expression: ${validation.expression.trim()}` : message.trim();
 }
 
-function act(
-  { policyName, bindingName, binding }: BoundPolicy,
-  finding: Finding,
-  attributes: AdmissionAttributes,
-): void {
+const placeOf = ({ policyName, bindingName }: BoundPolicy): string =>
+  `ValidatingAdmissionPolicy '${policyName}' with binding '${bindingName}'`;
+
+/** Warns and notes; true when the binding denies. */
+function act(pair: BoundPolicy, finding: Finding, attributes: AdmissionAttributes): boolean {
+  if (finding.isConfiguration === true) return true;
+  const { policyName, bindingName, binding } = pair;
   const actions = binding.validationActions ?? [];
-  const where = `ValidatingAdmissionPolicy '${policyName}' with binding '${bindingName}'`;
-  if (actions.includes('Warn')) attributes.addWarning(`Validation failed for ${where}: ${finding.message}`);
+  if (actions.includes('Warn'))
+    attributes.addWarning(`Validation failed for ${placeOf(pair)}: ${finding.message}`);
   if (actions.includes('Audit')) {
     attributes.addAuditAnnotation(
       'validation.policy.admission.k8s.io/validation_failure',
       JSON.stringify([
-        { message: finding.message, policy: policyName, binding: bindingName, validationActions: actions },
+        {
+          message: finding.message,
+          policy: policyName,
+          binding: bindingName,
+          expressionIndex: finding.index,
+          validationActions: actions,
+        },
       ]),
     );
   }
-  if (!actions.includes('Deny')) return;
-  const message = `${where} denied request: ${finding.message}`;
+  return actions.includes('Deny');
+}
+
+function refusal(pair: BoundPolicy, finding: Finding, attributes: AdmissionAttributes): StatusError {
+  const message = `${placeOf(pair)} denied request: ${finding.message}`;
   const { status } = statusErrors.forbidden(attributes.resource, objectName(attributes), message);
-  throw new StatusError(codes[finding.reason] ?? 422, finding.reason, status.message ?? message, {
+  return new StatusError(codes[finding.reason] ?? 422, finding.reason, status.message ?? message, {
     ...status.details,
     causes: [{ message }],
   });

@@ -4,6 +4,7 @@ import { goQuote, StatusError, statusErrors } from '@pilothouse/apimachinery';
 import { errorMessage, uuid } from '@pilothouse/base';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
+import { webhookConditions } from '../policies/match-conditions.ts';
 import { findNamespace } from '../plugins/namespace-lifecycle.ts';
 import type { WebhookVerdict } from './admission-review.ts';
 import { admissionReview, denial, InvalidResponse, patchedObject, verdictOf } from './admission-review.ts';
@@ -113,10 +114,12 @@ class WebhookCaller {
   readonly #dependencies: AdmissionDependencies;
   readonly #mutating: boolean;
   readonly #client = new WebhookClient();
+  readonly #conditionsHold: ReturnType<typeof webhookConditions>;
 
   constructor(dependencies: AdmissionDependencies, mutating: boolean) {
     this.#dependencies = dependencies;
     this.#mutating = mutating;
+    this.#conditionsHold = webhookConditions(dependencies.authorizer);
   }
 
   /** Whether the webhook is to be asked. Throws StatusError when that cannot be told and its failurePolicy is Fail. */
@@ -133,10 +136,7 @@ class WebhookCaller {
     const conditions = webhook.matchConditions ?? [];
     if (conditions.length === 0) return true;
     try {
-      const { matchConditions } = this.#dependencies;
-      if (matchConditions === undefined)
-        throw new Error('match conditions cannot be evaluated by this server');
-      return await matchConditions(conditions, attributes);
+      return await this.#conditionsHold(conditions, attributes);
     } catch (error) {
       if (webhook.failurePolicy === 'Ignore') return false;
       throw new StatusError(
