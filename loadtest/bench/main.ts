@@ -9,6 +9,7 @@ import { benchPlane } from './plane-bench.ts';
 import { findUpstream, repository, storeProgram, versionOf } from './programs.ts';
 import { stopAll } from './server-process.ts';
 import { benchStore } from './store-bench.ts';
+import { benchRecovery } from './store-recovery.ts';
 
 const usage = `npm run bench -- [store] [api] [plane] [flags]      default: all three
 
@@ -20,7 +21,9 @@ const usage = `npm run bench -- [store] [api] [plane] [flags]      default: all 
   --watchers=N      watchers of the fan-out (default 500)
   --stall=N         watchers of which one stalls (default 1000)
   --many=N          ConfigMaps of the question whether GET stays as fast (default 100000; 0: not asked)
-  --only=TEXT       of the API workloads only those whose name contains it
+  --keys=N          keys of the large store that compacts and starts again (default 1000000)
+  --value=N         bytes of each of its values (default 256)
+  --only=TEXT       of the API's and the store's workloads only those whose name contains it (store also: kill, large)
   --node-arg=FLAG   an option of Node for our API server, e.g. --node-arg=--cpu-prof; may be repeated
 
 ETCD and KUBE_APISERVER name the upstream programs, PEERS_DIR a directory with both, BENCH_DIR where the data goes
@@ -30,7 +33,8 @@ ETCD and KUBE_APISERVER name the upstream programs, PEERS_DIR a directory with b
 
 const args = process.argv.slice(2);
 const sections = ['store', 'api', 'plane'];
-const known = /^--(quick|(rounds|seconds|objects|pods|watchers|stall|many)=\d+(\.\d+)?|(node-arg|only)=.+)$/;
+const known =
+  /^--(quick|(rounds|seconds|objects|pods|watchers|stall|many|keys|value)=\d+(\.\d+)?|(node-arg|only)=.+)$/;
 const unknown = args.find((each) => !sections.includes(each) && !known.test(each));
 if (unknown !== undefined) {
   process.stdout.write(unknown === '--help' ? usage : `Unknown argument "${unknown}"\n${usage}`);
@@ -66,6 +70,8 @@ const options = {
   watchers: number('watchers', 500, 200),
   stallWatchers: number('stall', 1000, 200),
   many: number('many', 100_000, 5000),
+  keys: number('keys', 1_000_000, 50_000),
+  valueBytes: number('value', 256, 256),
   only: args.find((each) => each.startsWith('--only='))?.slice(7) ?? '',
   nodeArguments: args.filter((each) => each.startsWith('--node-arg=')).map((each) => each.slice(11)),
 };
@@ -90,6 +96,8 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
     };
     const { comparisons, memory } = await benchStore(programs, options);
     say(`\n### Store, 3 members, fsync on\n\n${comparisonTable(comparisons)}\n\n${memoryTable(memory)}`);
+    const rows = await benchRecovery(programs, options);
+    say(`\n### Store: failure, restart, many keys\n\n${markdownTable(['what', 'ours', 'upstream'], rows)}`);
   },
   async api() {
     const { comparisons, memory, growth } = await benchApi(upstream, options);

@@ -35,6 +35,11 @@ export class ServerProcess {
     return this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined;
   }
 
+  onEnd(listener: () => void): void {
+    if (this.hasEnded) listener();
+    else this.#child.once('exit', listener);
+  }
+
   /** Calls `isReady` until it is true. Throws with the end of the log when the process ends or time is over. */
   async waitUntil(isReady: () => Promise<boolean>, withinMs = 90_000): Promise<void> {
     const deadline = performance.now() + withinMs;

@@ -3,7 +3,8 @@
 // The same client drives both, so the numbers compare; it shares the machine, so they are not the most a server can do.
 import type { EtcdClient } from '@pilothouse/etcd-client';
 import { closedLoop, markdownTable } from './measure.ts';
-import { connectStore, storeWorkloads } from './store-bench.ts';
+import { storeWorkloads } from './store-bench.ts';
+import { connectStore } from './store-cluster.ts';
 
 const targets = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const option = (name: string, fallback: string): string =>
