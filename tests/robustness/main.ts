@@ -73,7 +73,8 @@ async function outside(): Promise<void> {
   const form = forms.find((flags) => spawnSync('unshare', [...flags, 'true']).status === 0);
   const [file, ...args] = form ? ['unshare', ...form, ...program] : [...program, '--plain'];
   const child = spawn(file as string, args, { stdio: 'inherit' });
-  const end = (): void => void child.kill('SIGTERM');
+  // unshare does not pass signals on; its child and all of that one's children end with it.
+  const end = (): void => void child.kill('SIGKILL');
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, end);
   const limit = values.twins ? twins.length * (minutes + graceMinutes) : minutes + graceMinutes;
   const timer = setTimeout(() => {

@@ -2,6 +2,7 @@ import type { Clock, Logger, Timer } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
 import { hexId } from '../core/index.ts';
 import type { StoreConfig } from '../config.ts';
+import { QuotaWatch } from './quota-watch.ts';
 import { versions, type StoreService } from './rpc/store-service.ts';
 
 const leaseCheckMs = 500;
@@ -14,6 +15,7 @@ export class Duties {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #timers: Timer[] = [];
+  readonly #quota: QuotaWatch;
   readonly #revoking = new Set<bigint>();
   #compaction: Timer | undefined;
   /** The term in which this member counts lease time. */
@@ -25,6 +27,7 @@ export class Duties {
 
   constructor(service: StoreService, config: StoreConfig) {
     this.#service = service;
+    this.#quota = new QuotaWatch(service);
     this.#config = config;
     this.#clock = service.options.clock;
     this.#logger = service.options.logger;
@@ -47,6 +50,7 @@ export class Duties {
       this.#clock.setInterval(() => {
         lead();
         void this.#expireLeases();
+        this.#quota.check();
       }, leaseCheckMs),
       this.#clock.setInterval(
         () => machine.watchable.notifyProgress(),

@@ -48,6 +48,7 @@ export class StoreService {
   readonly machine: StoreStateMachine;
   readonly replication: Replication;
   readonly options: StoreServiceOptions;
+  #refusedAt: number | undefined;
 
   constructor(options: StoreServiceOptions) {
     this.options = options;
@@ -136,12 +137,20 @@ export class StoreService {
     if (this.replication.status().role === 'learner') throw new StoreError('notSupportedForLearner');
   }
 
+  /** Bytes in use when a request was last refused for the quota; undefined when none was since the last call. */
+  takeRefusedAt(): number | undefined {
+    const bytes = this.#refusedAt;
+    this.#refusedAt = undefined;
+    return bytes;
+  }
+
   /** Refuses what would not fit into the quota, and tells the whole cluster the first time. */
   async reserve(bytes: number): Promise<void> {
     const { quotaBytes, memberId, logger } = this.options;
     const { NOSPACE } = etcdserverpb.AlarmType;
     if (this.machine.hasAlarm(NOSPACE)) throw new StoreError('noSpace');
     if (quotaBytes <= 0 || this.machine.store.liveBytes + bytes < quotaBytes) return;
+    this.#refusedAt = this.machine.store.liveBytes;
     logger.warn('backend quota exceeded; raising the NOSPACE alarm', { 'quota-size-bytes': quotaBytes });
     await this.propose({ alarm: { action: 1, memberID: memberId, alarm: NOSPACE } }).catch(() => {});
     throw new StoreError('noSpace');
