@@ -3,6 +3,8 @@ export const limits = {
   /** Recent revisions kept in memory for watchers that lag; older ones are read from the backend. */
   watchLogEventsMax: 50_000,
   watchLogBytesMax: 64 * 1024 * 1024,
+  /** Values kept in memory for reads; most of them are part of the watchers' memory as well. */
+  valueCacheBytesMax: 32 * 1024 * 1024,
   /** How much one catch-up step puts into one watch response before it looks at backpressure again. */
   watchBatchEventsMax: 1_000,
   watchBatchBytesMax: 1024 * 1024,

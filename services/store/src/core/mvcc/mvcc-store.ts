@@ -6,6 +6,7 @@ import { limits } from '../limits.ts';
 import type { KeyIndex, KeyVersion } from './key-index.ts';
 import { Crc32c } from './crc32c.ts';
 import { TreeIndex } from './tree-index.ts';
+import { ValueCache } from './value-cache.ts';
 
 /** A change as watchers see it. */
 export interface Change {
@@ -46,6 +47,7 @@ const revisionRecord = 'meta/revision';
 export class MvccStore {
   readonly #backend: Backend;
   readonly index = new TreeIndex();
+  readonly #values = new ValueCache(limits.valueCacheBytesMax);
   #current = 1;
   #compacted = -1;
   /** Superseded revisions in the order in which compactions may remove them. */
@@ -83,6 +85,7 @@ export class MvccStore {
   /** Reads the index from the backend. `onLive` is told each key that exists now, with its lease (0n: none). */
   load(onLive: (key: KeyText, lease: bigint) => void): void {
     this.index.clear();
+    this.#values.clear();
     this.#garbage = [];
     this.#garbageHead = 0;
     this.#liveBytes = 0;
@@ -143,10 +146,13 @@ export class MvccStore {
 
   /** The encoded KeyValue of a version that {@link MvccStore.range} gave. */
   read(version: { readonly main: number; readonly sub: number }): Uint8Array {
-    const bytes = this.#backend.readRevision(version.main, version.sub);
+    const { main, sub } = version;
+    const kept = this.#values.get(main, sub);
+    if (kept !== undefined) return kept;
+    const bytes = this.#backend.readRevision(main, sub);
     // A revision that the index knows is in the backend: both change in the same transition.
-    if (bytes === undefined)
-      throw new Error(`Revision ${version.main}/${version.sub} is missing in the backend`);
+    if (bytes === undefined) throw new Error(`Revision ${main}/${sub} is missing in the backend`);
+    this.#values.add(main, sub, bytes);
     return bytes;
   }
 
@@ -154,7 +160,7 @@ export class MvccStore {
   valueAt(key: KeyText, revision: number): Uint8Array | undefined {
     if (revision < this.#compacted) return undefined;
     const version = this.index.get(key)?.at(revision);
-    return version === undefined ? undefined : this.#backend.readRevision(version.main, version.sub);
+    return version === undefined ? undefined : this.read(version);
   }
 
   /** Starts the one write transaction. {@link WriteTxn.end} must follow in the same transition. */
@@ -217,6 +223,7 @@ export class MvccStore {
 
   #store(main: number, sub: number, bytes: Uint8Array): void {
     this.#backend.writeRevision(main, sub, bytes);
+    this.#values.add(main, sub, bytes);
     this.#liveBytes += bytes.length + limits.putOverheadBytes;
   }
 
@@ -242,7 +249,8 @@ export class MvccStore {
       const next = this.#garbage[this.#garbageHead];
       if (next === undefined || next.at > this.#compacted) break;
       (this.#garbage as (Garbage | undefined)[])[this.#garbageHead++] = undefined;
-      const bytes = this.#backend.readRevision(next.main, next.sub);
+      const bytes = this.#values.get(next.main, next.sub) ?? this.#backend.readRevision(next.main, next.sub);
+      this.#values.delete(next.main, next.sub);
       if (bytes !== undefined) this.#liveBytes -= bytes.length + limits.putOverheadBytes;
       this.#backend.deleteRevision(next.main, next.sub);
       next.index.remove(next.main, next.sub);
