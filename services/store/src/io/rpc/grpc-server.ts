@@ -1,26 +1,22 @@
-import http2 from 'node:http2';
+import type http2 from 'node:http2';
 import { isUtf8 } from 'node:buffer';
-import type { TLSSocket } from 'node:tls';
 import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
-import {
-  Reader,
-  WireError,
-  Writer,
-  type MessageCodec,
-  type MessageInput,
-  type MethodInfo,
-} from '@pilothouse/proto';
+import { WireError, Writer, type MessageCodec, type MessageInput, type MethodInfo } from '@pilothouse/proto';
 import { grpcStatus, StoreError } from '../../core/index.ts';
+import {
+  commonNameOf,
+  encodeGrpcMessage,
+  endRequest,
+  fail,
+  GrpcError,
+  parseTimeout,
+  readSingle,
+  responseHeaders,
+} from './grpc-wire.ts';
+import { SessionBacklog } from './session-backlog.ts';
 
-/** A failure with a gRPC status of its own, where no {@link StoreError} fits. */
-export class GrpcError extends Error {
-  readonly grpcStatus: number;
-  constructor(status: number, message: string) {
-    super(message);
-    this.grpcStatus = status;
-  }
-}
+export { GrpcError } from './grpc-wire.ts';
 
 /** One call as a handler sees it. */
 export interface Call {
@@ -30,6 +26,11 @@ export interface Call {
   readonly isCancelled: boolean;
   /** The call is over, by an answer or because its client left. */
   onClose(listener: () => void): void;
+  /**
+   * For answers that may be large: makes one when its connection has taken enough of the earlier ones. `make` tells the answer's
+   * size in bytes. Without it the answer is made at once.
+   */
+  readonly paced?: <T>(make: () => readonly [answer: T, bytes: number]) => T | Promise<T>;
 }
 
 export interface ServerStreamCall<Res> extends Call {
@@ -72,7 +73,6 @@ export interface GrpcServerOptions {
 }
 
 const okTrailers = { 'grpc-status': '0' };
-const responseHeaders = { ':status': 200, 'content-type': 'application/grpc' } as const;
 /** A stream with this much unsent data counts as slow. */
 const streamBufferBytes = 256 * 1024;
 
@@ -84,6 +84,7 @@ export class GrpcServer {
   readonly #methods = new Map<string, Registered>();
   readonly #options: GrpcServerOptions;
   readonly #writer = new Writer(65536);
+  readonly #backlog = new SessionBacklog();
 
   constructor(options: GrpcServerOptions) {
     this.#options = options;
@@ -251,6 +252,15 @@ export class GrpcServer {
     let rest: Buffer[] | undefined;
     let size = 0;
     let isDone = false;
+    let isCounted = false;
+    const paced = <T>(make: () => readonly [T, number]): T | Promise<T> => {
+      if (this.#backlog.isFull(stream))
+        return new Promise<void>((resume) => this.#backlog.wait(stream, resume)).then(() => paced(make));
+      const [answer, bytes] = make();
+      this.#backlog.add(stream, bytes);
+      isCounted = true;
+      return answer;
+    };
     const finish = (status: number): void => {
       if (isDone) return;
       isDone = true;
@@ -267,7 +277,9 @@ export class GrpcServer {
       }
       stream.respond(responseHeaders, { waitForTrailers: true });
       stream.on('wantTrailers', sendOkTrailers);
-      stream.end(this.#frame(info.response, response));
+      const frame = this.#frame(info.response, response);
+      if (!isCounted) this.#backlog.add(stream, frame.length);
+      stream.end(frame);
       finish(grpcStatus.ok);
     };
     stream.on('data', (chunk: Buffer) => {
@@ -288,8 +300,13 @@ export class GrpcServer {
       if (first === undefined) first = chunk;
       else (rest ??= [first]).push(chunk);
     });
-    stream.on('end', () => {
-      if (isDone) return;
+    const onEnd = (): void => {
+      if (isDone || stream.destroyed) return;
+      // A client that asks on without taking its answers waits with what it has asked.
+      if (this.#backlog.isFull(stream)) {
+        this.#backlog.wait(stream, onEnd);
+        return;
+      }
       try {
         const bytes = rest === undefined ? first : Buffer.concat(rest);
         const request = readSingle(info.request, bytes);
@@ -302,6 +319,7 @@ export class GrpcServer {
             return stream.destroyed;
           },
           onClose: (listener) => void stream.on('close', listener),
+          paced,
         };
         const result = handler(request, call);
         if (!(result instanceof Promise)) {
@@ -329,7 +347,8 @@ export class GrpcServer {
       } catch (error) {
         reject(error);
       }
-    });
+    };
+    stream.on('end', onEnd);
     stream.on('aborted', () => finish(grpcStatus.canceled));
   }
 
@@ -443,69 +462,4 @@ export class GrpcServer {
 
 function sendOkTrailers(this: http2.ServerHttp2Stream): void {
   this.sendTrailers(okTrailers);
-}
-
-function readSingle<T>(codec: MessageCodec<T>, bytes: Buffer | undefined): T {
-  if (bytes === undefined || bytes.length < 5) throw new WireError('Message frame is incomplete');
-  if (bytes[0] !== 0)
-    throw new GrpcError(grpcStatus.unimplemented, 'grpc: Decompressor is not installed for grpc-encoding');
-  const end = 5 + bytes.readUInt32BE(1);
-  if (end !== bytes.length) throw new WireError('Message frame has the wrong length');
-  return codec.read(new Reader(bytes, 5, end), end);
-}
-
-/** Ends a call that has sent nothing yet. */
-function fail(stream: http2.ServerHttp2Stream, status: number, message: string): void {
-  if (stream.destroyed || stream.headersSent) return;
-  stream.respond(
-    { ...responseHeaders, 'grpc-status': String(status), 'grpc-message': encodeGrpcMessage(message) },
-    { endStream: true },
-  );
-  endRequest(stream);
-}
-
-/** Tells a client that still sends to stop: the answer is complete. */
-function endRequest(stream: http2.ServerHttp2Stream): void {
-  setImmediate(() => {
-    if (!stream.closed && !stream.destroyed && !stream.readableEnded)
-      stream.close(http2.constants.NGHTTP2_NO_ERROR);
-  });
-}
-
-/** grpc-message: UTF-8, percent-encoded outside printable ASCII. */
-function encodeGrpcMessage(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  if (/^[ -$&-~]*$/.test(text)) return text;
-  let encoded = '';
-  for (const byte of Buffer.from(text)) {
-    encoded +=
-      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
-        ? String.fromCharCode(byte)
-        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-  }
-  return encoded;
-}
-
-const timeoutUnitMs: Readonly<Record<string, number>> = {
-  H: 3_600_000,
-  M: 60_000,
-  S: 1_000,
-  m: 1,
-  u: 0.001,
-  n: 0.000001,
-};
-
-function parseTimeout(header: string | string[] | undefined): number | undefined {
-  if (typeof header !== 'string') return undefined;
-  const match = /^(\d{1,8})([HMSmun])$/.exec(header);
-  if (match === null) return undefined;
-  return Math.min(2 ** 31 - 1, Number(match[1]) * (timeoutUnitMs[match[2] as string] as number));
-}
-
-function commonNameOf(stream: http2.ServerHttp2Stream): string | undefined {
-  const socket = stream.session?.socket as TLSSocket | undefined;
-  if (socket === undefined || typeof socket.getPeerCertificate !== 'function') return undefined;
-  if (!socket.authorized) return undefined;
-  const name = socket.getPeerCertificate().subject?.CN;
-  return typeof name === 'string' && name !== '' ? name : undefined;
 }

@@ -21,7 +21,14 @@ export function registerKv(server: GrpcServer, service: StoreService): void {
     service.checkHealthy();
     const info = service.authInfo(call);
     machine.auth.checkRange(info, request.key, request.rangeEnd, 'read');
-    const read = (): MessageInput<etcdserverpb.RangeResponse> => service.withHeader(machine.range(request));
+    type Reply = MessageInput<etcdserverpb.RangeResponse>;
+    const make = (): readonly [Reply, number] => {
+      const reply = machine.range(request);
+      let bytes = 0;
+      for (const kv of reply.kvs) bytes += kv.length;
+      return [service.withHeader(reply), bytes];
+    };
+    const read = (): Reply | Promise<Reply> => call.paced?.(make) ?? make()[0];
     if (request.serializable) return read();
     service.checkNotLearner();
     return service.readBarrier().then(() => {

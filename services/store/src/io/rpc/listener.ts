@@ -63,13 +63,15 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     {
       headersTimeout: handshakeTimeoutMs,
       requestTimeout: 3 * handshakeTimeoutMs,
+      // Longer than the pause between two scrapes, or the client would meet a connection that just closes.
+      keepAliveTimeout: 90_000,
       connectionsCheckingInterval: Math.min(1000, handshakeTimeoutMs),
     },
     (request, response) => handlers.onRequest(request, response),
   );
   // It gets its connections by hand; this starts the check for clients that send their headers too slowly.
   h1.emit('listening');
-  const h2 = http2.createServer({ settings, maxSessionMemory: 4096, maxSessionInvalidFrames: 10_000 });
+  const h2 = http2.createServer({ settings, maxSessionMemory: 1024, maxSessionInvalidFrames: 10_000 });
   h2.on('stream', (stream, headers) => handlers.onStream(stream, headers));
   h2.on('session', (session) => {
     sessions.add(session);
@@ -105,21 +107,20 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     }
     const silent = clock.setTimeout(() => socket.destroy(), handshakeTimeoutMs);
     socket.on('close', () => silent.cancel());
+    let head = Buffer.alloc(0);
     const sniff = (): void => {
-      const head = socket.read() as Buffer | null;
-      if (head === null) {
-        if (!socket.readableEnded) socket.once('readable', sniff);
-        return;
-      }
+      const chunk = socket.read() as Buffer | null;
+      if (chunk !== null) head = Buffer.concat([head, chunk]);
       const length = Math.min(head.length, preface.length);
-      if (length < preface.length && preface.subarray(0, length).equals(head)) {
-        socket.unshift(head);
-        socket.once('readable', sniff);
+      const isHttp2 = preface.subarray(0, length).equals(head.subarray(0, length));
+      if (isHttp2 && length < preface.length) {
+        // Kept aside: given back to the socket it would be read again at once, without end.
+        if (!socket.readableEnded) socket.once('readable', sniff);
         return;
       }
       silent.cancel();
       socket.unshift(head);
-      (head.subarray(0, length).equals(preface) ? h2 : h1).emit('connection', socket);
+      (isHttp2 ? h2 : h1).emit('connection', socket);
     };
     socket.once('readable', sniff);
   };
