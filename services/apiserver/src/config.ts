@@ -53,6 +53,10 @@ export interface ApiServerConfig {
   readonly maxRequestsInFlight: number;
   readonly maxMutatingRequestsInFlight: number;
   readonly shutdownDelayMs: number;
+  readonly shutdownSendRetryAfter: boolean;
+  readonly shutdownWatchGraceMs: number;
+  readonly goawayChance: number;
+  readonly priorityAndFairness: boolean;
   readonly auditLogPath?: string;
   readonly eventTtlMs: number;
   readonly kubeletPreferredAddressTypes: readonly string[];
@@ -179,6 +183,10 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     maxRequestsInFlight: values.number('max-requests-inflight'),
     maxMutatingRequestsInFlight: values.number('max-mutating-requests-inflight'),
     shutdownDelayMs: values.number('shutdown-delay-duration'),
+    shutdownSendRetryAfter: values.boolean('shutdown-send-retry-after'),
+    shutdownWatchGraceMs: values.number('shutdown-watch-termination-grace-period'),
+    goawayChance: goawayChanceOf(values),
+    priorityAndFairness: values.boolean('enable-priority-and-fairness'),
     ...given('auditLogPath', values.optional('audit-log-path')),
     eventTtlMs: values.number('event-ttl'),
     kubeletPreferredAddressTypes: values.list('kubelet-preferred-address-types'),
@@ -233,6 +241,13 @@ function gatesOf(map: Readonly<Record<string, string>>): Record<string, boolean>
       return [gate, text === 'true'];
     }),
   );
+}
+
+function goawayChanceOf(values: Values): number {
+  const chance = values.number('goaway-chance');
+  if (chance < 0 || chance > 0.02)
+    throw new FlagError('--goaway-chance can not be less than 0 or greater than 0.02');
+  return chance;
 }
 
 function authenticationOf(values: Values): AuthenticationConfig {

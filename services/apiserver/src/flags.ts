@@ -150,7 +150,10 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   'cors-allowed-origins': { type: 'strings', default: [], help: 'No effect yet', ignored: true },
   'emulated-version': { type: 'strings', default: [], help: 'No effect yet', ignored: true },
   'emulation-forward-compatible': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
-  'goaway-chance': { type: 'float', help: 'No effect yet', ignored: true },
+  'goaway-chance': {
+    type: 'float',
+    help: 'Chance of a request to send the client of its HTTP/2 connection to another server, 0 to 0.02',
+  },
   'livez-grace-period': { type: 'duration', help: 'No effect yet', ignored: true },
   'min-compatibility-version': { type: 'strings', default: [], help: 'No effect yet', ignored: true },
   'runtime-config-emulation-forward-compatible': {
@@ -159,8 +162,15 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
     help: 'No effect yet',
     ignored: true,
   },
-  'shutdown-send-retry-after': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
-  'shutdown-watch-termination-grace-period': { type: 'duration', help: 'No effect yet', ignored: true },
+  'shutdown-send-retry-after': {
+    type: 'boolean',
+    default: false,
+    help: 'Answer new requests with 429 while the server ends, instead of closing the port',
+  },
+  'shutdown-watch-termination-grace-period': {
+    type: 'duration',
+    help: 'Time over which watches end at shutdown',
+  },
   'storage-initialization-timeout': {
     type: 'duration',
     default: '1m0s',
@@ -287,7 +297,11 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   },
   'contention-profiling': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
   'debug-socket-path': { type: 'string', help: 'No effect yet', ignored: true },
-  'enable-priority-and-fairness': { type: 'boolean', default: true, help: 'No effect yet', ignored: true },
+  'enable-priority-and-fairness': {
+    type: 'boolean',
+    default: true,
+    help: 'Share the server by priority levels; without, only requests in flight are limited',
+  },
   profiling: { type: 'boolean', default: true, help: 'No effect yet', ignored: true },
   'authentication-config': { type: 'string', help: 'No effect yet', ignored: true },
   'authentication-token-webhook-cache-ttl': {

@@ -95,6 +95,12 @@ function secureServer(handler: RequestHandler, tls: TlsMaterial): Http2SecureSer
     },
     maxSessionMemory: 64,
   } as Parameters<typeof createSecureServer>[0]);
+  // For HTTP/1.1 beside HTTP/2; the type does not know them, the server does.
+  Object.assign(server, {
+    headersTimeout: limits.headersMs,
+    requestTimeout: 0,
+    keepAliveTimeout: limits.keepAliveMs,
+  });
   // HTTP/1.1. Listening for requests makes Node wrap HTTP/2 streams too, which is done here instead.
   server.on('request', handler as never);
   server.removeAllListeners('stream');

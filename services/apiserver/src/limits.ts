@@ -28,6 +28,8 @@ export const limits = {
   listWriteBytes: 256 * 1024,
   /** Seconds that a client which got 429 should wait. */
   retryAfterSeconds: 1,
+  /** The same for a client of a server that is ending. */
+  shutdownRetryAfterSeconds: 5,
   /** How long connections may drain after listening stopped. */
   drainMs: 60_000,
   /** Most bytes of an unread body that are thrown away before the connection is cut. */

@@ -1,5 +1,6 @@
 import fastify from 'fastify';
 import type { FastifyInstance } from 'fastify';
+import { setMaxListeners } from 'node:events';
 import { ServerResponse } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -26,8 +27,10 @@ import { authenticationFilter } from './filters/authentication.ts';
 import { authorizationFilter } from './filters/authorization.ts';
 import { deadlineFilter } from './filters/deadline.ts';
 import type { Filter } from './filters/filter.ts';
+import { goawayFilter } from './filters/goaway.ts';
 import { impersonationFilter } from './filters/impersonation.ts';
 import { createFlowFilter } from './flow-filter.ts';
+import { shuttingDownFilter } from './filters/shutting-down.ts';
 import { HealthChecks } from './health/health-checks.ts';
 import { registerHealthChecks } from './health/checks.ts';
 import type { HealthSources } from './health/checks.ts';
@@ -66,6 +69,12 @@ export interface ApiServerOptions {
   readonly maxReadOnlyInFlight?: number;
   readonly maxMutatingInFlight?: number;
   readonly shutdownDelayMs?: number;
+  /** Keep answering (429, elsewhere) while requests in flight end, instead of closing the port at once. */
+  readonly shutdownSendRetryAfter?: boolean;
+  /** Watches end one after the other over this time at shutdown, so that their clients do not all come back at once. */
+  readonly shutdownWatchGraceMs?: number;
+  /** Chance of a request to end its HTTP/2 connection, 0 to 0.02. */
+  readonly goawayChance?: number;
   /** File of the audit log, `-` for standard output. */
   readonly auditLogPath?: string;
   readonly health?: HealthSources;
@@ -101,7 +110,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const metrics = new ServerMetrics(buildVersion.labels);
   const codec = new BuiltinObjectCodec();
   const shutdown = new AbortController();
+  // Every open watch listens.
+  setMaxListeners(0, shutdown.signal);
   let stopping = false;
+  /** The delay of the shutdown is over. */
+  let ending = false;
   let address: { host: string; port: number } | undefined;
 
   const resources = new ResourceTable(options.registry);
@@ -128,13 +141,17 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     metrics,
     minRequestTimeoutMs: options.minRequestTimeoutMs ?? 1_800_000,
     shutdown: shutdown.signal,
+    shutdownWatchGraceMs: options.shutdownWatchGraceMs ?? 0,
   };
   const auditLog =
     options.auditLogPath === undefined
       ? undefined
       : new AuditLog(options.auditLogPath, { clock, logger, metrics });
   const flowFilter = createFlowFilter(options, { metrics, paths });
+  const goawayChance = options.goawayChance ?? 0;
   const filters: Filter[] = [
+    ...(options.shutdownSendRetryAfter === true ? [shuttingDownFilter(() => ending)] : []),
+    ...(goawayChance > 0 ? [goawayFilter(random, goawayChance)] : []),
     auditIdFilter(random),
     deadlineFilter(clock, options.requestTimeoutMs ?? 60_000),
     authenticationFilter(options.authenticator, metrics),
@@ -232,7 +249,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     stopping = true;
     if ((options.shutdownDelayMs ?? 0) > 0 && address) await sleep(clock, options.shutdownDelayMs ?? 0);
     shutdown.abort(statusErrors.serviceUnavailable('The server is shutting down'));
-    http?.stopListening();
+    ending = true;
+    if (options.shutdownSendRetryAfter !== true) http?.stopListening();
     const drained = pipeline.drained();
     const late = deferred<void>();
     const timer = clock.setTimeout(() => late.resolve(), limits.drainMs);

@@ -162,6 +162,10 @@ export async function startApiServer(
     maxReadOnlyInFlight: config.maxRequestsInFlight,
     maxMutatingInFlight: config.maxMutatingRequestsInFlight,
     shutdownDelayMs: config.shutdownDelayMs,
+    shutdownSendRetryAfter: config.shutdownSendRetryAfter,
+    shutdownWatchGraceMs: config.shutdownWatchGraceMs,
+    goawayChance: config.goawayChance,
+    priorityAndFairness: config.priorityAndFairness,
     ...(config.auditLogPath === undefined ? {} : { auditLogPath: config.auditLogPath }),
     health: {
       storage: async () => {

@@ -30,6 +30,8 @@ export interface EndpointServices {
   readonly minRequestTimeoutMs: number;
   /** Aborted when the server shuts down: watches end. */
   readonly shutdown: AbortSignal;
+  /** They end spread over this time then, milliseconds. */
+  readonly shutdownWatchGraceMs: number;
 }
 
 /** A request that was resolved to a storage. */

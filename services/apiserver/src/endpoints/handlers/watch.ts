@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { WebSocket } from 'ws';
 import { WebSocketServer } from 'ws';
+import type { Timer } from '@pilothouse/base';
 import { statusErrors } from '@pilothouse/apimachinery';
 import { limits } from '../../limits.ts';
 import type { Distribution } from '../../metrics/cells.ts';
@@ -39,7 +40,13 @@ export async function handleWatch(call: Call): Promise<void> {
   const end = (): void => stream.close();
   const timer = services.clock.setTimeout(end, timeoutMs);
   const forget = exchange.onAbort(end);
-  services.shutdown.addEventListener('abort', end, { once: true });
+  let spread: Timer | undefined;
+  const onShutdown = (): void => {
+    const graceMs = services.shutdownWatchGraceMs;
+    if (graceMs > 0) spread = services.clock.setTimeout(end, services.random.float() * graceMs);
+    else end();
+  };
+  services.shutdown.addEventListener('abort', onShutdown, { once: true });
   if (services.shutdown.aborted) end();
   try {
     if (exchange.upgrade) await sendToWebSocket(call, stream, encoder);
@@ -47,7 +54,8 @@ export async function handleWatch(call: Call): Promise<void> {
   } finally {
     timer.cancel();
     forget();
-    services.shutdown.removeEventListener('abort', end);
+    spread?.cancel();
+    services.shutdown.removeEventListener('abort', onShutdown);
     stream.close();
   }
 }
