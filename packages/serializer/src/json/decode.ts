@@ -40,8 +40,28 @@ export function bodyText(body: Uint8Array | string): string {
   return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
 }
 
+/** Objects and lists inside each other that a document may have, as in Go. */
+const nestingMax = 10_000;
+
+function isTooDeep(text: string): boolean {
+  // Most documents are shorter than what such a depth takes.
+  if (text.length <= nestingMax) return false;
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) {
+      for (at++; at < text.length && text.charCodeAt(at) !== 0x22; at++)
+        if (text.charCodeAt(at) === 0x5c) at++;
+    } else if (code === 0x7b || code === 0x5b) {
+      if (++depth > nestingMax) return true;
+    } else if (code === 0x7d || code === 0x5d) depth--;
+  }
+  return false;
+}
+
 /** JSON.parse with Go's error messages. Throws DecodeError `JsonSyntax`. */
 export function parseJson(text: string): unknown {
+  if (isTooDeep(text)) throw new DecodeError('JsonSyntax', 'exceeded max depth');
   try {
     return JSON.parse(text) as unknown;
   } catch {

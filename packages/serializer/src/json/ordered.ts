@@ -94,14 +94,19 @@ function memberTexts(text: string): number {
   return count;
 }
 
-function members(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0;
+/** Without recursion: a body may be nested as deeply as the parser lets it. */
+function members(root: unknown): number {
+  const waiting: unknown[] = [root];
   let count = 0;
-  if (Array.isArray(value)) for (const item of value as unknown[]) count += members(item);
-  else {
-    const items = Object.values(value);
-    count = items.length;
-    for (const item of items) count += members(item);
+  while (waiting.length > 0) {
+    const value = waiting.pop();
+    if (typeof value !== 'object' || value === null) continue;
+    if (Array.isArray(value)) for (const item of value as unknown[]) waiting.push(item);
+    else
+      for (const key of Object.keys(value)) {
+        count++;
+        waiting.push((value as Record<string, unknown>)[key]);
+      }
   }
   return count;
 }

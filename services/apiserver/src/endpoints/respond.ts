@@ -117,6 +117,9 @@ export class TextRefusal extends Error {
 /** What a thrown value becomes for the client; anything that is not a StatusError is this server's fault. */
 export function statusOf(error: unknown): Status {
   if (error instanceof StatusError) return error.status;
+  // Only a request can be nested so deeply; nothing here recurses without it.
+  if (error instanceof RangeError && error.message.startsWith('Maximum call stack'))
+    return statusErrors.badRequest('exceeded max depth').status;
   return statusErrors.internal(error instanceof Error ? error.message : String(error)).status;
 }
 

@@ -26,7 +26,8 @@ export function decodeContinue(token: string): ContinuePosition {
   );
   let parsed: { v?: unknown; rv?: unknown; start?: unknown };
   try {
-    parsed = JSON.parse(text) as typeof parsed;
+    // JSON null decodes to nothing, as in Go.
+    parsed = (JSON.parse(text) as typeof parsed | null) ?? {};
   } catch {
     const first = text.trim().slice(0, 1);
     throw invalid(

@@ -99,16 +99,20 @@ class NamespaceController {
     const deletable = found.filter(
       (each) => each.namespaced && each.verbs.includes('delete') && each.verbs.includes('list'),
     );
-    await Promise.all(
-      deletable.map(async ({ ref, verbs }) => {
-        try {
-          await this.#empty(ref, namespace, verbs.includes('deletecollection'), remains);
-        } catch (error) {
-          if (error instanceof StatusError && (error.httpCode === 404 || error.httpCode === 405)) return;
-          remains.deletionErrors.push(errorMessage(error));
-        }
-      }),
-    );
+    const empty = async ({ ref, verbs }: (typeof deletable)[number]): Promise<void> => {
+      try {
+        await this.#empty(ref, namespace, verbs.includes('deletecollection'), remains);
+      } catch (error) {
+        if (error instanceof StatusError && (error.httpCode === 404 || error.httpCode === 405)) return;
+        remains.deletionErrors.push(errorMessage(error));
+      }
+    };
+    // Pods go first: while one is there, it may need what else is in the namespace.
+    const isPods = ({ ref }: (typeof deletable)[number]): boolean =>
+      ref.group === '' && ref.resource === 'pods';
+    await Promise.all(deletable.filter(isPods).map(empty));
+    if (remains.counts.size > 0) return remains;
+    await Promise.all(deletable.filter((each) => !isPods(each)).map(empty));
     return remains;
   }
 
