@@ -43,11 +43,14 @@ export class FieldPath {
   }
 }
 
-/** Renders a bad value as Go's `%v`/`%q` of field.Error does: strings quoted, null as `null`, the rest as JSON. */
+/** Renders a bad value as Go's `%v`/`%q` of field.Error does: strings quoted, null as `null`, the rest as Go's JSON. */
 export function badValue(value: unknown): string {
   if (typeof value === 'string') return goQuote(value);
   if (value === undefined || value === null) return 'null';
-  return JSON.stringify(value);
+  return JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** Go's strconv.Quote for the characters that occur in practice. */

@@ -1,7 +1,7 @@
 import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
 import type { CelProgram } from '../cel/environment.ts';
-import { CelEnvironment } from '../cel/environment.ts';
+import { CelEnvironment, patchFunctions } from '../cel/environment.ts';
 import { libraryTypes } from '../cel/functions.ts';
 import { CelCompileError } from '../cel/issues.ts';
 import type { CelType } from '../cel/types.ts';
@@ -98,7 +98,10 @@ export function policyEnvironment(names: PolicyNames): CelEnvironment {
     const composed = names.variables;
     variables['variables'] = structType('kubernetes.variables', (field) => composed.get(field));
   }
-  return new CelEnvironment({ variables, ...(names.patches === true ? { struct: patchStruct } : {}) });
+  return new CelEnvironment({
+    variables,
+    ...(names.patches === true ? { struct: patchStruct, functions: patchFunctions() } : {}),
+  });
 }
 
 /** Thrown when an expression compiles, but not to a type that its place takes; the message is upstream's. */

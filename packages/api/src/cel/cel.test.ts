@@ -60,7 +60,6 @@ test('expressions give the values that the language says', () => {
     "{'a': 1, 'b': 2}.transformMap(k, v, v > 1, v * 10)": { b: 20 },
     "{'a': 1}.transformMapEntry(k, v, {k + k: v})": { aa: 1 },
     '[1, 2].all(i, v, i < v)': true,
-    'cel.bind(n, object.spec.replicas, n * n)': 9,
     '[3, 1, 2].sort() == [1, 2, 3] && [3, 1].min() == 1 && [1, 2].sum() == 3': true,
     "[{'n': 2}, {'n': 1}].sortBy(e, e.n).map(e, e.n)": [1, 2],
     'lists.range(3)': [0, 1, 2],
@@ -93,7 +92,6 @@ test('expressions give the values that the language says', () => {
       labels: { a: 'b' },
     },
     "r'\\d' == '\\\\d' && b'ab' == b'\\x61\\x62' && '\\u00e9' == 'é' && '''a'b''' == \"a'b\"": true,
-    "jsonpatch.escapeKey('a/b~c')": 'a~1b~0c',
     '[strings.max(), strings.min()]': ['b', 'a'],
     '9223372036854775807 - 1 == 9223372036854775806': true,
   };

@@ -13,7 +13,8 @@ import {
   paramType,
   Substitution,
 } from './types.ts';
-import { typeOfValue } from './values.ts';
+import { isPattern } from './patterns.ts';
+import { parseDuration, parseTimestamp, typeOfValue } from './values.ts';
 
 /** The names an expression may use. */
 export interface CelNames {
@@ -50,8 +51,16 @@ export function checkCel(root: CelNode, names: CelNames): CelIssue[] {
   return checker.issues;
 }
 
+const literalChecks: Readonly<Record<string, (text: string) => boolean>> = {
+  matches: isPattern,
+  timestamp: (text) => parseTimestamp(text) !== undefined,
+  duration: (text) => parseDuration(text) !== undefined,
+};
+
 class Checker {
   readonly issues: CelIssue[] = [];
+  /** Told only when nothing else is wrong. */
+  readonly #late: CelIssue[] = [];
   readonly #names: CelNames;
   readonly #types = new Substitution();
   readonly #locals: { name: string; type: CelType }[] = [];
@@ -62,6 +71,7 @@ class Checker {
 
   /** Replaces type parameters by what they turned out to be. */
   finish(root: CelNode): void {
+    this.issues.push(...this.#late);
     walk(root, (node) => {
       node.type = this.#types.resolve(node.type ?? celTypes.dyn, true);
     });
@@ -195,7 +205,22 @@ class Checker {
     const target = node.target === undefined ? undefined : this.check(node.target);
     const args = node.args.map((each) => this.check(each));
     if (overloads === undefined) return this.#report(node.at, undeclared(node.name));
+    if (node.name === '_&&_' || node.name === '_||_') {
+      node.overloads = overloads;
+      node.args.forEach((each, index) => this.#expect(each, args[index] as CelType, celTypes.bool));
+      return celTypes.bool;
+    }
+    this.#literalArgument(node);
     return this.#resolve(node, overloads, target, args);
+  }
+
+  /** Patterns and times that are written out must be some. */
+  #literalArgument({ name, args, target }: CallNode): void {
+    const literal = name === 'matches' && target === undefined ? args[1] : args[0];
+    if (literal?.kind !== 'literal' || typeof literal.value !== 'string') return;
+    const isGood = literalChecks[name];
+    if (isGood?.(literal.value) === false)
+      this.#late.push({ at: literal.at, text: `invalid ${name} argument` });
   }
 
   #optionalSelect(node: CallNode): CelType {

@@ -33,7 +33,7 @@ let environment: CelEnvironment | undefined;
 
 /** Compiles a selector of devices. Throws CelCompileError; the type of the result is for the caller to look at. */
 export function compileDeviceSelector(expression: string): CelProgram {
-  environment ??= new CelEnvironment({ variables: { device } });
+  environment ??= new CelEnvironment({ variables: { device }, bindings: true });
   return environment.compile(expression);
 }
 

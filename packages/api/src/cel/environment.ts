@@ -41,11 +41,21 @@ export function kubernetesFunctions(): FunctionTable {
       addFormats,
       addSemver,
       addAuthorization,
-      addJsonPatch,
     ])
       add(base);
   }
   return base;
+}
+
+let patching: FunctionTable | undefined;
+
+/** Those and what only mutations have. */
+export function patchFunctions(): FunctionTable {
+  if (patching === undefined) {
+    patching = new FunctionTable(kubernetesFunctions());
+    addJsonPatch(patching);
+  }
+  return patching;
 }
 
 /** The names that expressions of one place may use. */
@@ -55,6 +65,8 @@ export interface CelEnvironmentOptions {
   readonly struct?: (name: string) => CelType | undefined;
   /** More functions, by the signatures of {@link FunctionTable.add}. */
   readonly functions?: FunctionTable;
+  /** Whether there is `cel.bind`. */
+  readonly bindings?: boolean;
 }
 
 /** What an evaluation gave. */
@@ -121,7 +133,7 @@ export class CelEnvironment {
 
   /** Parses and checks. Throws {@link CelCompileError}, whose message is in upstream's words. */
   compile(source: string): CelProgram {
-    const root = parseCel(source);
+    const root = parseCel(source, this.#options.bindings);
     const struct = this.#options.struct ?? (() => undefined);
     const { variables } = this.#options;
     const variable = (name: string): CelType | undefined =>

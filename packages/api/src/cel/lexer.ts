@@ -80,7 +80,8 @@ export function tokenize(source: string): { tokens: Token[]; issues: CelIssue[] 
     }
     const bad = [...source.slice(at)][0] as string;
     // An unclosed quote takes the rest of the line with it.
-    const rest = bad === '"' || bad === "'" ? (matchAt(/[^\n]*/y) ?? bad) : bad;
+    const half = bad === '=' || bad === '&' || bad === '|' ? (matchAt(/[=&|][^]?/y) ?? bad) : bad;
+    const rest = bad === '"' || bad === "'" ? (matchAt(/[^\n]*/y) ?? bad) : half;
     issues.push({ at, text: `Syntax error: token recognition error at: '${rest}'` });
     at += rest.length;
   }

@@ -3,18 +3,22 @@ import { accumulatorName } from './ast.ts';
 
 type Report = (at: number, text: string) => void;
 
-/** `e.all(x, p)` and its kin as plain nodes; undefined: the call is no macro. Wrong arguments are told to `report`. */
+/**
+ * `e.all(x, p)` and its kin as plain nodes; undefined: the call is no macro. Wrong arguments are told to `report`. `bindings` has `cel.bind`,
+ * which only selectors of devices have.
+ */
 export function expandMacro(
   name: string,
   target: CelNode | undefined,
   args: readonly CelNode[],
   at: number,
   report: Report,
+  bindings: boolean,
 ): CelNode | undefined {
   const make = new Maker(at, report);
   if (target === undefined)
     return name === 'has' && args.length === 1 ? make.has(args[0] as CelNode) : undefined;
-  if (isNamespace(target, 'cel') && name === 'bind' && args.length === 3)
+  if (bindings && isNamespace(target, 'cel') && name === 'bind' && args.length === 3)
     return make.bind(args[0] as CelNode, args[1] as CelNode, args[2] as CelNode);
   const [first, second, third, fourth] = args as [CelNode, CelNode, CelNode, CelNode];
   switch (`${name}/${args.length}`) {
@@ -77,7 +81,7 @@ class Maker {
     if (argument.kind === 'call' && argument.name === '_?._') {
       return this.#call('hasValue', [], argument);
     }
-    this.#report(this.#at, 'invalid argument to has() macro');
+    this.#report(argument.at, 'invalid argument to has() macro');
     return this.#literal(false);
   }
 

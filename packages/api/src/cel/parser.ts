@@ -23,13 +23,13 @@ const depthMax = 250;
 const sourceMax = 100_000;
 
 /** Reads an expression and expands its macros. Throws {@link CelCompileError}. */
-export function parseCel(source: string): CelNode {
+export function parseCel(source: string, bindings = false): CelNode {
   if (source.length > sourceMax)
     throw new CelCompileError('', [
       { at: 0, text: `expression code point size exceeds limit: size: ${source.length}, limit ${sourceMax}` },
     ]);
   const { tokens, issues } = tokenize(source);
-  const parser = new Parser(tokens, issues);
+  const parser = new Parser(tokens, issues, bindings);
   let node: CelNode | undefined;
   try {
     node = parser.whole();
@@ -50,10 +50,12 @@ class Stop extends Error {}
 class Parser {
   readonly #tokens: readonly Token[];
   readonly #issues: CelIssue[];
+  readonly #bindings: boolean;
   #next = 0;
   #depth = 0;
 
-  constructor(tokens: readonly Token[], issues: CelIssue[]) {
+  constructor(tokens: readonly Token[], issues: CelIssue[], bindings: boolean) {
+    this.#bindings = bindings;
     this.#tokens = tokens;
     this.#issues = issues;
   }
@@ -61,7 +63,10 @@ class Parser {
   whole(): CelNode {
     const node = this.#expression();
     const { kind, text, at } = this.#peek();
-    if (kind !== 'end') this.#fail(at, `Syntax error: mismatched input '${text}' expecting <EOF>`);
+    if (kind !== 'end') {
+      const how = this.#peek(1).kind === 'end' ? 'extraneous' : 'mismatched';
+      this.#fail(at, `Syntax error: ${how} input '${text}' expecting <EOF>`);
+    }
     return node;
   }
 
@@ -84,10 +89,12 @@ class Parser {
     return this.#isOp(text) ? this.#take() : undefined;
   }
 
-  #expect(text: string): Token {
+  /** `isList`: elements with commas came before. */
+  #expect(text: string, isList = false): Token {
     const token = this.#accept(text);
     if (token !== undefined) return token;
     const { text: found, at, kind } = this.#peek();
+    if (isList) return this.#fail(at, `Syntax error: mismatched input '${found}' expecting {'${text}', ','}`);
     return this.#fail(
       at,
       kind === 'end'
@@ -213,14 +220,21 @@ class Parser {
       args.push(this.#expression());
       if (this.#accept(',') === undefined) break;
     }
-    this.#expect(end);
+    this.#expect(end, args.length > 0);
     return args;
   }
 
   #called(name: string, target: CelNode | undefined, args: CelNode[], at: number): CelNode {
-    const expanded = expandMacro(name, target, args, at, (place, text) => {
-      this.#issues.push({ at: place, text });
-    });
+    const expanded = expandMacro(
+      name,
+      target,
+      args,
+      at,
+      (place, text) => {
+        this.#issues.push({ at: place, text });
+      },
+      this.#bindings,
+    );
     return expanded ?? { kind: 'call', name, target, args, at };
   }
 
@@ -247,6 +261,14 @@ class Parser {
           return this.#map(token);
         default:
       }
+    }
+    // A token too many before something that can stand here.
+    if (token.kind !== 'end' && startsPrimary(this.#peek())) {
+      this.#issues.push({
+        at: token.at,
+        text: `Syntax error: extraneous input '${token.text}' expecting ${expectedTokens}`,
+      });
+      return this.#primary();
     }
     return this.#unexpected(token);
   }
@@ -293,7 +315,7 @@ class Parser {
       items.push(this.#expression());
       if (this.#accept(',') === undefined) break;
     }
-    this.#expect(']');
+    this.#expect(']', items.length > 0);
     return { kind: 'list', items, optional, at: open.at } satisfies ListNode;
   }
 
@@ -306,7 +328,7 @@ class Parser {
       entries.push({ key, value: this.#expression(), optional });
       if (this.#accept(',') === undefined) break;
     }
-    this.#expect('}');
+    this.#expect('}', entries.length > 0);
     return { kind: 'map', entries, at: open.at };
   }
 
@@ -321,10 +343,13 @@ class Parser {
       fields.push({ name: field.text, value: this.#expression(), optional, at: colon.at });
       if (this.#accept(',') === undefined) break;
     }
-    this.#expect('}');
+    this.#expect('}', fields.length > 0);
     return { kind: 'struct', name, fields, at: open.at };
   }
 }
+
+const startsPrimary = ({ kind, text }: Token): boolean =>
+  kind === 'literal' || kind === 'ident' || (kind === 'op' && ['(', '[', '{', '.'].includes(text));
 
 function call(name: string, args: readonly CelNode[], at: number): CelNode {
   return { kind: 'call', name, target: undefined, args, at };

@@ -101,20 +101,32 @@ export function callCost(name: string, id: string, args: readonly unknown[], res
       return typeof args[0] === 'string' || args[0] instanceof Uint8Array ? traversal(size(0) + size(1)) : 1;
     case 'sets.contains':
     case 'sets.intersects':
-      return size(0) * size(1);
+      return 1 + size(0) * size(1);
     case 'sets.equivalent':
-      return 2 * size(0) * size(1);
+      return 1 + 2 * size(0) * size(1);
     case 'lists.range':
     case 'slice':
-    case 'flatten':
-    case 'distinct':
     case 'reverse':
+      return listBase + actualSize(result);
+    case 'flatten':
+      return listBase + size(0) * (args.length === 2 ? Number(args[1]) : 1);
+    case 'distinct':
     case 'sort':
+      return listBase + comparedWithItself(args[0]);
     case '@sortByAssociatedKeys':
-      return 1 + (Array.isArray(result) ? result.length : 0);
+      return listBase + comparedWithItself(args[1]);
     default:
       return 1;
   }
+}
+
+/** The call and the list that it makes. */
+const listBase = 11;
+
+function comparedWithItself(list: unknown): number {
+  const items = Array.isArray(list) ? (list as unknown[]) : [];
+  const isText = typeof items[0] === 'string' || items[0] instanceof Uint8Array;
+  return Math.floor(items.length * items.length * (isText ? 2 + perCharacter : 2));
 }
 
 function treeCost(value: unknown): number {

@@ -120,6 +120,22 @@ export function callEstimate(
       return { cost: multiply(traversed(self), traversed(first)) };
     case '@in':
       return id === 'in_list' ? { cost: second } : one;
+    case 'slice': {
+      const end = literalInt(args[1], self.max);
+      return allocated(1, fixed(Math.max(0, end - literalInt(args[0], 0))));
+    }
+    case 'lists.range':
+      return allocated(1, fixed(literalInt(args[0], Infinity)));
+    case 'reverse':
+      return target === undefined ? one : allocated(1, self);
+    case 'flatten':
+      return allocated(args.length === 0 ? 1 : literalInt(args[0], Infinity), self);
+    case 'distinct':
+      return allocated(2, multiply(self, self));
+    case 'sort':
+      return sorted(target);
+    case '@sortByAssociatedKeys':
+      return sorted(args[0]);
     case 'sets.contains':
     case 'sets.intersects':
       return { cost: add(multiply(first, second), fixed(1)) };
@@ -151,6 +167,24 @@ export function callEstimate(
     default:
       return one;
   }
+}
+
+/** A call that makes a new list. */
+function allocated(factor: number, size: Range): CallEstimate {
+  return { cost: add(add(scale(size, factor), fixed(1)), fixed(10)), size };
+}
+
+function sorted(list: SizedNode | undefined): CallEstimate {
+  const size = list?.size ?? unknownRange;
+  const kind = list?.element?.type.kind;
+  return allocated(kind === 'string' || kind === 'bytes' ? 2 + perCharacter : 2, multiply(size, size));
+}
+
+function literalInt(node: SizedNode | undefined, other: number): number {
+  const literal = node?.node;
+  return literal?.kind === 'literal' && typeof literal.value === 'bigint'
+    ? Math.max(0, Number(literal.value))
+    : other;
 }
 
 function compared(left: Range, right: Range): CallEstimate {

@@ -44,9 +44,15 @@ class Estimator {
   readonly #sizes = new Map<CelNode, Range>();
   readonly #entries = new Map<CelNode, EntrySize>();
   readonly #locals: Local[] = [];
+  /**
+   * What has no declaration of its own (items of a list that the expression made, names of types) counts as large as the object that the
+   * rule is about: upstream's estimates find them that way, and which definitions are accepted depends on it.
+   */
+  readonly #root: CelType | undefined;
 
   constructor(variable: (name: string) => CelType | undefined) {
     this.#variable = variable;
+    this.#root = variable('self');
   }
 
   cost(node: CelNode): Range {
@@ -55,7 +61,7 @@ class Estimator {
         return noCost;
       case 'ident': {
         const local = this.#local(node.name);
-        const declared = local === undefined ? this.#variable(node.name) : local.declared;
+        const declared = local === undefined ? (this.#variable(node.name) ?? this.#root) : local.declared;
         if (declared !== undefined) this.#declared.set(node, declared);
         return fixed(1);
       }
@@ -218,13 +224,14 @@ class Estimator {
     const entry = this.#entrySize(node.range);
     const declared = this.#declaredOf(node.range);
     const isList = entry?.isList ?? node.range.type?.kind === 'list';
-    const first = declared?.params[0];
+    const first = declared === undefined ? this.#root : declared.params[0];
+    const second = declared === undefined ? this.#root : declared.params[1];
     const item = (declaredItem: CelType | undefined, size: Range | undefined, name: string): void => {
       this.#locals.push({ name, declared: declaredItem, size, entry: undefined });
     };
     if (node.variable2 !== undefined) {
-      item(isList ? undefined : first, entry?.key, node.variable);
-      item(isList ? first : declared?.params[1], entry?.value, node.variable2);
+      item(isList && declared !== undefined ? undefined : first, entry?.key, node.variable);
+      item(isList ? first : second, entry?.value, node.variable2);
     } else item(first, isList ? entry?.value : entry?.key, node.variable);
   }
 

@@ -21,8 +21,8 @@ export const multiply = (a: Range, b: Range): Range => ({
   max: product(a.max, b.max),
 });
 export const scale = (a: Range, factor: number): Range => ({
-  min: bounded(Math.ceil(a.min * factor)),
-  max: bounded(Math.ceil(a.max * factor)),
+  min: a.min === 0 ? 0 : bounded(Math.ceil(a.min * factor)),
+  max: a.max === 0 ? 0 : bounded(Math.ceil(a.max * factor)),
 });
 export const union = (a: Range, b: Range): Range => ({
   min: Math.min(a.min, b.min),

@@ -1,8 +1,8 @@
 import { encodeUtf8 } from '@pilothouse/base';
 import { decodeUtf8 } from '../utf8.ts';
+import { pattern } from '../patterns.ts';
 import type { FunctionTable } from '../functions.ts';
 import { CelEvaluationError } from '../issues.ts';
-import { RE2JS } from 're2js';
 import type { CelMap } from '../values.ts';
 import {
   actualSize,
@@ -240,23 +240,6 @@ export function formatDouble(value: number): string {
   const exponent = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)));
   if (exponent < -4 || exponent >= 21) return value.toExponential().replace(/e([+-])(\d)$/, 'e$10$2');
   return String(value);
-}
-
-const patterns = new Map<string, RE2JS>();
-
-/** A compiled RE2 pattern. Throws {@link CelEvaluationError} when it is none. */
-export function pattern(text: string): RE2JS {
-  let found = patterns.get(text);
-  if (found === undefined) {
-    try {
-      found = RE2JS.compile(text);
-    } catch (error) {
-      return fail((error as Error).message);
-    }
-    if (patterns.size > 1000) patterns.clear();
-    patterns.set(text, found);
-  }
-  return found;
 }
 
 function addTexts(table: FunctionTable): void {

@@ -13,7 +13,8 @@ import {
   Uint,
 } from '../values.ts';
 import { formatType } from '../types.ts';
-import { formatDouble, pattern } from './standard.ts';
+import { pattern } from '../patterns.ts';
+import { formatDouble } from './standard.ts';
 
 const fail = (message: string): never => {
   throw new CelEvaluationError(message);
@@ -67,7 +68,6 @@ export function addTexts(table: FunctionTable): void {
   table.add('string.trim(): string', (text: string) =>
     text.replace(/^[\s\u0085\u180e\u200b]+|[\s\u0085\u180e\u200b]+$/g, ''),
   );
-  table.add('string.reverse(): string', (text: string) => [...text].reverse().join(''));
   table.add('list(string).join(): string', (list: string[]) => list.join(''));
   table.add('list(string).join(string): string', (list: string[], separator: string) => list.join(separator));
   table.add('strings::quote(string): string', quoted);
