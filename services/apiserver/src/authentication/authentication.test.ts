@@ -17,7 +17,13 @@ const issuer = 'https://kubernetes.default.svc';
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'authentication-'));
 let pki: Pki;
 let offsetMs = 0;
-const clock: Clock = { ...nodeClock, now: () => nodeClock.now() + offsetMs };
+const clock: Clock = {
+  ...nodeClock,
+  now: () => nodeClock.now() + offsetMs,
+  monotonic: () => nodeClock.monotonic() + offsetMs,
+};
+/** After so long a token that was good is looked at again. */
+const forgottenMs = 10_001;
 let objects: MemoryObjectAccess;
 let authentication: Authentication;
 
@@ -145,9 +151,10 @@ test('a ServiceAccount token is bound to its pod, expires, and tells both in ext
   offsetMs = 3_601_000;
   const expired = await authentication.reviewToken({ metadata: {}, spec: { token } });
   assert.equal(expired['status'].error, '[invalid bearer token, service account token has expired]');
-  offsetMs = 0;
   objects.remove(resources.pods, 'ns', 'p');
+  offsetMs = forgottenMs;
   await assert.rejects(bearer(token), unauthorized);
+  offsetMs = 0;
 });
 
 test('a forged token and one for another audience are refused', async () => {
@@ -219,7 +226,9 @@ test('a bootstrap token works while its secret says so', async () => {
     'system:authenticated',
   ]);
   put('2001-01-01T00:00:00Z');
+  offsetMs = forgottenMs;
   await assert.rejects(bearer('abcdef.0123456789abcdef'), unauthorized);
+  offsetMs = 0;
 });
 
 test('TokenReview answers what stock servers answer', async () => {

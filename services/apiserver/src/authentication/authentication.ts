@@ -13,6 +13,7 @@ import { reviewSelf, reviewToken } from './reviews.ts';
 import { readSigningKey, readVerificationKeys } from './service-account-keys.ts';
 import { serviceAccountTokenAuthenticator } from './service-account-token.ts';
 import { tokenFileAuthenticator } from './token-file.ts';
+import { TokenCache } from './token-cache.ts';
 import type { TokenIssuerOptions } from './token-issuer.ts';
 import { fulfilTokenRequest } from './token-issuer.ts';
 
@@ -48,6 +49,7 @@ export function createAuthentication(
   const anonymous =
     config.anonymous?.enabled === false ? undefined : anonymousAuthenticator(config.anonymous?.paths);
 
+  const tokenCache = new TokenCache(clock);
   const authenticator: Authenticator = {
     async authenticate(request) {
       const findings: string[] = [];
@@ -62,8 +64,10 @@ export function createAuthentication(
       const token = bearerToken(request);
       if (token !== '') {
         try {
-          const result = await authenticateBearerToken(tokens, token, apiAudiences);
-          if (result !== undefined) return withAuthenticatedGroup(result);
+          const result = await tokenCache.result(token, () =>
+            authenticateBearerToken(tokens, token, apiAudiences),
+          );
+          return withAuthenticatedGroup(result);
         } catch (error) {
           findings.push(errorMessage(error));
         }

@@ -109,6 +109,30 @@ test('a binding to a missing role is told in the reason', async () => {
   });
 });
 
+test('remembered answers follow every change of roles and bindings', async () => {
+  const { objects, authorization } = await plane();
+  const question = resourceAttributes(alice, 'get', { namespace: 'ns', resource: 'pods' });
+  const decision = async (): Promise<string> => (await authorization.authorizer.authorize(question)).decision;
+  const role = (verb: string): void => {
+    const rules = [{ apiGroups: [''], resources: ['pods'], verbs: [verb] }];
+    objects.put(resources.roles, { metadata: { name: 'r', namespace: 'ns' }, rules });
+  };
+  assert.equal(await decision(), 'noOpinion');
+  role('get');
+  objects.put(resources.roleBindings, {
+    metadata: { name: 'b', namespace: 'ns' },
+    roleRef: { kind: 'Role', name: 'r' },
+    subjects: [{ kind: 'User', name: 'alice' }],
+  });
+  assert.equal(await decision(), 'allow');
+  role('list');
+  assert.equal(await decision(), 'noOpinion');
+  role('get');
+  assert.equal(await decision(), 'allow');
+  objects.remove(resources.roleBindings, 'ns', 'b');
+  assert.equal(await decision(), 'noOpinion');
+});
+
 test('nobody gives away more than it holds', async () => {
   const { objects, authorization } = await plane();
   objects.put(resources.clusterRoles, {

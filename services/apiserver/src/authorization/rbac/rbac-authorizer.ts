@@ -1,6 +1,6 @@
 import { goQuote, statusErrors } from '@pilothouse/apimachinery';
 import type { UserInfo } from '../../authentication/interface.ts';
-import type { ObjectAccess } from '../../security/object-access.ts';
+import type { ObjectAccess, ObjectListener } from '../../security/object-access.ts';
 import { resources } from '../../security/object-access.ts';
 import type {
   AuthorizationAttributes,
@@ -14,11 +14,16 @@ import type { BindingMatch, RoleRef } from './binding-index.ts';
 import { BindingIndex } from './binding-index.ts';
 import { ruleAllows } from './rule-match.ts';
 
+/** Answers that are kept for each user. */
+const answersKept = 1024;
+
 /** Role-based access control over the roles and bindings of the cluster. */
 export class RbacAuthorizer implements Authorizer, RuleResolver {
   readonly #objects: ObjectAccess;
   readonly #clusterRoleBindings = new BindingIndex();
   readonly #roleBindings = new BindingIndex();
+  /** Answers by the identity of the user, until any role or binding changes. */
+  #answers = new WeakMap<UserInfo, Map<string, AuthorizationResult>>();
 
   constructor(objects: ObjectAccess) {
     this.#objects = objects;
@@ -27,14 +32,30 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
   /** Begins to follow the bindings; resolves when those that exist are known. The returned function ends it. */
   async start(): Promise<() => void> {
     const ends = [
-      this.#objects.cached(resources.clusterRoleBindings).subscribe(this.#clusterRoleBindings),
-      this.#objects.cached(resources.roleBindings).subscribe(this.#roleBindings),
+      this.#follow(resources.clusterRoleBindings, this.#clusterRoleBindings),
+      this.#follow(resources.roleBindings, this.#roleBindings),
+      this.#follow(resources.clusterRoles),
+      this.#follow(resources.roles),
     ];
     await Promise.all([this.#clusterRoleBindings.whenSynced(), this.#roleBindings.whenSynced()]);
     return () => ends.forEach((end) => end());
   }
 
-  async authorize(attributes: AuthorizationAttributes): Promise<AuthorizationResult> {
+  authorize(attributes: AuthorizationAttributes): Promise<AuthorizationResult> {
+    const { user, verb, namespace, apiGroup, resource, subresource, name, path } = attributes;
+    let answers = this.#answers.get(user);
+    if (answers === undefined) this.#answers.set(user, (answers = new Map()));
+    const key = `${verb} ${namespace} ${apiGroup} ${resource} ${subresource} ${name} ${attributes.isResourceRequest ? '' : path}`;
+    let answer = answers.get(key);
+    if (answer === undefined) {
+      answer = this.#decide(attributes);
+      if (answers.size >= answersKept) answers.clear();
+      answers.set(key, answer);
+    }
+    return Promise.resolve(answer);
+  }
+
+  #decide(attributes: AuthorizationAttributes): AuthorizationResult {
     const errors: string[] = [];
     for (const binding of this.#bindings(attributes.user, attributes.namespace)) {
       const rules = this.#rules(binding.roleRef, binding.namespace);
@@ -87,6 +108,21 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
         ? await this.#objects.get(resources.roles, namespace, reference.name)
         : await this.#objects.get(resources.clusterRoles, '', reference.name);
     return (role['rules'] as PolicyRule[] | undefined) ?? [];
+  }
+
+  /** Forgets the answers at each change; behind the index, so that no answer is made of what that knew before. */
+  #follow(resource: Parameters<ObjectAccess['cached']>[0], index?: ObjectListener): () => void {
+    return this.#objects.cached(resource).subscribe({
+      reset: () => {
+        index?.reset();
+        this.#answers = new WeakMap();
+      },
+      synced: () => index?.synced(),
+      changed: (type, object) => {
+        index?.changed(type, object);
+        this.#answers = new WeakMap();
+      },
+    });
   }
 
   *#bindings(user: UserInfo, namespace: string): Iterable<BindingMatch> {
