@@ -14,6 +14,7 @@ import { promoteLearners } from './io/learner-promotion.ts';
 import { handOver, publish } from './io/lifecycle.ts';
 import { peerPost, servePeer } from './io/peer/peer-http.ts';
 import { portError } from './io/rpc/listen-options.ts';
+import { CorruptionCheck } from './io/corruption-check.ts';
 import { Duties } from './io/duties.ts';
 import { grpcCodeNames, StoreMetrics } from './io/metrics.ts';
 import { TcpTransport } from './io/peer/tcp-transport.ts';
@@ -226,7 +227,8 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
     metrics.observe(machine, replica, config.quotaBytes, hexId(identity.memberId));
     registerKv(grpc, started);
     const watches = registerWatch(grpc, started);
-    const leader = forwardingLeaderCalls(started, peerPost(config));
+    const post = peerPost(config);
+    const leader = forwardingLeaderCalls(started, post);
     registerLease(grpc, started, leader);
     registerCluster(grpc, started, leader);
     registerAuth(grpc, started, config.bcryptCost);
@@ -246,14 +248,27 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
     });
     const duties = new Duties(started, config);
     duties.start();
+    const corruption = new CorruptionCheck(started, post);
+    corruption.start(config.corruptCheckMs, config.features.CompactHashCheck ? config.compactHashCheckMs : 0);
     const promotion = config.features.LearnerAutoPromotion ? promoteLearners(started) : undefined;
 
     let isClosing = false;
     const clientUrls = clients.map(({ url, port }) =>
       url.socketPath === undefined && url.port === 0 ? url.text.replace(/:0\/?$/, `:${port}`) : url.text,
     );
-    const ready = publish(started, config, () => isClosing).then(() => {
+    const ready = publish(started, config, () => isClosing).then(async () => {
       if (isClosing) return;
+      if (config.features.InitialCorruptCheck) {
+        const corrupt = await corruption.compare(machine.store.currentRevision);
+        if (corrupt?.includes(identity.memberId)) {
+          onFatal(
+            new StartupError(
+              'This member holds other data than the majority of its cluster. Remove it from the cluster, empty its data directory and add it again',
+            ),
+          );
+          return;
+        }
+      }
       logger.info('ready to serve client requests');
       for (const { url } of listeners) {
         logger.info(
@@ -281,6 +296,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
         leaderless?.cancel();
         duties.stop();
         promotion?.cancel();
+        corruption.stop();
         watches.cutAll(new StoreError('stopped'));
         await Promise.all(listeners.map((listener) => listener.close(300)));
         peerHttp.close();

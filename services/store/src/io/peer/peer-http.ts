@@ -3,6 +3,7 @@ import https from 'node:https';
 import type { StoreConfig } from '../../config.ts';
 import { memberMessage } from '../../core/index.ts';
 import { peerRequest } from '../bootstrap.ts';
+import { answerHash } from '../corruption-check.ts';
 import type { HttpReply } from '../rpc/http-routes.ts';
 import { answerLeaderCall, type PeerPost } from '../rpc/leader-calls.ts';
 import { versions, type StoreService } from '../rpc/store-service.ts';
@@ -53,6 +54,8 @@ export async function servePeer(
       .map((member) => ({ ...memberMessage(member), ID: undefined, id: member.id.toString(16) }));
     return json({ clusterId: clusterId.toString(16), members });
   }
+  if (pathname === '/members/hashkv' && request.method === 'POST')
+    return { status: 200, contentType: 'application/json', body: answerHash(service, body) };
   const answer = request.method === 'POST' ? await answerLeaderCall(service, pathname, body) : undefined;
   return answer === undefined
     ? { status: 404, contentType: 'text/plain', body: '404 page not found\n' }

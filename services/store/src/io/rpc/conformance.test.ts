@@ -8,6 +8,7 @@ import { parseConfig } from '../../config.ts';
 import { startStore, type StoreServer } from '../../server.ts';
 import { ConformanceClient, rpcConformance } from './conformance.ts';
 import { concurrencyConformance } from './conformance-concurrency.ts';
+import { errorConformance } from './conformance-errors.ts';
 
 /** Set to `host:port` to run the suite against another etcd, which must be empty and used by nobody else. */
 const external = process.env['PILOTHOUSE_ETCD'];
@@ -45,7 +46,8 @@ after(async () => {
   fs.rmSync(directory, { recursive: true, force: true });
 });
 
-for (const { name, run } of [...rpcConformance, ...concurrencyConformance]) test(name, () => run(client));
+for (const { name, run } of [...rpcConformance, ...concurrencyConformance, ...errorConformance])
+  test(name, () => run(client));
 
 test(
   'the JSON gateway, health and version answer on the same port',

@@ -29,6 +29,7 @@ export function registerLease(server: GrpcServer, service: StoreService, leader:
 
   server.unary(LeaseService.LeaseRevoke, async (request, call) => {
     service.checkNotLearner();
+    service.checkHealthy();
     return service.withHeader(
       await service.propose<MessageInput<etcdserverpb.LeaseRevokeResponse>>(
         { leaseRevoke: { ID: request.ID } },
