@@ -3,6 +3,7 @@ import { Checks } from './checks.ts';
 import { killDrill } from './drill/kill.ts';
 import { etcdClients } from './etcd/clients.ts';
 import { etcdctlBattery } from './etcd/etcdctl.ts';
+import { idleWatchers } from './etcd/watchers.ts';
 import { swaps } from './etcd/swaps.ts';
 import { golden } from './golden.ts';
 import { startPlane } from './plane.ts';
@@ -15,6 +16,7 @@ npm run e2e -- golden [--areas a,b] [-v]   recorded answers of a stock API serve
 npm run e2e -- etcdctl [AREA…]            etcdctl command by command, a real etcd beside our store; writes docs/etcdctl.md
 npm run e2e -- etcd-clients               the Python, npm and Go clients of etcd on a real etcd and on our store
 npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kubernetes control plane on our store
+npm run e2e -- watchers [N]               N (100,000) idle watchers on a real etcd and on our store: their memory
 npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
 
 KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
@@ -58,6 +60,12 @@ switch (command) {
   case 'swaps': {
     const checks = new Checks();
     await swaps(checks, port, rest[0]);
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'watchers': {
+    const checks = new Checks();
+    await idleWatchers(checks, port, Number(rest[0] ?? 100_000));
     process.exit(checks.finish() ? 0 : 1);
     break;
   }
