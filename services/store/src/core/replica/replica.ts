@@ -17,6 +17,7 @@ import type { EnvelopeKind } from './envelope.ts';
 import { decodeMembershipChange, encodeMembershipChange, toSingleChange } from './membership.ts';
 import type { Membership } from './membership.ts';
 import { ReadBarriers } from './read-barriers.ts';
+import { bestTransferee, fasterVoter } from './successor.ts';
 
 export interface ReplicaLimits {
   /** Ticks until a proposal or a read is given up. */
@@ -198,19 +199,12 @@ export class Replica {
     this.#transfer = { target, completion, deadline: this.#ticks + this.#limits.transferTimeoutTicks };
   }
 
-  /** The voter that can take over fastest, if there is any other. */
   get bestTransferee(): MemberId | undefined {
-    let best: MemberId | undefined;
-    let bestMatch = -1;
-    for (const [id, progress] of this.#raft.progress) {
-      if (id === this.#raft.id || !this.#raft.config.voters.includes(id) || progress.state !== 'replicate')
-        continue;
-      if (progress.match > bestMatch) {
-        best = id;
-        bestMatch = progress.match;
-      }
-    }
-    return best;
+    return bestTransferee(this.#raft);
+  }
+
+  get fasterVoter(): MemberId | undefined {
+    return this.#transfer === undefined ? fasterVoter(this.#raft) : undefined;
   }
 
   // ---- events of the shell ----
@@ -314,7 +308,7 @@ export class Replica {
 
   status(): ReplicaStatus {
     const raft = this.#raft;
-    const isLearner = !isVoter(raft.config, raft.id) && raft.role === 'follower';
+    const isLearner = raft.role === 'follower' && !isVoter(raft.config, raft.id);
     return {
       id: raft.id,
       leader: raft.leader,
@@ -322,7 +316,9 @@ export class Replica {
       role: isLearner ? 'learner' : raft.role,
       commitIndex: raft.commitIndex,
       appliedIndex: raft.appliedIndex,
-      progress: new Map([...raft.progress].map(([id, progress]) => [id, progress.match])),
+      get progress() {
+        return new Map([...raft.progress].map(([id, progress]) => [id, progress.match]));
+      },
     };
   }
 
@@ -499,6 +495,4 @@ export class Replica {
   }
 }
 
-function stoppedError(): ReplicationError {
-  return new ReplicationError('stopped', 'The member is stopping');
-}
+const stoppedError = (): ReplicationError => new ReplicationError('stopped', 'The member is stopping');

@@ -43,6 +43,8 @@ export interface ReplicaShellOptions {
 const fastCampaignMs = { least: 5, spread: 45 } as const;
 /** The longest that a follower which waits for nothing stays without news of a commit. */
 const commitNewsMs = 2;
+/** A leader whose disk hangs for this many election timeouts hands over to a voter whose disk does not. */
+const slowDiskElections = 0.5;
 /** Removed members stay this many election timeouts, so that the others learn of the removal. */
 const removedLingerElections = 2;
 
@@ -54,7 +56,7 @@ export class ReplicaShell implements Replication {
   /** Messages that wait for a Ready to be durable, in order. */
   #held: { readonly sequence: number; readonly messages: readonly Message[] }[] = [];
   /** Appends that are not durable yet, each with the last Ready that needs no more than them. */
-  #appends: { upTo: number }[] = [];
+  #appends: { upTo: number; readonly atMs: number }[] = [];
   #unwrittenHardState: HardState | undefined;
   #isTurnPlanned = false;
   #isNewsPlanned = false;
@@ -82,6 +84,7 @@ export class ReplicaShell implements Replication {
     });
     this.#tick = clock.setInterval(() => {
       this.#guard(() => this.#replica.tick());
+      this.#guard(() => this.#handOverFromSlowDisk());
       this.#run();
       this.#guard(() => this.#writeCommit());
     }, tickMs);
@@ -241,7 +244,7 @@ export class ReplicaShell implements Replication {
       entries: ready.entries,
       ...(hardState ? { hardState } : {}),
     });
-    const append = { upTo: sequence };
+    const append = { upTo: sequence, atMs: this.#options.clock.monotonic() };
     this.#appends.push(append);
     this.#options.writer.append(records, true, () => {
       if (this.#isStopped) return;
@@ -258,6 +261,20 @@ export class ReplicaShell implements Replication {
     }
     this.#guard(() => this.#replica.persisted(sequence));
     this.#plan();
+  }
+
+  /** A leader applies what its own disk holds: when that hangs and another's does not, the other should lead. */
+  #handOverFromSlowDisk(): void {
+    const { clock, electionMs, logger } = this.#options;
+    const [oldest] = this.#appends;
+    if (oldest === undefined || clock.monotonic() - oldest.atMs < electionMs * slowDiskElections) return;
+    const target = this.#replica.fasterVoter;
+    if (target === undefined) return;
+    logger.warn('slow fsync: handing leadership over', {
+      'waits-ms': Math.round(clock.monotonic() - oldest.atMs),
+      'transferee-member-id': target.toString(16),
+    });
+    this.#replica.transferLeadership(target, { resolve: () => {}, reject: () => {} });
   }
 
   /** A commit index that no append took along, so that a restart has little to learn again. */

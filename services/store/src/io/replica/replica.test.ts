@@ -8,6 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLogger } from '@pilothouse/base';
 import type { MemberId, MemberInfo } from '../../core/replication.ts';
 import { KvMachine, encodeCommand } from '../../simulation/kv-machine.ts';
+import type { LogWriter } from '../wal/log-writer.ts';
+import { ThreadLogWriter } from '../wal/thread-log-writer.ts';
+import type { WalPosition } from '../wal/wal.ts';
 import { createReplica } from './index.ts';
 import type { CreateReplicaOptions } from './options.ts';
 
@@ -152,6 +155,75 @@ test('members are added as learners, promoted and removed', async () => {
     code: 'invalidMembershipChange',
   });
   await first.replica.stop();
+});
+
+/** Writers whose syncs can be made to take long; keyed by member. */
+function slowDisks(name: string): {
+  readonly delayMs: Map<MemberId, number>;
+  overrides(id: MemberId): Pick<CreateReplicaOptions, 'openLogWriter'>;
+} {
+  const delayMs = new Map<MemberId, number>();
+  return {
+    delayMs,
+    overrides: (id) => ({
+      openLogWriter(position: WalPosition, onError: (error: unknown) => void): LogWriter {
+        const writer = new ThreadLogWriter({
+          directory: path.join(root, name, String(id), 'wal'),
+          position,
+          wal: { segmentBytes: 1024 * 1024 },
+          onError,
+        });
+        return {
+          append: (records, mustSync, done) =>
+            writer.append(records, mustSync, () => {
+              const wait = delayMs.get(id) ?? 0;
+              if (wait === 0) done();
+              else setTimeout(done, wait);
+            }),
+          release: (index) => writer.release(index),
+          close: () => writer.close(),
+          abandon: () => writer.abandon(),
+        };
+      },
+    }),
+  };
+}
+
+test('a leader whose disk hangs hands over, and writes go on', async () => {
+  const { start } = await cluster('slow-leader', 3);
+  const disks = slowDisks('slow-leader');
+  const running = new Map<MemberId, Running>();
+  for (const id of [1n, 2n, 3n] as MemberId[]) running.set(id, await start(id, disks.overrides(id)));
+  const all = [...running.values()];
+  await until(() => all.every(({ replica }) => replica.status().leader !== undefined), 'a leader');
+  const leader = running.get(all[0]?.replica.status().leader as MemberId) as Running;
+  const other = all.find(({ id }) => id !== leader.id) as Running;
+  await other.replica.propose(put('before', 'x'));
+  disks.delayMs.set(leader.id, 20_000);
+  const began = performance.now();
+  void leader.replica.propose(put('hangs', 'x')).catch(() => {});
+  await until(() => other.replica.status().leader !== leader.id, 'another leader', 4000);
+  await other.replica.propose(put('after', 'y'));
+  const tookMs = performance.now() - began;
+  assert.ok(tookMs < 4000, `writes go on after ${tookMs} ms`);
+  for (const { replica } of all) replica.kill();
+});
+
+test('while every disk hangs the leader stays: heartbeats do not wait for a disk', async () => {
+  const { start } = await cluster('slow-all', 3);
+  const disks = slowDisks('slow-all');
+  const all = await Promise.all(([1n, 2n, 3n] as MemberId[]).map((id) => start(id, disks.overrides(id))));
+  await until(() => all.every(({ replica }) => replica.status().leader !== undefined), 'a leader');
+  const { leader, term } = (all[0] as Running).replica.status();
+  for (const { id } of all) disks.delayMs.set(id, 2500);
+  const writes = all.map(({ replica }, index) => replica.propose(put(`k${index}`, 'x')));
+  await sleep(2000);
+  for (const { replica } of all) {
+    assert.equal(replica.status().term, term);
+    assert.equal(replica.status().leader, leader);
+  }
+  await Promise.all(writes);
+  for (const { replica } of all) replica.kill();
 });
 
 test('a data directory of another member or cluster is refused by name', async () => {
