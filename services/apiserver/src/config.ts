@@ -41,6 +41,7 @@ export interface ApiServerConfig {
   readonly store: StoreConfig;
   readonly authentication: AuthenticationConfig;
   readonly authorizationModes: readonly AuthorizationMode[];
+  readonly admissionWebhookBreaker: boolean;
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
   readonly runtimeConfig: Readonly<Record<string, string>>;
@@ -171,6 +172,7 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     },
     authentication: authenticationOf(values),
     authorizationModes: authorizationModesOf(values.list('authorization-mode')),
+    admissionWebhookBreaker: values.boolean('admission-webhook-breaker'),
     enableAdmissionPlugins: values.list('enable-admission-plugins'),
     disableAdmissionPlugins: values.list('disable-admission-plugins'),
     runtimeConfig: values.map('runtime-config'),

@@ -96,6 +96,11 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
     default: [],
     help: 'Admission plugins in addition to the default ones',
   },
+  'admission-webhook-breaker': {
+    type: 'boolean',
+    default: true,
+    help: 'Let requests that the cluster lives by, and those of group pilothouse:break-glass, pass admission webhooks that do not answer',
+  },
   'disable-admission-plugins': {
     type: 'strings',
     default: [],

@@ -96,7 +96,11 @@ export async function startApiServer(
         externalAddress: `${config.externalHostname ?? advertised}:${config.securePort}`,
       },
       authorization: { modes: config.authorizationModes },
-      admission: { enable: config.enableAdmissionPlugins, disable: config.disableAdmissionPlugins },
+      admission: {
+        enable: config.enableAdmissionPlugins,
+        disable: config.disableAdmissionPlugins,
+        webhookBreaker: { enabled: config.admissionWebhookBreaker },
+      },
     },
     { client: registry.client, clock, random, logger },
   );

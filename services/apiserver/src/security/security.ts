@@ -51,6 +51,9 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
     objects,
     authorizer: authorization.authorizer,
     logger,
+    ...(config.admission.webhookBreaker === undefined
+      ? {}
+      : { webhookBreaker: config.admission.webhookBreaker }),
     setDefaults({ resource, subresource, object }) {
       const storage = client.storage(resource.group, resource.version, resource.resource, subresource);
       if (object !== undefined) storage?.defaults?.(object);

@@ -8,6 +8,7 @@ import { webhookConditions } from '../policies/match-conditions.ts';
 import { findNamespace } from '../plugins/namespace-lifecycle.ts';
 import type { WebhookVerdict } from './admission-review.ts';
 import { admissionReview, denial, InvalidResponse, patchedObject, verdictOf } from './admission-review.ts';
+import { WebhookBreaker } from './breaker.ts';
 import { isEmpty, isExempt, namespaceMatches, objectMatches, ruleMatches } from './matching.ts';
 import { webhookTarget } from './service-resolver.ts';
 import { WebhookClient } from './webhook-client.ts';
@@ -41,7 +42,7 @@ export function mutatingWebhooks(dependencies: AdmissionDependencies): Admission
         if (seen.has(key) && isDeepStrictEqual(seen.get(key), attributes.object)) continue;
       }
       if (!(await caller.concerns(hook, attributes))) continue;
-      const verdict = await caller.call(hook.webhook, attributes);
+      const verdict = await caller.call(hook, attributes);
       if (verdict !== undefined) {
         tell(hook.webhook, verdict, attributes);
         if (!verdict.allowed) throw denial(hook.webhook.name, verdict.status);
@@ -71,14 +72,14 @@ export function validatingWebhooks(dependencies: AdmissionDependencies): Admissi
     handles: () => true,
     async validate(attributes) {
       if (isExempt(attributes)) return;
-      const concerned: Webhook[] = [];
+      const concerned: ConfiguredWebhook[] = [];
       for (const hook of webhooksOf(objects.cached(validatingConfigurations).list())) {
-        if (await caller.concerns(hook, attributes)) concerned.push(hook.webhook);
+        if (await caller.concerns(hook, attributes)) concerned.push(hook);
       }
-      const results = await Promise.allSettled(concerned.map((webhook) => caller.call(webhook, attributes)));
+      const results = await Promise.allSettled(concerned.map((hook) => caller.call(hook, attributes)));
       for (const [index, result] of results.entries()) {
         if (result.status === 'rejected') throw result.reason as Error;
-        const webhook = concerned[index] as Webhook;
+        const { webhook } = concerned[index] as ConfiguredWebhook;
         if (result.value === undefined) continue;
         tell(webhook, result.value, attributes);
         if (!result.value.allowed) throw denial(webhook.name, result.value.status);
@@ -114,11 +115,13 @@ class WebhookCaller {
   readonly #dependencies: AdmissionDependencies;
   readonly #mutating: boolean;
   readonly #client = new WebhookClient();
+  readonly #breaker: WebhookBreaker;
   readonly #conditionsHold: ReturnType<typeof webhookConditions>;
 
   constructor(dependencies: AdmissionDependencies, mutating: boolean) {
     this.#dependencies = dependencies;
     this.#mutating = mutating;
+    this.#breaker = new WebhookBreaker(dependencies.clock, dependencies.webhookBreaker);
     this.#conditionsHold = webhookConditions(dependencies.authorizer);
   }
 
@@ -148,11 +151,27 @@ class WebhookCaller {
   }
 
   /** Undefined: the webhook failed and its failurePolicy ignores that. Throws StatusError otherwise. */
-  async call(webhook: Webhook, attributes: AdmissionAttributes): Promise<WebhookVerdict | undefined> {
+  async call(
+    { configuration, webhook }: ConfiguredWebhook,
+    attributes: AdmissionAttributes,
+  ): Promise<WebhookVerdict | undefined> {
     if (attributes.dryRun && webhook.sideEffects !== 'None' && webhook.sideEffects !== 'NoneOnDryRun') {
       throw statusErrors.badRequest(`admission webhook ${goQuote(webhook.name)} does not support dry run`);
     }
     const { random, objects, logger } = this.#dependencies;
+    const key = `${configuration}/${webhook.name}`;
+    const must = webhook.failurePolicy !== 'Ignore';
+    const decision = must ? this.#breaker.decide(key, attributes) : 'call';
+    if (decision === 'skip') {
+      this.#skip(key, attributes);
+      return undefined;
+    }
+    if (decision === 'refuse') {
+      const count = this.#breaker.failuresOf(key);
+      throw statusErrors.internal(
+        `failed calling webhook ${goQuote(webhook.name)}: failed to call webhook: not called, the last ${count} calls failed`,
+      );
+    }
     const uid = uuid(random);
     const timeoutSeconds = webhook.timeoutSeconds ?? defaultTimeoutSeconds;
     try {
@@ -167,8 +186,15 @@ class WebhookCaller {
       const caPem = caBundle === undefined ? undefined : Buffer.from(caBundle, 'base64').toString('utf8');
       const body = JSON.stringify(admissionReview(attributes, uid));
       const answer = await this.#client.post(target, caPem, body, timeoutSeconds * 1000);
-      return verdictOf(answer, uid, this.#mutating);
+      const verdict = verdictOf(answer, uid, this.#mutating);
+      this.#breaker.answered(key);
+      return verdict;
     } catch (error) {
+      if (must && this.#breaker.failed(key))
+        logger.error('Admission webhook counts as dead: the cluster goes on without it, users are refused', {
+          webhook: key,
+          error: errorMessage(error),
+        });
       const what =
         error instanceof InvalidResponse ? 'received invalid webhook response' : 'failed to call webhook';
       const text = `failed calling webhook ${goQuote(webhook.name)}: ${what}: ${errorMessage(error)}`;
@@ -178,6 +204,19 @@ class WebhookCaller {
       }
       throw statusErrors.internal(text);
     }
+  }
+
+  /** A request that the cluster lives by passes a dead webhook, for all to see. */
+  #skip(key: string, attributes: AdmissionAttributes): void {
+    this.#dependencies.logger.warn('Admission webhook skipped: it is dead and the request is vital', {
+      webhook: key,
+      user: attributes.user.name,
+      resource: attributes.resource.resource,
+      namespace: attributes.namespace,
+      name: attributes.name,
+    });
+    attributes.addWarning(`admission webhook ${key} does not answer and was skipped`);
+    attributes.addAuditAnnotation('breaker.webhook.admission.pilothouse.io/skipped', key);
   }
 
   async #namespaceLabels(attributes: AdmissionAttributes): Promise<Record<string, string> | undefined> {
