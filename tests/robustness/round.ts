@@ -1,7 +1,7 @@
 import { createEtcdClient } from '@pilothouse/etcd-client';
 import type { EtcdClient } from '@pilothouse/etcd-client';
 import { nodeClock, nodeRandom } from '@pilothouse/host';
-import { SeededRandom } from '@pilothouse/testkit';
+import { SeededRandom, watchGuarantees } from '@pilothouse/testkit';
 import {
   checkAcknowledged,
   checkExplained,
@@ -10,7 +10,7 @@ import {
   checkOrder,
   checkReads,
 } from './check/check-history.ts';
-import { checkWatcher, watchGuarantees } from './check/check-watches.ts';
+import { checkWatcher } from './check/check-watches.ts';
 import { Truth } from './check/truth.ts';
 import { Cluster, pause } from './cluster/cluster.ts';
 import { gatewayCall } from './cluster/gateway.ts';
@@ -264,7 +264,7 @@ function lastWanted(watcher: WatchClient, truth: Truth): number {
 function missingEvent(watcher: WatchClient, truth: Truth): string | undefined {
   const revision = lastWanted(watcher, truth);
   if (watcher.next > revision) return undefined;
-  return `The watch at ${watcher.segments.at(-1)?.endpoint ?? ''} stopped before revision ${watcher.next}, the history goes on to ${revision}`;
+  return `The watch at ${watcher.segments.at(-1)?.where ?? ''} stopped before revision ${watcher.next}, the history goes on to ${revision}`;
 }
 
 /** Gives a watch time to see everything. */

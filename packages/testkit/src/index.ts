@@ -9,5 +9,14 @@ export type { LinearizabilityResult, Model, Operation } from './linearizability.
 export { checkLinearizability } from './linearizability.ts';
 export type { KeyedOperation, RegisterInput, RegisterOutput } from './register-model.ts';
 export { checkRegisters, registerModel } from './register-model.ts';
-export type { WatchedEvent, WatchedItem } from './watch-checker.ts';
-export { checkWatch } from './watch-checker.ts';
+export type {
+  GotEvent,
+  GotItem,
+  HistoryEvent,
+  WatchCheck,
+  WatchGuarantee,
+  WatchProblem,
+  WatchSegment,
+  WatchShape,
+} from './watch-guarantees.ts';
+export { checkWatchSegment, EventHistory, watchGuarantees } from './watch-guarantees.ts';

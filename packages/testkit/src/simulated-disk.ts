@@ -60,6 +60,10 @@ export class SimulatedDisk implements Disk {
   /** A broken device for negative controls: sync does nothing. */
   isSyncLost = false;
   syncCount = 0;
+  /** Steps that changed something: writes, syncs, names. */
+  steps = 0;
+  /** Called with the number of each step before it is taken; may throw instead, as a machine that dies does. */
+  onStep: (step: number) => void = () => {};
 
   constructor(random: Random) {
     this.#random = random;
@@ -81,6 +85,7 @@ export class SimulatedDisk implements Disk {
           throw new SimulatedDiskError('ESTALE', `the machine of '${path}' crashed`);
       })(this.#generation),
       sync: (target) => this.#sync(target),
+      step: () => this.step(),
     });
   }
 
@@ -112,6 +117,7 @@ export class SimulatedDisk implements Disk {
   }
 
   syncDirectory(path: string): void {
+    this.step();
     if (this.isSyncLost) return;
     const rest: NameChange[] = [];
     for (const change of this.#changes) {
@@ -122,12 +128,19 @@ export class SimulatedDisk implements Disk {
     this.#changes = rest;
   }
 
+  /** Counts a step, also of others whose state is part of this machine's. */
+  step(): void {
+    this.onStep(++this.steps);
+  }
+
   #change(change: NameChange): void {
+    this.step();
     applyChange(this.#names, change);
     this.#changes.push(change);
   }
 
   #sync(node: Node): void {
+    this.step();
     this.syncCount++;
     if (this.#syncFailures > 0) {
       this.#syncFailures--;
@@ -195,6 +208,7 @@ export class SimulatedDisk implements Disk {
 interface FileContext {
   readonly check: () => void;
   readonly sync: (node: Node) => void;
+  readonly step: () => void;
 }
 
 class SimulatedFile implements DiskFile {
@@ -216,6 +230,7 @@ class SimulatedFile implements DiskFile {
 
   write(offset: number, bytes: Uint8Array): void {
     this.#context.check();
+    this.#context.step();
     const node = this.#node;
     const end = offset + bytes.length;
     if (end > node.content.length) {
@@ -238,6 +253,7 @@ class SimulatedFile implements DiskFile {
 
   truncate(length: number): void {
     this.#context.check();
+    this.#context.step();
     const node = this.#node;
     if (length < node.length) node.content.fill(0, length);
     node.length = length;

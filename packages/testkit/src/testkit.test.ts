@@ -6,8 +6,8 @@ import { SimulatedDisk } from './simulated-disk.ts';
 import { SimulatedNetwork, calmNetwork } from './simulated-network.ts';
 import { checkRegisters } from './register-model.ts';
 import type { KeyedOperation, RegisterInput, RegisterOutput } from './register-model.ts';
-import { checkWatch } from './watch-checker.ts';
-import type { WatchedEvent } from './watch-checker.ts';
+import { checkWatchSegment, EventHistory } from './watch-guarantees.ts';
+import type { GotEvent, GotItem, WatchShape } from './watch-guarantees.ts';
 
 test('FakeClock fires timers in order of time, then of setting, and knows cancelled ones', () => {
   const clock = new FakeClock();
@@ -130,32 +130,60 @@ test('checkRegisters() accepts what real time allows and nothing else', () => {
   );
 });
 
-test('checkWatch() finds gaps, repeats, disorder, split revisions and false progress', () => {
-  const event = (revision: number, key = 'k'): WatchedEvent => ({
+test('checkWatchSegment() names the guarantee that is broken', () => {
+  const history = new EventHistory();
+  const event = (revision: number, key = 'k', more: Partial<GotEvent> = {}): GotEvent => ({
     revision,
     kind: 'put',
     key,
     value: `v${revision}`,
+    createRevision: key === 'k' ? 2 : revision,
+    version: key === 'k' ? ({ 2: 1, 3: 2, 6: 3 }[revision] ?? 1) : 1,
+    previous: undefined,
+    ...more,
   });
-  const history = [event(2), event(3), event(4, 'a'), event(4, 'b'), event(6)];
-  const events = (...list: WatchedEvent[]): { kind: 'events'; events: WatchedEvent[] } => ({
-    kind: 'events',
-    events: list,
-  });
-  const progress = (revision: number): { kind: 'progress'; revision: number } => ({
-    kind: 'progress',
-    revision,
-  });
-  const check = (...items: Parameters<typeof checkWatch>[0]): string | undefined =>
-    checkWatch(items, history, 3);
-  assert.equal(
-    check(events(event(3)), progress(3), events(event(4, 'a'), event(4, 'b')), progress(5)),
-    undefined,
+  for (const each of [event(2), event(3), event(4, 'a'), event(4, 'b'), event(6)]) history.push(each);
+  const gone: GotEvent = {
+    ...event(7, 'a'),
+    kind: 'delete',
+    value: undefined,
+    createRevision: 0,
+    version: 0,
+  };
+  history.push(gone);
+  const events = (...list: GotEvent[]): GotItem => ({ kind: 'events', events: list });
+  const progress = (revision: number): GotItem => ({ kind: 'progress', revision });
+  const broken = (items: GotItem[], shape: Partial<WatchShape> = {}, isResumed = false): string[] =>
+    checkWatchSegment(
+      { where: 'here', startRevision: 3, isResumed, items },
+      {
+        shape: { key: undefined, prevKv: false, filter: undefined, ...shape },
+        history,
+        knownUpTo: 7,
+        compacted: 0,
+      },
+    ).map(({ guarantee }) => guarantee);
+  const four = [event(4, 'a'), event(4, 'b')];
+  assert.deepEqual(broken([events(event(3)), progress(3), events(...four), progress(5)]), []);
+  assert.deepEqual(broken([events(event(3)), events(event(6)), events(...four)]), ['ordered']);
+  assert.deepEqual(broken([events(event(3)), events(...four), events(event(6)), events(event(6))]), [
+    'unique',
+  ]);
+  assert.deepEqual(broken([events(event(3)), events(event(6))]), ['reliable']);
+  assert.deepEqual(broken([events(...four)], {}, true), ['resumable']);
+  assert.deepEqual(broken([events(event(3), event(4, 'a')), events(event(4, 'b'))]), ['atomic']);
+  assert.deepEqual(broken([events(event(3), event(4, 'a'))]), ['atomic']);
+  assert.deepEqual(broken([events(event(3)), progress(4)]), ['bookmarkable']);
+  assert.deepEqual(broken([progress(3), events(event(3))]), ['bookmarkable']);
+  assert.deepEqual(broken([events(event(3))], { prevKv: true }), ['prevKV']);
+  const previous = { value: 'v2', modRevision: 2 };
+  assert.deepEqual(broken([events(event(3, 'k', { previous }))], { prevKv: true }), []);
+  assert.deepEqual(broken([events(event(3, 'k', { previous }))]), ['prevKV']);
+  assert.deepEqual(broken([events(event(3, 'k', { createRevision: 3, version: 1 }))]), ['isCreate']);
+  assert.deepEqual(
+    broken([events(event(3)), events(...four), events(event(6)), events(gone)], { filter: 'delete' }),
+    ['filter'],
   );
-  assert.match(check(events(event(4, 'a'), event(4, 'b'))) ?? '', /is next/);
-  assert.match(check(events(event(3)), events(event(3))) ?? '', /split|is next/);
-  assert.match(check(events(event(3), event(4, 'a')), events(event(4, 'b'))) ?? '', /split|lacks/);
-  assert.match(check(events(event(2))) ?? '', /is next/);
-  assert.match(check(progress(4)) ?? '', /before/);
-  assert.match(check(events(event(3)), progress(3), events(event(9))) ?? '', /is next/);
+  assert.deepEqual(broken([events(event(3)), events(event(4, 'a'))], { key: 'k' }), ['filter']);
+  assert.deepEqual(broken([events(event(3)), events(event(6))], { key: 'k' }), []);
 });

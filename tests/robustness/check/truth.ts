@@ -1,17 +1,12 @@
 import type { EtcdClient } from '@pilothouse/etcd-client';
 import { prefixEnd } from '@pilothouse/etcd-client';
+import { EventHistory } from '@pilothouse/testkit';
+import type { HistoryEvent } from '@pilothouse/testkit';
 import { keyPrefix } from '../traffic/history.ts';
 import type { SeenValue } from '../traffic/history.ts';
 import { seen } from '../traffic/kv-client.ts';
 
-export interface TrueEvent {
-  readonly revision: number;
-  readonly kind: 'put' | 'delete';
-  readonly key: string;
-  readonly value: string | undefined;
-  readonly createRevision: number;
-  readonly version: number;
-}
+export type TrueEvent = HistoryEvent;
 
 const parallel = 24;
 
@@ -20,9 +15,8 @@ const parallel = 24;
  * believe. Must be taken up to a revision before that is compacted.
  */
 export class Truth {
-  /** Ascending; within a revision by key. */
-  readonly events: TrueEvent[] = [];
-  readonly #byKey = new Map<string, TrueEvent[]>();
+  /** Within a revision by key. */
+  readonly history = new EventHistory();
   #state: ReadonlyMap<string, SeenValue> = new Map();
   /** Known up to here. */
   revision = 1;
@@ -50,39 +44,29 @@ export class Truth {
     for (const key of keys) {
       const now = state.get(key);
       const before = this.#state.get(key);
-      if (now && now.modRevision !== before?.modRevision) this.#push({ revision, kind: 'put', key, ...now });
+      if (now && now.modRevision !== before?.modRevision)
+        this.history.push({ revision, kind: 'put', key, ...now });
       else if (!now && before)
-        this.#push({ revision, kind: 'delete', key, value: undefined, createRevision: 0, version: 0 });
+        this.history.push({ revision, kind: 'delete', key, value: undefined, createRevision: 0, version: 0 });
     }
     this.#state = state;
     this.revision = revision;
   }
 
-  #push(event: TrueEvent): void {
-    this.events.push(event);
-    const list = this.#byKey.get(event.key);
-    if (list) list.push(event);
-    else this.#byKey.set(event.key, [event]);
+  get events(): readonly TrueEvent[] {
+    return this.history.events;
   }
 
   eventsOf(key: string): readonly TrueEvent[] {
-    return this.#byKey.get(key) ?? [];
+    return this.history.eventsOf(key);
   }
 
   get keys(): Iterable<string> {
-    return this.#byKey.keys();
+    return this.history.keys;
   }
 
   /** The last event of `key` at or before `revision`. */
   at(key: string, revision: number): TrueEvent | undefined {
-    const list = this.eventsOf(key);
-    let low = 0;
-    let high = list.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((list[middle]?.revision ?? 0) <= revision) low = middle + 1;
-      else high = middle;
-    }
-    return list[low - 1];
+    return this.history.at(key, revision);
   }
 }

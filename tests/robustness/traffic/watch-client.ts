@@ -1,39 +1,10 @@
 import type { EtcdClient, Watch } from '@pilothouse/etcd-client';
 import { prefixEnd } from '@pilothouse/etcd-client';
 import type { mvccpb } from '@pilothouse/proto';
-import type { SeededRandom } from '@pilothouse/testkit';
+import type { GotEvent, GotItem, SeededRandom, WatchSegment, WatchShape } from '@pilothouse/testkit';
 import { pause } from '../cluster/cluster.ts';
 import { keyPrefix } from './history.ts';
 import type { History } from './history.ts';
-
-/** An event as the watcher got it. */
-export interface GotEvent {
-  readonly revision: number;
-  readonly kind: 'put' | 'delete';
-  readonly key: string;
-  readonly value: string | undefined;
-  readonly createRevision: number;
-  readonly version: number;
-  readonly previous: { readonly value: string; readonly modRevision: number } | undefined;
-}
-
-export type GotItem =
-  | { readonly kind: 'events'; readonly events: readonly GotEvent[] }
-  | { readonly kind: 'progress'; readonly revision: number };
-
-/** One watch from its creation to its end; reconnects of the client's are within it. */
-export interface WatchSegment {
-  readonly endpoint: string;
-  readonly startRevision: number;
-  readonly items: GotItem[];
-}
-
-export interface WatchShape {
-  /** Undefined: everything below the prefix. */
-  readonly key: string | undefined;
-  readonly prevKv: boolean;
-  readonly filter: 'put' | 'delete' | undefined;
-}
 
 export interface WatchClientOptions {
   /** The first is open to all members, the others to one each. */
@@ -62,10 +33,12 @@ function gotEvent({ type, kv, prevKv }: mvccpb.Event): GotEvent {
   };
 }
 
+type Segment = WatchSegment & { readonly items: GotItem[]; startRevision: number };
+
 /** Watches, moves to another member now and then, and goes on from the revision after the last that it saw or was told of. */
 export class WatchClient {
   readonly shape: WatchShape;
-  readonly segments: WatchSegment[] = [];
+  readonly segments: Segment[] = [];
   readonly #options: WatchClientOptions;
   #watch: Watch | undefined;
   #etcd: EtcdClient | undefined;
@@ -94,21 +67,26 @@ export class WatchClient {
     }
   }
 
-  /** Begins again at any member; used at the end to catch up wherever there is service. */
+  /** Begins again at whatever member serves; a watch bound to one that has left cannot go on there. */
   reattach(): void {
-    this.#attach();
+    this.#attach(this.#options.clients()[0]);
   }
 
   askForProgress(): void {
     this.#etcd?.watcher.requestProgress();
   }
 
-  #attach(): void {
+  #attach(given?: EtcdClient): void {
     const { clients, random, history, shape } = this.#options;
     this.#watch?.cancel();
-    const etcd = random.pick(clients());
+    const etcd = given ?? random.pick(clients());
     this.#etcd = etcd;
-    const segment = { endpoint: etcd.endpoints.join(), startRevision: this.#next, items: [] as GotItem[] };
+    const segment: Segment = {
+      where: etcd.endpoints.join(),
+      startRevision: this.#next,
+      isResumed: this.segments.length > 0,
+      items: [],
+    };
     this.segments.push(segment);
     const key = Buffer.from(shape.key ?? keyPrefix);
     let isCurrent = true;

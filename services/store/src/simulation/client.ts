@@ -101,6 +101,32 @@ export interface ClientOptions {
   readonly isDone: () => boolean;
 }
 
+/** Two keys in one transaction: one revision, two events. */
+async function putTwo(
+  member: SimulatedMember,
+  client: number,
+  keys: readonly string[],
+  value: string,
+  { world, history }: ClientOptions,
+): Promise<void> {
+  const puts = [...new Set(keys)].map((key, at) => ({ key, value: `${value}.${at}` }));
+  const call = world.clock.monotonic();
+  let revision: number | undefined;
+  try {
+    if (!member.replica) throw new Error('down');
+    const success = puts.map((put) => ({ requestPut: { key: utf8(put.key), value: utf8(put.value) } }));
+    const result = (await member.replica.propose(encodeCommand({ txn: { success } }))) as ApplyResult;
+    if ('error' in result) throw result.error;
+    revision = (result.response as TxnReply).header?.revision ?? 0;
+  } catch {
+    // It may or may not have taken place.
+  }
+  const end = revision === undefined ? Infinity : world.clock.monotonic();
+  const output = revision === undefined ? undefined : ({ op: 'put', revision } as const);
+  for (const put of puts)
+    history.push({ client, key: put.key, call, end, input: { op: 'put', value: put.value }, output });
+}
+
 /** One client: one operation at a time, at a random member, with a pause in between. */
 export async function runClient(options: ClientOptions): Promise<void> {
   const { client, world, random, history } = options;
@@ -114,6 +140,10 @@ export async function runClient(options: ClientOptions): Promise<void> {
     const key = `k${random.integer(options.keys)}`;
     const value = `c${client}-${++counter}`;
     const roll = random.integer(100);
+    if (roll >= 97) {
+      await putTwo(member, client, [key, `k${random.integer(options.keys)}`], value, options);
+      continue;
+    }
     const input: RegisterInput =
       roll < 45
         ? { op: 'get' }

@@ -7,9 +7,13 @@ export class DurableBackend extends MemoryBackend {
   readonly #clock: Clock;
   #durable: BackendImage | undefined;
 
-  constructor(clock: Clock, image?: BackendImage) {
+  /** Called before a flush and before what it wrote is durable. */
+  readonly #step: () => void;
+
+  constructor(clock: Clock, step: () => void, image?: BackendImage) {
     super();
     this.#clock = clock;
+    this.#step = step;
     this.#durable = image;
     if (!image) return;
     for (const [key, value] of image.records()) this.writeRecord(key, value);
@@ -18,8 +22,14 @@ export class DurableBackend extends MemoryBackend {
 
   override flush(): Promise<void> {
     const image = this.snapshot();
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.#clock.setTimeout(() => {
+        try {
+          this.#step();
+        } catch (error) {
+          reject(error as Error);
+          return;
+        }
         this.#durable = image;
         resolve();
       }, 5);
@@ -28,6 +38,6 @@ export class DurableBackend extends MemoryBackend {
 
   /** What a restart after a crash finds. */
   afterCrash(): DurableBackend {
-    return new DurableBackend(this.#clock, this.#durable);
+    return new DurableBackend(this.#clock, this.#step, this.#durable);
   }
 }

@@ -1,8 +1,11 @@
 // npm run sim -- --seeds N [--first S] [--mutation NAME] [--verbose]
+// npm run sim -- --sweep [--seed S] [--stride N] [--step N]   a crash before every step of one member's disk
+// npm run sim -- --mutations                                  every broken twin must be caught
 import { parseArgs } from 'node:util';
 import { mutations } from './mutations.ts';
 import type { Mutation } from './mutations.ts';
 import { runSimulation } from './run.ts';
+import { runSweep } from './sweep.ts';
 
 const { values } = parseArgs({
   options: {
@@ -11,6 +14,10 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     mutation: { type: 'string', default: 'none' },
     verbose: { type: 'boolean', default: false },
+    sweep: { type: 'boolean', default: false },
+    stride: { type: 'string', default: '1' },
+    step: { type: 'string' },
+    mutations: { type: 'boolean', default: false },
   },
 });
 
@@ -24,6 +31,55 @@ const count = values.seed === undefined ? Number(values.seeds) : 1;
 if (!Number.isSafeInteger(first) || !Number.isSafeInteger(count) || count < 1) {
   console.error('--first and --seeds take whole numbers');
   process.exit(2);
+}
+
+/** Virtual milliseconds of traffic in a sweep. */
+const sweepMs = 2000;
+const trace = values.verbose ? { trace: (text: string) => console.log(`  ${text}`) } : {};
+
+if (values.sweep && values.step !== undefined) {
+  const report = await runSimulation({
+    seed: first,
+    faultMs: sweepMs,
+    crashAtStep: Number(values.step),
+    ...trace,
+  });
+  console.log(report.violation ?? 'ok');
+  process.exit(report.violation === undefined ? 0 : 1);
+}
+if (values.sweep) {
+  const report = await runSweep({
+    seed: first,
+    stride: Number(values.stride),
+    trafficMs: sweepMs,
+    onCrash: (step, steps, violation) => {
+      if (violation === undefined) return;
+      console.log(`crash before step ${step} of ${steps}: FAILED\n  ${violation}`);
+      console.log(`  Repeat: npm run sim -- --sweep --seed ${first} --step ${step} --verbose`);
+    },
+  });
+  console.log(
+    `${report.crashes} crashes over ${report.steps} steps: ${report.crashes - report.failures.length} passed, ${report.failures.length} failed`,
+  );
+  process.exit(report.failures.length > 0 ? 1 : 0);
+}
+if (values.mutations) {
+  let missed = 0;
+  for (const mutation of mutations) {
+    if (mutation === 'none') continue;
+    let caught: string | undefined;
+    let seed = first;
+    for (; seed < first + 20 && caught === undefined; seed++)
+      caught = (await runSimulation({ seed, mutation })).violation;
+    if (caught === undefined) missed++;
+    console.log(
+      caught === undefined
+        ? `MISSED  ${mutation}`
+        : `caught  ${mutation.padEnd(18)} seed ${seed - 1}: ${caught.split('\n')[0]?.slice(0, 120)}`,
+    );
+  }
+  console.log(`${mutations.length - 1 - missed} passed, ${missed} failed`);
+  process.exit(missed > 0 ? 1 : 0);
 }
 
 const startedAt = performance.now();

@@ -14,6 +14,20 @@ export const mutations = [
   'forget-vote',
   /** Writes are acknowledged before they are durable. */
   'early-acknowledge',
+  /** Leases end half a second before their time. */
+  'early-lease',
+  /** One watch response in ten comes after the next one. */
+  'reorder-event',
+  'repeat-event',
+  /** A revision's events come in one response each. */
+  'split-event',
+  /** A watch that resumes begins one revision late. */
+  'skip-on-resume',
+  /** Progress is told three revisions early. */
+  'early-progress',
+  'wrong-previous',
+  'wrong-create',
+  'ignore-filter',
 ] as const;
 export type Mutation = (typeof mutations)[number];
 

@@ -1,11 +1,13 @@
 import { FakeClock, SeededRandom, SimulatedNetwork, checkRegisters } from '@pilothouse/testkit';
-import type { KeyedOperation } from '@pilothouse/testkit';
+import type { KeyedOperation, WatchShape } from '@pilothouse/testkit';
+import { SimulatedDiskError } from '@pilothouse/testkit';
 import { encodeCommand } from '../core/apply/command.ts';
 import type { MemberId } from '../core/replication.ts';
 import { runClient } from './client.ts';
+import { SimulatedLeaseClient } from './lease-client.ts';
 import type { Mutation } from './mutations.ts';
 import { Nemesis, memberInfo } from './nemesis.ts';
-import { SimulatedMember } from './simulated-member.ts';
+import { plannedCrash, SimulatedMember } from './simulated-member.ts';
 import type { World } from './simulated-member.ts';
 import { SimulatedWatcher } from './watcher.ts';
 import { Witness } from './witness.ts';
@@ -16,6 +18,8 @@ export interface SimulationOptions {
   /** Virtual milliseconds with faults. */
   readonly faultMs?: number;
   readonly trace?: (text: string) => void;
+  /** No nemesis: the first member's machine dies at this step of its disk, and comes back. 0: never, to count the steps. */
+  readonly crashAtStep?: number;
 }
 
 export interface SimulationReport {
@@ -28,10 +32,16 @@ export interface SimulationReport {
   readonly leaders: number;
   readonly revisions: number;
   readonly events: number;
+  /** Of the first member's disk. */
+  readonly steps: number;
 }
 
 /** Virtual milliseconds after the faults end within which everything must work again. */
 const healMs = 20_000;
+/** Within this after the last renewal every lease has ended. */
+const leasesEndMs = 9000;
+
+const keyCount = 4;
 
 /** One cluster from one seed: the same seed gives the same run, event by event. */
 export async function runSimulation(options: SimulationOptions): Promise<SimulationReport> {
@@ -39,7 +49,7 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
   const random = new SeededRandom(seed);
   const clock = new FakeClock();
   const network = new SimulatedNetwork(clock, random.fork());
-  const witness = new Witness();
+  const witness = new Witness(() => clock.monotonic());
   let violation: string | undefined;
   const world: World = {
     clock,
@@ -64,9 +74,31 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
   const history: KeyedOperation[] = [];
   let isDone = false;
   let isFinished = false;
-  const watchers = Array.from({ length: 3 }, () => new SimulatedWatcher(world, random.fork()));
+  const shapes: WatchShape[] = [
+    { key: undefined, prevKv: true, filter: undefined },
+    { key: undefined, prevKv: false, filter: random.pick(['put', 'delete'] as const) },
+    { key: `k${random.integer(keyCount)}`, prevKv: random.chance(0.5), filter: undefined },
+  ];
+  const watchers = shapes.map((shape) => new SimulatedWatcher(world, random.fork(), shape));
   const clientSeeds = Array.from({ length: 6 }, () => random.fork());
   const nemesis = new Nemesis(world, random.fork(), members);
+  const leases = [1, 2].map(
+    (client) =>
+      new SimulatedLeaseClient({
+        client,
+        world,
+        random: random.fork(),
+        members: () => members,
+        isDone: () => isDone,
+      }),
+  );
+  const { crashAtStep } = options;
+  const first = members[0] as SimulatedMember;
+  if (crashAtStep !== undefined && crashAtStep > 0) {
+    first.disk.onStep = (step) => {
+      if (step === crashAtStep) throw new SimulatedDiskError('EIO', 'planned crash');
+    };
+  }
   const faultMs = options.faultMs ?? 15_000;
 
   const script = async (): Promise<void> => {
@@ -77,7 +109,7 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
         world,
         random: source,
         members: () => members,
-        keys: 4,
+        keys: keyCount,
         history,
         isDone: () => isDone,
       }),
@@ -88,13 +120,25 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
       clock.setTimeout(pollWatchers, 100);
     };
     pollWatchers();
-    await pause(clock, 2000);
-    nemesis.start();
-    await pause(clock, faultMs);
+    clients.push(...leases.map((lease) => lease.run()));
+    if (crashAtStep === undefined) {
+      await pause(clock, 2000);
+      nemesis.start();
+      await pause(clock, faultMs);
+    } else {
+      const revive = (): void => {
+        if (isFinished) return;
+        if (!first.isUp) void first.start();
+        clock.setTimeout(revive, 100);
+      };
+      revive();
+      await pause(clock, faultMs);
+    }
     await nemesis.heal();
     await pause(clock, 1500);
     isDone = true;
     await Promise.all(clients);
+    await pause(clock, leasesEndMs);
     await converge(world, members);
     await pause(clock, 500);
   };
@@ -103,7 +147,7 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
     () => (hasEnded = true),
     (error: unknown) => world.violated(error instanceof Error ? error : new Error(String(error))),
   );
-  const limit = 2000 + faultMs + healMs + 10_000;
+  const limit = 2000 + faultMs + healMs + leasesEndMs + 10_000;
   while (!hasEnded && violation === undefined) {
     for (let turn = 0; turn < 6; turn++) await Promise.resolve();
     if (!clock.step(limit)) {
@@ -122,9 +166,16 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
     }
   }
   const revision = members.find((member) => member.isUp)?.machine.store.currentRevision ?? 0;
+  const { history: truth } = witness;
+  const isWhole = violation === undefined;
+  const compacted = Math.max(...members.map(({ machine }) => machine.store.compactRevision));
   for (const watcher of watchers) {
-    const problem = watcher.check(witness.events, violation === undefined ? revision : undefined);
-    if (problem !== undefined) violation ??= `Watch: ${problem}`;
+    const problem = watcher.check(truth, compacted, isWhole ? revision : undefined);
+    if (problem !== undefined) violation ??= `Watch ${problem}`;
+  }
+  for (const lease of leases) {
+    const problem = lease.check(truth, witness, isWhole);
+    if (problem !== undefined) violation ??= `Lease: ${problem}`;
   }
   for (const member of members) if (member.isUp) member.crash('process');
   return {
@@ -135,7 +186,8 @@ export async function runSimulation(options: SimulationOptions): Promise<Simulat
     succeeded: history.filter(({ output }) => output !== undefined).length,
     leaders: witness.leaderCount,
     revisions: revision,
-    events: witness.events.length,
+    events: truth.events.length,
+    steps: first.disk.steps,
   };
 }
 

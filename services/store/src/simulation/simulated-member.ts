@@ -1,10 +1,14 @@
-import { silentLogger } from '@pilothouse/base';
+import { assert, silentLogger } from '@pilothouse/base';
 import type { Clock } from '@pilothouse/base';
 import { SimulatedDisk } from '@pilothouse/testkit';
 import type { SeededRandom, SimulatedNetwork } from '@pilothouse/testkit';
 import type { Message } from '@pilothouse/raft';
+import { parseConfig } from '../config.ts';
 import type { MemberId, MemberInfo } from '../core/replication.ts';
+import { Duties } from '../io/duties.ts';
 import { createReplica } from '../io/replica/index.ts';
+import { simpleTokens } from '../io/rpc/auth-tokens.ts';
+import { StoreService } from '../io/rpc/store-service.ts';
 import { InlineLogWriter } from '../io/wal/inline-log-writer.ts';
 import { WalWriter } from '../io/wal/wal.ts';
 import { DurableBackend } from './durable-backend.ts';
@@ -33,6 +37,13 @@ export interface World {
 type RunningReplica = Awaited<ReturnType<typeof createReplica>>;
 
 const segmentBytes = 32 * 1024;
+const parsed = parseConfig(['--heartbeat-interval=100', '--election-timeout=1000'], {});
+assert(parsed.kind === 'config', 'These flags are valid');
+const { config } = parsed;
+/** By how much the mutation `early-lease` is early, milliseconds. */
+const earlyLeaseMs = 1800;
+/** How a machine that dies at a planned step looks to its own program. */
+export const plannedCrash = 'EIO: planned crash';
 
 /** One member with its machine: process, disk, clock. Survives crashes of the process. */
 export class SimulatedMember {
@@ -45,6 +56,9 @@ export class SimulatedMember {
   #backend: DurableBackend;
   machine: WitnessedMachine;
   replica: RunningReplica | undefined;
+  /** What the API's handlers and the leader's duties work with; while it is up. */
+  service: StoreService | undefined;
+  #duties: Duties | undefined;
   /** Milliseconds that a sync takes. */
   syncMs = 0.5;
   isRemoved = false;
@@ -63,7 +77,7 @@ export class SimulatedMember {
     this.clock = new SkewedClock(world.clock);
     this.disk = new SimulatedDisk(world.random.fork());
     this.disk.isSyncLost = world.mutation === 'lost-fsync';
-    this.#backend = new DurableBackend(world.clock);
+    this.#backend = new DurableBackend(world.clock, () => this.disk.step());
     this.machine = this.#newMachine();
   }
 
@@ -120,11 +134,13 @@ export class SimulatedMember {
         onRemoved: () => {
           this.#world.trace(`m${this.id} left`);
           this.isRemoved = true;
+          this.#stopDuties();
           this.replica = undefined;
         },
       });
       if (incarnation !== this.#incarnation || this.isRemoved) return replica.kill();
       this.replica = replica;
+      this.#startDuties(replica);
       const watchLeader = (): void => {
         const { role, term } = replica.status();
         if (role !== 'leader') return;
@@ -139,8 +155,39 @@ export class SimulatedMember {
       this.#world.trace(`m${this.id} starts at ${this.machine.appliedIndex}`);
       this.onStart(this);
     } catch (error) {
-      this.#world.violated(error as Error);
+      if ((error as Error).message.includes(plannedCrash)) this.crash('power');
+      else this.#world.violated(error as Error);
     }
+  }
+
+  #startDuties(replica: RunningReplica): void {
+    const { clock, machine } = this;
+    const { lessor } = machine;
+    if (this.#world.mutation === 'early-lease') {
+      const expired = lessor.expired.bind(lessor);
+      lessor.expired = (nowMs, max) => expired(nowMs + earlyLeaseMs, max);
+    }
+    this.service = new StoreService({
+      ...config,
+      machine,
+      replication: replica,
+      clusterId: 1n,
+      memberId: this.id,
+      clock,
+      random: this.#world.random.fork(),
+      logger: silentLogger,
+      connectedSinceMs: () => 0,
+      clientCertAuth: false,
+      tokens: simpleTokens(clock, 300_000),
+    });
+    this.#duties = new Duties(this.service, config);
+    this.#duties.start();
+  }
+
+  #stopDuties(): void {
+    this.#duties?.stop();
+    this.#duties = undefined;
+    this.service = undefined;
   }
 
   #observe(message: Message): void {
@@ -171,6 +218,7 @@ export class SimulatedMember {
     this.#world.trace(`m${this.id} crashes (${kind})`);
     const { replica } = this;
     this.replica = undefined;
+    this.#stopDuties();
     replica?.kill();
     if (kind === 'power') this.disk.crash();
     else this.disk.kill();

@@ -2,6 +2,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { mutations } from './mutations.ts';
 import { runSimulation } from './run.ts';
+import { runSweep } from './sweep.ts';
 
 /** More with SIMULATION_SEEDS; the suite stays fast without. */
 const seedCount = Number(process.env['SIMULATION_SEEDS'] ?? 2);
@@ -29,3 +30,9 @@ for (const mutation of mutations) {
     assert.fail(`${mutation} went unnoticed`);
   });
 }
+
+test('a crash before any step of the disk loses nothing', async () => {
+  const { steps, crashes, failures } = await runSweep({ seed: 3, stride: 29, trafficMs: 1200 });
+  assert.deepEqual(failures, [], 'npm run sim -- --sweep --seed 3');
+  assert.ok(steps > 100 && crashes > 4, `${crashes} crashes over ${steps} steps`);
+});

@@ -3,8 +3,9 @@ import type { Clock, Timer } from '@pilothouse/base';
 /** One member's view of the virtual clock: its timers run fast or slow, its wall clock is wrong. */
 export class SkewedClock implements Clock {
   readonly #base: Clock;
-  /** Above 1: this member's time runs faster than true time. */
-  rate = 1;
+  #rate = 1;
+  /** True time and this member's at the last change of the rate. */
+  #anchor = { base: 0, own: 0 };
   /** Milliseconds that its wall clock is ahead. */
   offsetMs = 0;
 
@@ -16,12 +17,23 @@ export class SkewedClock implements Clock {
     return this.#base.now() + this.offsetMs;
   }
 
+  /** Above 1: this member's time runs faster than true time from now on. It never jumps. */
+  get rate(): number {
+    return this.#rate;
+  }
+
+  set rate(value: number) {
+    this.#anchor = { base: this.#base.monotonic(), own: this.monotonic() };
+    this.#rate = value;
+  }
+
   monotonic(): number {
-    return this.#base.monotonic() * this.rate;
+    const { base, own } = this.#anchor;
+    return own + (this.#base.monotonic() - base) * this.#rate;
   }
 
   setTimeout(callback: () => void, delayMs: number): Timer {
-    return this.#base.setTimeout(callback, delayMs / this.rate);
+    return this.#base.setTimeout(callback, delayMs / this.#rate);
   }
 
   setInterval(callback: () => void, periodMs: number): Timer {

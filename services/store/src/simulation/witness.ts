@@ -1,5 +1,6 @@
 import { decodeMessage, mvccpb } from '@pilothouse/proto';
-import type { WatchedEvent } from '@pilothouse/testkit';
+import { EventHistory } from '@pilothouse/testkit';
+import type { HistoryEvent } from '@pilothouse/testkit';
 import { StoreStateMachine } from '../core/apply/state-machine.ts';
 import type { ApplyResult, StateMachineOptions } from '../core/apply/state-machine.ts';
 import type { CommittedEntry, LogIndex, MembershipChange, Term } from '../core/replication.ts';
@@ -15,9 +16,16 @@ export class Witness {
   readonly #terms = new Map<bigint, number>();
   readonly #leaders = new Map<number, bigint>();
   /** The authoritative history, ascending by revision. */
-  readonly events: WatchedEvent[] = [];
+  readonly history = new EventHistory();
+  /** True time at which each revision came to be. */
+  readonly times = new Map<number, number>();
+  readonly #now: () => number;
   #revision = 1;
   leaderCount = 0;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   applied(index: number, text: string): void {
     const known = this.#entries[index];
@@ -69,18 +77,22 @@ export class Witness {
     const { currentRevision } = machine.store;
     if (currentRevision <= this.#revision) return;
     for (const change of machine.store.history(this.#revision + 1, currentRevision)) {
-      this.events.push(toEvent(decodeMessage(mvccpb.KeyValue, change.bytes), change.isDelete));
+      this.history.push(toEvent(decodeMessage(mvccpb.KeyValue, change.bytes), change.isDelete));
+      this.times.set(change.main, this.#now());
     }
     this.#revision = currentRevision;
   }
 }
 
-export function toEvent({ key, value, modRevision }: mvccpb.KeyValue, isDelete: boolean): WatchedEvent {
+export function toEvent(kv: mvccpb.KeyValue, isDelete: boolean): HistoryEvent {
+  const { key, value, modRevision, createRevision, version } = kv;
   return {
     revision: modRevision,
     kind: isDelete ? 'delete' : 'put',
     key: Buffer.from(key).toString(),
     value: isDelete ? undefined : Buffer.from(value).toString(),
+    createRevision: isDelete ? 0 : createRevision,
+    version: isDelete ? 0 : version,
   };
 }
 
