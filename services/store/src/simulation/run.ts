@@ -7,7 +7,7 @@ import { runClient } from './client.ts';
 import { SimulatedLeaseClient } from './lease-client.ts';
 import type { Mutation } from './mutations.ts';
 import { Nemesis, memberInfo } from './nemesis.ts';
-import { plannedCrash, SimulatedMember } from './simulated-member.ts';
+import { SimulatedMember } from './simulated-member.ts';
 import type { World } from './simulated-member.ts';
 import { SimulatedWatcher } from './watcher.ts';
 import { Witness } from './witness.ts';
