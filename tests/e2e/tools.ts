@@ -66,6 +66,15 @@ export async function prepareTools(): Promise<Tools> {
   };
 }
 
+/** Builds `clients/go/<name>`; undefined: there is no Go here. */
+export async function buildGoProgram(name: string): Promise<string | undefined> {
+  if ((await run('go', ['version'])).code !== 0) return undefined;
+  mkdirSync(cache, { recursive: true });
+  const file = path.join(cache, `client-go-${name}`);
+  await mustRun(`Building ${name}`, 'go', ['build', '-buildvcs=false', '-o', file, `./${name}`], goModule);
+  return file;
+}
+
 /** The package carries the programs of a real etcd 3.5. */
 async function prepareEtcdctl(python: string | undefined): Promise<string | undefined> {
   const given = process.env['ETCDCTL'];
@@ -85,7 +94,8 @@ async function prepareEtcdctl(python: string | undefined): Promise<string | unde
   return answer.code === 0 ? answer.stdout.trim() : undefined;
 }
 
-async function preparePython(): Promise<string | undefined> {
+/** A Python with the Kubernetes client; undefined: there is no Python here. */
+export async function preparePython(): Promise<string | undefined> {
   const given = process.env['PYTHON'];
   if (given !== undefined) return given;
   if ((await run('python3', ['-c', 'import kubernetes'])).code === 0) return 'python3';

@@ -43,7 +43,11 @@ export function acceptWebSocket(
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: messageBytesMax,
-    handleProtocols: () => (protocol === '' ? false : protocol),
+  });
+  // Chosen here and not by the library, which refuses names with a slash (SPDY/3.1+…) as RFC 6455 has them.
+  delete request.headers['sec-websocket-protocol'];
+  server.on('headers', (headers) => {
+    if (protocol !== '') headers.push(`Sec-WebSocket-Protocol: ${protocol}`);
   });
   return new Promise((resolve) => {
     server.on('wsClientError', (_error, broken) => {

@@ -54,8 +54,8 @@ export const serviceProxyTarget: FindProxyTarget = async (client, context, id) =
   if (!parsed) throw statusErrors.badRequest(`invalid service request ${goQuote(id)}`);
   const { scheme, name } = parsed;
   let { port } = parsed;
+  const service = await client.get('', 'v1', 'services', context.namespace, name);
   if (/^[+-]?\d+$/.test(port)) {
-    const service = await client.get('', 'v1', 'services', context.namespace, name);
     const ports = (service['spec']?.ports ?? []) as { name?: string; port: number }[];
     const found = ports.find((each) => each.port === Number(port));
     if (!found)
