@@ -1,5 +1,6 @@
 import { badStart } from './bad-start.ts';
 import { Checks } from './checks.ts';
+import { connect } from './connect/connect.ts';
 import { killDrill } from './drill/kill.ts';
 import { etcdClients } from './etcd/clients.ts';
 import { etcdctlBattery } from './etcd/etcdctl.ts';
@@ -17,6 +18,7 @@ npm run e2e -- etcdctl [AREA…]            etcdctl command by command, a real e
 npm run e2e -- etcd-clients               the Python, npm and Go clients of etcd on a real etcd and on our store
 npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kubernetes control plane on our store
 npm run e2e -- watchers [N]               N (100,000) idle watchers on a real etcd and on our store: their memory
+npm run e2e -- connect                    logs, exec, attach, cp, port-forward and proxy through every API server
 npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
 
 KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
@@ -66,6 +68,12 @@ switch (command) {
   case 'watchers': {
     const checks = new Checks();
     await idleWatchers(checks, port, Number(rest[0] ?? 100_000));
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'connect': {
+    const checks = new Checks();
+    await connect(checks, await prepareTools(), port);
     process.exit(checks.finish() ? 0 : 1);
     break;
   }
