@@ -70,6 +70,9 @@ export async function idleWatchers(checks: Checks, port: number, total: number):
             streams.push(openWatches(session, Math.min(perStream, total - opened), opened));
           await Promise.all(streams);
         }
+        const metrics = await (await fetch(`${member.client}/metrics`)).text();
+        const watchers = Number(/^etcd_debugging_mvcc_watcher_total (\S+)/m.exec(metrics)?.[1]);
+        if (watchers !== total) throw new Error(`The member counts ${watchers} watchers`);
         const bytes = member.residentBytes() - before;
         process.stdout.write(
           `      ${((performance.now() - started) / 1000).toFixed(1)} s, ${(bytes / 1024 / 1024).toFixed(0)} MiB more, ${Math.round(bytes / total)} bytes a watcher\n`,
