@@ -51,6 +51,7 @@ const knownInternal = [
   /list of lists|cannot use a list of primitives|expected to be a list/i,
   /unable to find api field in struct/,
   /invalid resource version/,
+  /list element types are not identical/,
   /unknown patch type: .* in map/s,
 ];
 

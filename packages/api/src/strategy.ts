@@ -61,6 +61,8 @@ export interface ResourceStrategy extends UpdateHooks {
   defaults?(object: KubeObject): void;
   /** An update checks all of the metadata anew, by the kind's own rule of names, as a create does. */
   readonly revalidatesMetadata?: boolean;
+  /** The kind has no rules of its own for metadata: only what holds for all kinds is checked, and on a create after all else. */
+  readonly plainMetadata?: boolean;
   prepareForCreate?(object: KubeObject, context: StrategyContext): void;
   validate?(object: KubeObject, context: StrategyContext): FieldError[];
   warningsOnCreate?(object: KubeObject, context: StrategyContext): string[];

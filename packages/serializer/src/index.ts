@@ -61,3 +61,4 @@ export {
   openApiV2ProtobufAccept,
   openApiV2ProtobufMediaType,
 } from './openapi-protobuf.ts';
+export { encodeOpenApiV3Protobuf, openApiV3ProtobufMediaType } from './openapi-v3-protobuf.ts';

@@ -1,5 +1,19 @@
 import { isJsonObject, type JsonObject } from './json-shape.ts';
-import { encodeYaml } from './yaml/encode.ts';
+import type { Bytes } from './openapi-fields.ts';
+import {
+  none,
+  block,
+  text,
+  texts,
+  flag,
+  double,
+  integer,
+  message,
+  named,
+  any,
+  extensions,
+  each,
+} from './openapi-fields.ts';
 
 /**
  * The Swagger 2.0 document in protobuf (message `openapi.v2.Document` of gnostic), which older clients ask for. Only the parts of
@@ -8,75 +22,6 @@ import { encodeYaml } from './yaml/encode.ts';
 export const openApiV2ProtobufMediaType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 /** What clients send in Accept. */
 export const openApiV2ProtobufAccept = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
-
-type Bytes = Buffer;
-
-const none = Buffer.alloc(0);
-
-function varint(value: number): Bytes {
-  const bytes: number[] = [];
-  let rest = value;
-  while (rest >= 0x80) {
-    bytes.push((rest % 128) | 0x80);
-    rest = Math.floor(rest / 128);
-  }
-  bytes.push(rest);
-  return Buffer.from(bytes);
-}
-
-/** A length-delimited field, written even when empty. */
-const block = (field: number, body: Bytes): Bytes =>
-  Buffer.concat([varint(field * 8 + 2), varint(body.length), body]);
-
-/** proto3: an empty text is not written. */
-const text = (field: number, value: unknown): Bytes =>
-  typeof value === 'string' && value !== '' ? block(field, Buffer.from(value)) : none;
-
-const texts = (field: number, values: unknown): Bytes =>
-  Array.isArray(values)
-    ? Buffer.concat(values.map((value) => block(field, Buffer.from(String(value)))))
-    : none;
-
-const flag = (field: number, value: unknown): Bytes =>
-  value === true ? Buffer.concat([varint(field * 8), Buffer.from([1])]) : none;
-
-function double(field: number, value: unknown): Bytes {
-  if (typeof value !== 'number' || value === 0) return none;
-  const bytes = Buffer.alloc(8);
-  bytes.writeDoubleLE(value);
-  return Buffer.concat([varint(field * 8 + 1), bytes]);
-}
-
-const integer = (field: number, value: unknown): Bytes =>
-  typeof value === 'number' && value > 0 ? Buffer.concat([varint(field * 8), varint(value)]) : none;
-
-/** A message field, absent when its value is. */
-const message = (field: number, value: unknown, body: (value: JsonObject) => Bytes): Bytes =>
-  isJsonObject(value) ? block(field, body(value)) : none;
-
-/** A map as repeated {name = 1, value = 2}. */
-const named = (field: number, value: unknown, body: (value: JsonObject) => Bytes): Bytes =>
-  isJsonObject(value)
-    ? Buffer.concat(
-        Object.entries(value).map(([name, item]) =>
-          block(field, Buffer.concat([text(1, name), block(2, body(item as JsonObject))])),
-        ),
-      )
-    : none;
-
-/** Any: only the YAML text is filled in. */
-const any = (value: unknown): Bytes => text(2, encodeYaml(value));
-
-/** `x-…` members as repeated NamedAny. */
-const extensions = (field: number, value: JsonObject): Bytes =>
-  Buffer.concat(
-    Object.entries(value)
-      .filter(([name]) => name.startsWith('x-'))
-      .map(([name, item]) => block(field, Buffer.concat([text(1, name), block(2, any(item))]))),
-  );
-
-const each = (value: unknown, body: (item: JsonObject) => Bytes): Bytes =>
-  Array.isArray(value) ? Buffer.concat((value as JsonObject[]).map(body)) : none;
 
 function schema(value: JsonObject): Bytes {
   return Buffer.concat([

@@ -235,6 +235,7 @@ export const certificateSigningRequestStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'CertificateSigningRequest',
   resource: 'certificatesigningrequests',
+  plainMetadata: true,
   validateName: nameIsPathSegment,
   resetFields: ['spec', 'status'],
   prepareForCreate(object, context) {

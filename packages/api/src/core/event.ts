@@ -137,6 +137,7 @@ export const eventStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'Event',
   resource: 'events',
+  plainMetadata: true,
   allowCreateOnUpdate: true,
   // Events are named after their object with a suffix, so a prefix may end with a dot.
   validateName: nameIsPathSegment,

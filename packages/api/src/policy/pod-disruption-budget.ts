@@ -55,6 +55,7 @@ export const podDisruptionBudgetStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'PodDisruptionBudget',
   resource: 'poddisruptionbudgets',
+  plainMetadata: true,
   resetFields: ['status'],
   allowUnconditionalUpdate: false,
   defaults: (object) => void ensure(object, 'spec'),

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { BuiltinResource } from '@pilothouse/api';
 import { buildOpenApiV2, buildOpenApiV3, openApiV3Paths } from '@pilothouse/api/openapi';
 import type { OpenApiSchema } from '@pilothouse/api/openapi';
-import { encodeOpenApiV2Protobuf } from '@pilothouse/serializer';
+import { encodeOpenApiV2Protobuf, encodeOpenApiV3Protobuf } from '@pilothouse/serializer';
 import { buildVersion } from '../version.ts';
 import type { ForeignOpenApi } from './merge-openapi.ts';
 import { mergeOpenApiV2 } from './merge-openapi.ts';
@@ -40,6 +40,7 @@ export class OpenApiDocuments {
   readonly #resources: readonly BuiltinResource[];
   readonly #served: readonly { group: string; version: string }[];
   readonly #v3 = new Map<string, OpenApiDocument>();
+  readonly #v3Protobuf = new Map<string, OpenApiDocument>();
   readonly #added = new Map<string, OpenApiSource>();
   #custom: readonly CustomOpenApi[] = [];
   /** By name of the APIService, so that the document does not depend on who answered first. */
@@ -62,6 +63,7 @@ export class OpenApiDocuments {
 
   remove(key: string): void {
     this.#added.delete(key);
+    this.#v3Protobuf.delete(key);
   }
 
   /** Whether the document of a key is made here. */
@@ -119,6 +121,19 @@ export class OpenApiDocuments {
       this.#v3.set(key, document);
     }
     return document;
+  }
+
+  /** {@link v3} as gnostic's `openapi.v3.Document`, with the hash of the JSON form. */
+  async v3Protobuf(key: string): Promise<OpenApiDocument | undefined> {
+    const document = await this.v3(key);
+    if (!document) return undefined;
+    let encoded = this.#v3Protobuf.get(key);
+    if (encoded?.hash !== document.hash) {
+      const body = encodeOpenApiV3Protobuf(JSON.parse(document.body.toString()) as Record<string, unknown>);
+      encoded = { body, hash: document.hash };
+      this.#v3Protobuf.set(key, encoded);
+    }
+    return encoded;
   }
 
   v2(): OpenApiDocument {

@@ -1,4 +1,4 @@
-import { openApiV2ProtobufMediaType, parseAccept } from '@pilothouse/serializer';
+import { openApiV2ProtobufMediaType, openApiV3ProtobufMediaType, parseAccept } from '@pilothouse/serializer';
 import type { Exchange } from '../request/exchange.ts';
 import type { OpenApiDocument, OpenApiDocuments } from './openapi-documents.ts';
 import type { PathTable } from './path-table.ts';
@@ -13,7 +13,13 @@ const v2Types = [
   ['com.github.proto-openapi.spec.v2.v1.0+protobuf', openApiV2ProtobufMediaType],
 ] as const;
 
-/** `/openapi/v2` as JSON or protobuf, and `/openapi/v3` as JSON. */
+const v3Types = [
+  ['json', jsonType],
+  ['com.github.proto-openapi.spec.v3@v1.0+protobuf', openApiV3ProtobufMediaType],
+  ['com.github.proto-openapi.spec.v3.v1.0+protobuf', openApiV3ProtobufMediaType],
+] as const;
+
+/** `/openapi/v2` and `/openapi/v3` as JSON or protobuf. */
 export function registerOpenApiPaths(paths: PathTable, documents: OpenApiDocuments): void {
   paths.handle('/openapi/v2', async (exchange) => {
     const mediaType = chosenType(exchange, v2Types);
@@ -29,7 +35,8 @@ export function registerOpenApiPaths(paths: PathTable, documents: OpenApiDocumen
   paths.handle('/openapi/v3/', (exchange) => respondEmpty(exchange, 404), false);
   paths.handlePrefix('/openapi/v3/', async (exchange) => {
     const key = exchange.path.slice('/openapi/v3/'.length);
-    const document = await documents.v3(key);
+    const mediaType = chosenType(exchange, v3Types) ?? jsonType;
+    const document = mediaType === jsonType ? await documents.v3(key) : await documents.v3Protobuf(key);
     if (!document) {
       respondEmpty(exchange, 404);
       return;
@@ -46,7 +53,7 @@ export function registerOpenApiPaths(paths: PathTable, documents: OpenApiDocumen
       response.setHeader('Cache-Control', 'public, immutable');
       response.setHeader('Expires', new Date(exchange.receivedMs + 365 * 24 * 3_600_000).toUTCString());
     }
-    await respondDocument(exchange, document, jsonType);
+    await respondDocument(exchange, document, mediaType);
   });
 }
 

@@ -27,7 +27,7 @@ export function selectionPredicate(
     const selectable = strategy.selectableFields;
     for (const { field } of fields.requirements) {
       if (field === 'metadata.name' || field === 'metadata.namespace') continue;
-      if (selectable?.[field] === undefined) {
+      if (selectable === undefined || !Object.hasOwn(selectable, field)) {
         const text = strategy.unsupportedField?.(field);
         throw statusErrors.badRequest(text ?? unsupportedFieldMessage(field, selectable !== undefined));
       }

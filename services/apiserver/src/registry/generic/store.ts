@@ -1,16 +1,12 @@
-import type { FieldError, GroupResource, KubeObject, Status } from '@pilothouse/apimachinery';
+import type { GroupResource, KubeObject, Status } from '@pilothouse/apimachinery';
 import {
   apiVersionOf,
   fieldError,
   FieldPath,
   generateName,
   hasReason,
-  nameIsDnsSubdomain,
-  nameIsPathSegment,
   StatusError,
   statusErrors,
-  validateObjectMeta,
-  validateObjectMetaUpdate,
 } from '@pilothouse/apimachinery';
 import type { ResourceStrategy, UpdateHooks } from '@pilothouse/api';
 import { deepClone, deepEqual } from '../../storage/deep.ts';
@@ -41,6 +37,8 @@ import {
   isDeleting,
   markDeleting,
 } from './graceful-delete.ts';
+import type { MetadataRules } from './metadata-rules.ts';
+import { changedMetaErrors, kindMetaErrors, plainMetaErrors } from './metadata-rules.ts';
 import { dedupOwnerReferences, ensureNamespace, fillSystemFields, resourceVersionOf } from './object-meta.ts';
 import { objectKey } from './object-name.ts';
 import { selectionPredicate } from './selection.ts';
@@ -340,20 +338,18 @@ export class GenericStore implements RestStorage {
     const meta = object.metadata;
     const rules = strategyContext(context, this.options.services);
     strategy.prepareForCreate?.(object, rules);
-    const errors = this.#validateMetadata(meta);
+    const isPlain = strategy.plainMetadata === true;
+    const errors = isPlain ? [] : kindMetaErrors(this.#metadataRules(), meta);
     errors.push(...(strategy.validate?.(object, rules) ?? []));
+    if (isPlain && errors.length === 0) errors.push(...plainMetaErrors(this.#metadataRules(), meta));
     if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
     for (const warning of strategy.warningsOnCreate?.(object, rules) ?? []) context.addWarning(warning);
     strategy.canonicalize?.(object);
   }
 
-  #validateMetadata(meta: KubeObject['metadata']): FieldError[] {
-    const { strategy } = this;
-    return validateObjectMeta(meta, {
-      namespaced: this.resource.namespaced,
-      nameRule: (name, prefix) => strategy.validateName?.(name, prefix) ?? nameIsDnsSubdomain(name, prefix),
-      builtIn: this.options.builtIn ?? true,
-    });
+  #metadataRules(): MetadataRules {
+    const { builtIn = true } = this.options;
+    return { strategy: this.strategy, namespaced: this.resource.namespaced, builtIn };
   }
 
   async #admitCreateOnUpdate(
@@ -416,20 +412,7 @@ export class GenericStore implements RestStorage {
     if (isDeleting(old)) meta.deletionTimestamp = oldMeta.deletionTimestamp as string;
     if (meta.deletionGracePeriodSeconds === undefined && oldMeta.deletionGracePeriodSeconds !== undefined)
       meta.deletionGracePeriodSeconds = oldMeta.deletionGracePeriodSeconds;
-    const metaErrors = validateObjectMetaUpdate(meta, oldMeta, { builtIn: this.options.builtIn ?? true });
-    // Upstream checks metadata in general and once more in each kind, so clients get these causes twice.
-    const errors = [
-      ...validateObjectMeta(meta, {
-        namespaced: this.resource.namespaced,
-        nameRule: nameIsPathSegment,
-        builtIn: false,
-      }),
-      ...metaErrors,
-      ...(hooks === this.strategy && this.strategy.revalidatesMetadata === true
-        ? this.#validateMetadata(meta)
-        : []),
-      ...metaErrors,
-    ];
+    const errors = changedMetaErrors(this.#metadataRules(), meta, oldMeta, hooks === this.strategy);
     errors.push(...(hooks.validateUpdate?.(object, old, rules) ?? []));
     if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
     for (const warning of hooks.warningsOnUpdate?.(object, old, rules) ?? []) context.addWarning(warning);
