@@ -1,11 +1,12 @@
-import { afterEach, test } from 'node:test';
+import { afterEach, mock, test } from 'node:test';
 import assert from 'node:assert/strict';
 import http2 from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { decodeMessage, encodeMessage, etcdserverpb, type MessageInput } from '@pilothouse/proto';
 import type { Clock, Random } from '@pilothouse/base';
 import { createEtcdClient, EtcdError, prefixEnd, type EtcdClient } from './index.ts';
-import { Deframer, frame } from './connection.ts';
+import { Connection, Deframer, frame } from './connection.ts';
+import { parseEndpoint } from './endpoint.ts';
 
 const clock: Clock = {
   now: () => Date.now(),
@@ -231,4 +232,36 @@ test('prefixEnd() is the first key after all with the prefix', () => {
   assert.equal(shared.toString(), 'ab', 'The prefix itself stays as it was');
   assert.deepEqual([...prefixEnd(Uint8Array.of(1, 0xff, 0xff))], [2]);
   assert.deepEqual([...prefixEnd(Uint8Array.of(0xff))], [0]);
+});
+
+test('a connection that comes up in the moment in which it is given up does no harm', async () => {
+  const server = http2.createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const timers: (() => void)[] = [];
+  const { connect } = net;
+  mock.method(net, 'connect', (options: net.NetConnectOpts) => {
+    const socket = connect(options);
+    socket.once('connect', () => process.nextTick(() => timers[0]?.()));
+    return socket;
+  });
+  try {
+    const connection = new Connection(parseEndpoint(`http://127.0.0.1:${port}`, false), {
+      clock: {
+        ...clock,
+        setTimeout(callback) {
+          timers.push(callback);
+          return { cancel() {} };
+        },
+      },
+      tls: undefined,
+      onDown: () => {},
+    });
+    await assert.rejects(connection.ready(), EtcdError);
+    assert.equal(connection.isUp, false);
+    assert.equal(timers.length, 1, 'Nothing was started on it');
+  } finally {
+    mock.restoreAll();
+    server.close();
+  }
 });

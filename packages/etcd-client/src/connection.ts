@@ -102,6 +102,8 @@ export class Connection {
     });
     this.#ready = new Promise((resolve, reject) => {
       this.#session.once('connect', () => {
+        // The timer below may have ended it in the same turn.
+        if (this.#session.destroyed) return;
         this.#isUp = true;
         this.#connectTimer?.cancel();
         this.#session.setLocalWindowSize(limits.windowBytes);
