@@ -9,6 +9,7 @@ import type { Plane } from '../plane.ts';
 import type { Tools } from '../tools.ts';
 import { Kubectl } from './kubectl.ts';
 import * as manifests from './manifests.ts';
+import { policies } from './policies.ts';
 
 const soon = 30_000;
 
@@ -22,6 +23,7 @@ export async function tour(checks: Checks, tools: Tools, kubeconfig: string, pla
     await debugging(checks, kubectl);
     await customResources(checks, kubectl);
     await access(checks, kubectl);
+    await policies(checks, kubectl);
     await moreKinds(checks, kubectl, directory);
     await nodes(checks, kubectl);
     await clients(checks, tools, kubeconfig);
