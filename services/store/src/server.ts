@@ -325,6 +325,8 @@ function createGrpc(
     receiveBytesMax: config.maxRequestBytes + 512 * 1024,
     intercept: (info, headers) => {
       metrics.rpc(info).started++;
+      const version = headers['client-api-version'];
+      metrics.countClient(typeof version === 'string' ? version : 'unknown', info.responseStream);
       if (headers['hasleader'] === 'true' && service()?.hasLeader !== true) throw new StoreError('noLeader');
     },
     prepare: (headers) => {

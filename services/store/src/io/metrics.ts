@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { collectDefaultMetrics } from 'prom-client';
 import type { MethodInfo } from '@pilothouse/proto';
@@ -36,11 +37,14 @@ interface RpcCounts {
   readonly handled: number[];
 }
 
+const clientVersionsMax = 20;
+
 /** etcd's metric names, so that its dashboards and alerts work. */
 export class StoreMetrics {
   readonly registry = new Registry();
   /** Counted in plain numbers on the hot path and handed over at scrape time. */
   readonly rpcs = new Map<string, RpcCounts>();
+  readonly clientRequests = new Map<string, { unary: number; stream: number }>();
   clientReceivedBytes = 0;
   clientSentBytes = 0;
   readonly leaderChanges: Counter;
@@ -81,27 +85,36 @@ export class StoreMetrics {
         }
       },
     });
-    const total = (name: string, help: string, read: () => number): void => {
-      new Counter({
-        name,
-        help,
-        registers,
-        collect() {
-          this.reset();
-          this.inc(read());
-        },
-      });
-    };
-    total(
+    this.#total(
       'etcd_network_client_grpc_received_bytes_total',
       'Bytes received from gRPC clients.',
       () => this.clientReceivedBytes,
     );
-    total(
+    this.#total(
       'etcd_network_client_grpc_sent_bytes_total',
       'Bytes sent to gRPC clients.',
       () => this.clientSentBytes,
     );
+    const { clientRequests } = this;
+    new Counter({
+      name: 'etcd_server_client_requests_total',
+      help: 'Requests by the version that the client tells, and by kind.',
+      labelNames: ['client_api_version', 'type'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [version, counts] of clientRequests) {
+          if (counts.unary > 0) this.inc({ client_api_version: version, type: 'unary' }, counts.unary);
+          if (counts.stream > 0) this.inc({ client_api_version: version, type: 'stream' }, counts.stream);
+        }
+      },
+    });
+    if (withProcess) {
+      this.#descriptors('os_fd_used', 'Open file descriptors.', () => fs.readdirSync('/proc/self/fd').length);
+      this.#descriptors('os_fd_limit', 'Most file descriptors.', () =>
+        Number(/^Max open files\s+(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 0),
+      );
+    }
     const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
     const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers });
     this.leaderChanges = counter('etcd_server_leader_changes_seen_total', 'Leader changes seen.');
@@ -132,6 +145,47 @@ export class StoreMetrics {
       labelNames: ['server_version'],
       registers,
     }).set({ server_version: versions.server }, 1);
+  }
+
+  /** What only Linux tells; left out elsewhere. */
+  #descriptors(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        try {
+          this.set(read());
+        } catch {
+          this.reset();
+        }
+      },
+    });
+  }
+
+  /** Counts a request by what its client tells of itself. A client cannot make the list grow without end. */
+  countClient(version: string, isStream: boolean): void {
+    let counts = this.clientRequests.get(version);
+    if (counts === undefined) {
+      const known = this.clientRequests.size < clientVersionsMax ? version : 'other';
+      counts = this.clientRequests.get(known) ?? { unary: 0, stream: 0 };
+      this.clientRequests.set(known, counts);
+    }
+    if (isStream) counts.stream++;
+    else counts.unary++;
+  }
+
+  /** A counter that is read from a plain number at scrape time. */
+  #total(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
   }
 
   /** The counts of one method. */
@@ -198,10 +252,13 @@ export class StoreMetrics {
     );
     live('etcd_debugging_mvcc_watcher_total', 'Watchers.', () => machine.watchable.watcherCount);
     live('etcd_debugging_mvcc_watch_stream_total', 'Watch streams.', () => machine.watchable.streamCount);
-    live('etcd_mvcc_put_total', 'Puts seen by this member.', () => machine.store.counts.put);
-    live('etcd_mvcc_delete_total', 'Deletes seen by this member.', () => machine.store.counts.delete);
-    live('etcd_mvcc_range_total', 'Ranges seen by this member.', () => machine.store.counts.range);
-    live('etcd_mvcc_txn_total', 'Write transactions seen by this member.', () => machine.store.counts.txn);
+    const { counts } = machine.store;
+    this.#total('etcd_mvcc_put_total', 'Puts seen by this member.', () => counts.put);
+    this.#total('etcd_mvcc_delete_total', 'Deletes seen by this member.', () => counts.delete);
+    this.#total('etcd_mvcc_range_total', 'Ranges seen by this member.', () => counts.range);
+    this.#total('etcd_debugging_mvcc_range_total', 'Ranges seen by this member.', () => counts.range);
+    this.#total('etcd_mvcc_txn_total', 'Write transactions seen by this member.', () => counts.txn);
+    live('etcd_debugging_auth_revision', 'Revision of users and roles.', () => machine.auth.revision);
     new Gauge({ name: 'etcd_server_id', help: 'Server ID.', labelNames: ['server_id'], registers }).set(
       { server_id: id },
       1,

@@ -92,6 +92,22 @@ test(
       '3.7.1',
     );
     assert.match(await (await fetch(`${base}/readyz?verbose`)).text(), /\[\+\]linearizable_read ok/);
+    const name = Buffer.from('gateway-lock').toString('base64');
+    const locked = await post('lock/lock', { name });
+    assert.equal(locked.status, 200);
+    assert.equal((await post('lock/unlock', { key: locked.json['key'] })).status, 200);
+    const campaign = await post('election/campaign', { name, value: key });
+    assert.equal(campaign.status, 200);
+    const leader = (await post('election/leader', { name })).json['kv'] as Record<string, unknown>;
+    assert.equal(leader['value'], key);
+    assert.equal((await post('election/resign', { leader: campaign.json['leader'] })).status, 200);
+    assert.deepEqual(await post('election/leader', { name }), {
+      status: 500,
+      json: { code: 2, message: 'election: no leader' },
+    });
+    assert.equal((await fetch(`${base}/health`, { method: 'POST' })).status, 405);
+    assert.equal(await (await fetch(`${base}/livez?verbose`)).text(), '[+]serializable_read ok\nok\n');
+    assert.match(await (await fetch(`${base}/metrics`)).text(), /^etcd_mvcc_put_total [1-9]/m);
     assert.match(
       await (await fetch(`${base}/metrics`)).text(),
       /grpc_server_handled_total\{.*grpc_method="Put".*grpc_code="OK"\} \d+/,
