@@ -1,5 +1,6 @@
 import { badStart } from './bad-start.ts';
 import { Checks } from './checks.ts';
+import { clientSuite, clientSuitesHelp } from './clients/index.ts';
 import { connect } from './connect/connect.ts';
 import { killDrill } from './drill/kill.ts';
 import { etcdClients } from './etcd/clients.ts';
@@ -20,7 +21,7 @@ npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kube
 npm run e2e -- watchers [N]               N (100,000) idle watchers on a real etcd and on our store: their memory
 npm run e2e -- connect                    logs, exec, attach, cp, port-forward and proxy through every API server
 npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
-
+${clientSuitesHelp}
 KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
 `;
 
@@ -83,7 +84,13 @@ switch (command) {
     process.exit(checks.finish() ? 0 : 1);
     break;
   }
-  default:
+  default: {
+    const suite = clientSuite(command ?? '', {
+      port,
+      ...(rest[0] === '--kubeconfig' && rest[1] !== undefined ? { kubeconfig: rest[1] } : {}),
+    });
+    if (suite) process.exit(await suite);
     process.stdout.write(usage);
     process.exit(command === undefined || command === 'help' ? 0 : 2);
+  }
 }
