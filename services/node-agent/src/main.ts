@@ -75,8 +75,8 @@ export async function runNodeAgent(argv: readonly string[]): Promise<void> {
       index: values['node-index'] as number,
       port: values['port'] as number,
       capacity: {
-        cpu: '8',
-        memory: '32Gi',
+        cpu: runtime === 'process' ? String(os.cpus().length) : '8',
+        memory: runtime === 'process' ? `${Math.floor(os.totalmem() / 1024)}Ki` : '32Gi',
         'ephemeral-storage': '100Gi',
         pods: '110',
         'hugepages-2Mi': '0',

@@ -14,6 +14,9 @@ export const lostExitCode = 137;
 /** The guard is a program of its own, in the same form (source or compiled) as this module. */
 const shimProgram = fileURLToPath(new URL(`./shim-main${path.extname(import.meta.url)}`, import.meta.url));
 
+/** How this program itself came to read its modules; flags of the test runner are none of the guard's. */
+const loaderArguments = process.execArgv.filter((each) => !each.startsWith('--test'));
+
 /** A running container: its process, and the guard that holds its streams. */
 export class ContainerProcess {
   readonly id: string;
@@ -43,8 +46,8 @@ export class ContainerProcess {
     writeFileSync(specFile, JSON.stringify(spec), { mode: 0o600 });
     const guard = spawn(
       process.execPath,
-      [...process.execArgv, '--max-old-space-size=64', shimProgram, specFile],
-      { detached: true, stdio: ['ignore', 'pipe', 'ignore'], cwd: '/' },
+      [...loaderArguments, '--max-old-space-size=64', shimProgram, specFile],
+      { detached: true, stdio: ['ignore', 'pipe', 'ignore'], cwd: path.dirname(shimProgram) },
     );
     const ready = await new Promise<ShimReady>((resolve) => {
       let text = '';

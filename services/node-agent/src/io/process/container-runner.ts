@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Random } from '@pilothouse/base';
@@ -123,6 +123,7 @@ export class ContainerRunner {
     const uid = pod.metadata.uid ?? '';
     const id = Buffer.from(this.#random.bytes(32)).toString('hex');
     const files = this.files(uid, container.name, id, restarts);
+    this.#forgetOlder(uid, container.name, restarts);
     mkdirSync(path.dirname(files.logFile), { recursive: true });
     mkdirSync(path.dirname(files.exitFile), { recursive: true });
     const spec = {
@@ -138,6 +139,16 @@ export class ContainerRunner {
     };
     const specFile = path.join(path.dirname(files.exitFile), 'spec.json');
     return ContainerProcess.start(id, spec, specFile, this.#clock);
+  }
+
+  /** A container that fails for ever must not fill the disk: the log of the previous run stays, older ones and what earlier guards wrote go. */
+  #forgetOlder(uid: string, name: string, restarts: number): void {
+    const directory = this.#directories.container(uid, name);
+    for (const entry of existsSync(directory) ? readdirSync(directory) : [])
+      if (entry !== 'root') rmSync(path.join(directory, entry), { recursive: true, force: true });
+    const logs = path.dirname(this.#directories.logFile(uid, name, restarts));
+    for (const entry of existsSync(logs) ? readdirSync(logs) : [])
+      if (Number.parseInt(entry, 10) < restarts - 1) rmSync(path.join(logs, entry), { force: true });
   }
 
   files(
