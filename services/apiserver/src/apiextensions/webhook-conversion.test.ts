@@ -36,7 +36,12 @@ function conversion(answer: (review: Review) => object, urls: string[] = []) {
   const client = {
     post: (target: WebhookTarget, _ca: string | undefined, body: string) => {
       urls.push(target.url);
-      return Promise.resolve({ response: answer(JSON.parse(body) as Review) });
+      const review = JSON.parse(body) as Review;
+      return Promise.resolve({
+        kind: 'ConversionReview',
+        apiVersion: review.apiVersion,
+        response: answer(review),
+      });
     },
   } as unknown as WebhookClient;
   return webhookConversion(spec, v1, v2, { client, objects: {} as ObjectAccess, random: nodeRandom });
@@ -79,9 +84,12 @@ test('answers that cannot be believed are refused', async () => {
     ({ request }) => ({ uid: request.uid, result: { status: 'Failed', message: 'no way' } }),
     /conversion webhook for example.com\/v1, Kind=Site failed: no way$/,
   );
-  await refused((review) => ({ ...renamed(review), convertedObjects: [] }), /received 0 objects, expected 1/);
+  await refused(
+    (review) => ({ ...renamed(review), convertedObjects: [] }),
+    /conversion webhook for example.com\/v1, Kind=Site returned 0 objects, expected 1$/,
+  );
   await refused(
     ({ request }) => ({ uid: request.uid, result: { status: 'Success' }, convertedObjects: request.objects }),
-    /must have apiVersion example.com\/v2, got example.com\/v1/,
+    /returned invalid object at index 0: invalid groupVersion \(expected example.com\/v2, received example.com\/v1\)$/,
   );
 });

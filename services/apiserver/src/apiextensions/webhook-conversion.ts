@@ -1,7 +1,7 @@
 import type { Random } from '@pilothouse/base';
 import { errorMessage, uuid } from '@pilothouse/base';
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { apiVersionOf, deepEqual, StatusError } from '@pilothouse/apimachinery';
+import { apiVersionOf, StatusError } from '@pilothouse/apimachinery';
 import type { CustomResourceDefinitionSpec, CustomResourceVersion } from '@pilothouse/api/apiextensions';
 import type { WebhookClient } from '../admission/webhooks/webhook-client.ts';
 import { webhookTarget } from '../admission/webhooks/service-resolver.ts';
@@ -58,8 +58,9 @@ async function convert(
   const reviewVersion =
     reviewVersions.find((each) => webhook?.conversionReviewVersions?.includes(each)) ?? 'v1';
   const from = others[0]?.apiVersion ?? '';
-  const fail = (detail: string): StatusError =>
-    new StatusError(500, '', `conversion webhook for ${from}, Kind=${spec.names.kind} failed: ${detail}`);
+  const refusal = (detail: string): StatusError =>
+    new StatusError(500, '', `conversion webhook for ${from}, Kind=${spec.names.kind} ${detail}`);
+  const fail = (detail: string): StatusError => refusal(`failed: ${detail}`);
   const uid = uuid(random);
   const review = {
     kind: 'ConversionReview',
@@ -72,25 +73,29 @@ async function convert(
     const caPem =
       config.caBundle === undefined ? undefined : Buffer.from(config.caBundle, 'base64').toString('utf8');
     const answer = await client.post(target, caPem, JSON.stringify(review), timeoutSeconds * 1000);
-    response = (answer as { response?: ReviewResponse }).response ?? {};
+    response = responseOf(answer, reviewVersion);
   } catch (error) {
     throw fail(errorMessage(error));
   }
-  if (response.uid !== uid)
+  if (reviewVersion === 'v1' && response.uid !== uid)
     throw fail(`expected response.uid=${JSON.stringify(uid)}, got ${JSON.stringify(response.uid ?? '')}`);
   if (response.result?.status !== 'Success')
-    throw fail(response.result?.message ?? 'the webhook gave no reason');
+    throw fail(
+      response.result?.message ||
+        `response.result.status was '${response.result?.status ?? ''}', not 'Success'`,
+    );
   const answered = response.convertedObjects ?? [];
   if (answered.length !== others.length) {
-    throw fail(`received ${answered.length} objects, expected ${others.length}`);
+    throw refusal(`returned ${answered.length} objects, expected ${others.length}`);
   }
+  const what = objects.length === 1 ? 'object' : 'converted object';
   let next = 0;
   return objects.map((object) => {
     if (object.apiVersion === desired) return deepClone(object);
     const index = next++;
     const result = answered[index] as KubeObject;
     const problem = differs(object, result, desired);
-    if (problem !== undefined) throw fail(`invalid converted object at index ${index}: ${problem}`);
+    if (problem !== undefined) throw refusal(`returned invalid ${what} at index ${index}: ${problem}`);
     // A webhook may change labels and annotations; the rest of metadata is not its business.
     const { labels, annotations } = result.metadata;
     const metadata = { ...deepClone(object.metadata) };
@@ -103,15 +108,32 @@ async function convert(
   });
 }
 
+/** The response in a review of the version that was asked. Throws an Error that says what the webhook sent instead. */
+function responseOf(answer: unknown, version: string): ReviewResponse {
+  const review = (answer ?? {}) as { apiVersion?: string; kind?: string; response?: ReviewResponse | null };
+  const wanted = `apiextensions.k8s.io/${version}`;
+  if (review.apiVersion !== wanted || review.kind !== 'ConversionReview')
+    throw new Error(
+      `expected webhook response of ${wanted}, Kind=ConversionReview, got ${review.apiVersion ?? ''}, Kind=${review.kind ?? ''}`,
+    );
+  if (review.response === undefined || review.response === null) throw new Error('no response provided');
+  return review.response;
+}
+
 function differs(object: KubeObject, result: KubeObject, desired: string): string | undefined {
-  if (result.apiVersion !== desired) return `must have apiVersion ${desired}, got ${result.apiVersion ?? ''}`;
-  if (result.kind !== object.kind) return `must have kind ${object.kind ?? ''}, got ${result.kind ?? ''}`;
-  const identity = ({ metadata }: KubeObject): unknown => [
-    metadata?.name,
-    metadata?.namespace,
-    metadata?.uid,
-  ];
-  return deepEqual(identity(object), identity(result))
-    ? undefined
-    : 'name, namespace and uid must not change';
+  if (result.apiVersion !== desired)
+    return `invalid groupVersion (expected ${desired}, received ${result.apiVersion ?? ''})`;
+  if (result.kind !== object.kind)
+    return `invalid kind (expected ${object.kind ?? ''}, received ${result.kind ?? ''})`;
+  if (typeof result.metadata !== 'object' || result.metadata === null)
+    return 'missing metadata in converted object';
+  for (const [member, name] of [
+    ['name', 'name'],
+    ['namespace', 'namespace'],
+    ['uid', 'UID'],
+  ] as const) {
+    const [before, after] = [object.metadata[member] ?? '', result.metadata[member] ?? ''];
+    if (before !== after) return `must have the same ${name}: ${before} != ${after}`;
+  }
+  return undefined;
 }
