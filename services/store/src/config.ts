@@ -96,8 +96,7 @@ export interface StoreConfig {
 }
 
 /** What `--feature-gates` can turn on here. */
-export type StoreFeature =
-  'InitialCorruptCheck' | 'CompactHashCheck' | 'LeaseCheckpoint' | 'LearnerAutoPromotion';
+export type StoreFeature = 'InitialCorruptCheck' | 'CompactHashCheck' | 'LearnerAutoPromotion';
 
 export interface ParsedConfig {
   readonly kind: 'config';

@@ -45,18 +45,12 @@ export function checkUnsupported(
   }
 }
 
-const features: readonly StoreFeature[] = [
-  'InitialCorruptCheck',
-  'CompactHashCheck',
-  'LeaseCheckpoint',
-  'LearnerAutoPromotion',
-];
+const features: readonly StoreFeature[] = ['InitialCorruptCheck', 'CompactHashCheck', 'LearnerAutoPromotion'];
 /** Of etcd; what they ask for is always so here, or means nothing here. */
 const settled = new Set([
   'AllAlpha',
   'AllBeta',
   'FastLeaseKeepAlive',
-  'LeaseCheckpointPersist',
   'PriorityRequest',
   'SetMemberLocalAddr',
   'StopGRPCServiceOnDefrag',
@@ -64,7 +58,9 @@ const settled = new Set([
   'DistributedTracing',
 ]);
 
-/** The gates, and a warning for each name that nobody knows. Throws FlagError. */
+const withoutEffect = new Set(['LeaseCheckpoint', 'LeaseCheckpointPersist']);
+
+/** The gates, and a warning for each that asks for what is not here. Throws FlagError. */
 export function parseFeatures(
   text: string,
   values: Readonly<Record<string, FlagValue>>,
@@ -72,7 +68,6 @@ export function parseFeatures(
   const on = {
     InitialCorruptCheck: values['initial-corrupt-check'] === true,
     CompactHashCheck: false,
-    LeaseCheckpoint: values['lease-checkpoint'] === true,
     LearnerAutoPromotion: false,
   };
   const warnings: string[] = [];
@@ -81,7 +76,9 @@ export function parseFeatures(
     if (value !== 'true' && value !== 'false')
       throw new FlagError(`Invalid value "${pair}" for --feature-gates: want name=true or name=false`);
     if (features.includes(name as StoreFeature)) on[name as StoreFeature] = value === 'true';
-    else if (!settled.has(name)) throw new FlagError(`unrecognized feature gate: ${name}`);
+    else if (withoutEffect.has(name)) {
+      if (value === 'true') warnings.push(`feature gate ${name} is known but has no effect`);
+    } else if (!settled.has(name)) throw new FlagError(`unrecognized feature gate: ${name}`);
   }
   return [on, warnings];
 }

@@ -191,11 +191,7 @@ export const storeFlags: FlagSpecs = {
   'log-format': off('string', 'json'),
   'enable-log-rotation': off('boolean', false),
   'log-rotation-config-json': off('string'),
-  'lease-checkpoint': {
-    type: 'boolean',
-    default: false,
-    help: 'Old form of the feature gate LeaseCheckpoint',
-  },
+  'lease-checkpoint': off('boolean', false),
   'initial-corrupt-check': {
     type: 'boolean',
     default: false,
@@ -246,7 +242,7 @@ export const storeFlags: FlagSpecs = {
   'feature-gates': {
     type: 'string',
     default: '',
-    help: 'InitialCorruptCheck, CompactHashCheck, LeaseCheckpoint, LearnerAutoPromotion (=true)',
+    help: 'InitialCorruptCheck, CompactHashCheck, LearnerAutoPromotion (=true)',
   },
   'config-file': {
     type: 'string',

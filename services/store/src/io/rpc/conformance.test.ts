@@ -7,8 +7,8 @@ import { silentLogger } from '@pilothouse/base';
 import { parseConfig } from '../../config.ts';
 import { startStore, type StoreServer } from '../../server.ts';
 import { ConformanceClient, rpcConformance } from './conformance.ts';
-import { concurrencyConformance } from './conformance-concurrency.ts';
-import { errorConformance } from './conformance-errors.ts';
+import { concurrencyConformance } from './concurrency-conformance.ts';
+import { errorConformance } from './error-conformance.ts';
 
 /** Set to `host:port` to run the suite against another etcd, which must be empty and used by nobody else. */
 const external = process.env['PILOTHOUSE_ETCD'];
