@@ -82,3 +82,28 @@ test('frames that cannot be are refused', () => {
   assert.throws(() => new FrameDecoder().push(Buffer.from('8003000600000000', 'hex')), /want at least 4/);
   assert.throws(() => new FrameDecoder(100).push(Buffer.from('0000000100000065', 'hex')), /too long/);
 });
+
+test('random bytes give frames or a SpdyError, nothing else', async () => {
+  let seed = 7;
+  const next = (): number => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) >>> 8;
+  for (let round = 0; round < 2000; round++) {
+    const bytes = Buffer.from(Array.from({ length: 8 + (next() % 64) }, () => next() & 0xff));
+    if (round % 2 === 0) {
+      bytes.writeUInt16BE(0x8003, 0);
+      bytes.writeUInt16BE(next() % 12, 2);
+      bytes.writeUInt32BE(next() % 48, 4);
+    }
+    try {
+      for (const frame of new FrameDecoder(4096).push(bytes)) encodeFrame(frame);
+    } catch (error) {
+      assert.ok(error instanceof SpdyError, String(error));
+    }
+    if (round % 100 === 0) {
+      const unpacker = new HeaderUnpacker();
+      await unpacker
+        .unpack(bytes)
+        .catch((error: unknown) => assert.ok(error instanceof SpdyError, String(error)));
+      unpacker.close();
+    }
+  }
+});
