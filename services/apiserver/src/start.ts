@@ -20,6 +20,7 @@ import { createRegistry } from './registry/registry.ts';
 import { createSecurity } from './security/security.ts';
 import type { ApiServer } from './server.ts';
 import { createApiServer } from './server.ts';
+import { featureGateOverrides } from './feature-gates.ts';
 import { servedBy } from './served-resources.ts';
 import { Compactor } from './storage/etcd/compactor.ts';
 import { EtcdKeyValueStore } from './storage/etcd/etcd-key-value-store.ts';
@@ -62,26 +63,22 @@ export async function startApiServer(
   const clock = ports.clock ?? nodeClock;
   const random = ports.random ?? nodeRandom;
   const logger = ports.logger ?? createLogger({ level: config.logLevel, component: 'apiserver' });
-  // Before anything waits: a wrong file is told at once.
+  const gates = featureGateOverrides(config.featureGates, ownFeatureGates);
+  const enabled = (gate: string): boolean => gates[gate] ?? featureGates[gate]?.default ?? false;
+  const isServed = servedBy(config.runtimeConfig, enabled);
+  // Before anything waits: a wrong flag or file is told at once.
   const fileTls = config.tls && config.tls !== 'plain' ? await readTlsFiles(config.tls) : undefined;
   const closers: (() => void | Promise<void>)[] = [];
   const { store, compact } = openStore(config, ports, { clock, random, logger, closers });
   await waitForStore(store, config.store.endpoints, clock, logger);
 
-  const enabled = (gate: string): boolean =>
-    config.featureGates[gate] ?? featureGates[gate]?.default ?? false;
-  for (const gate of Object.keys(config.featureGates)) {
-    if (!(gate in featureGates) && !ownFeatureGates.has(gate))
-      throw new FlagError(`Unknown feature gate "${gate}"`);
-  }
-  const isServed = servedBy(config.runtimeConfig, enabled);
   const registry = createRegistry({
     store,
     clock,
     random,
     logger,
     isServed,
-    featureGates: config.featureGates,
+    featureGates: gates,
     serviceCidrs: config.serviceClusterIpRange.split(','),
     nodePorts: portRange(config.serviceNodePortRange),
     etcdRoot: config.store.prefix === '/' ? '/' : `${config.store.prefix}/`,
