@@ -64,11 +64,6 @@ class StreamEnd {
     return this.stream.emit(event, ...parameters);
   }
 
-  setTimeout(ms: number, callback?: () => void): this {
-    this.stream.setTimeout(ms, callback);
-    return this;
-  }
-
   destroy(error?: Error): this {
     this.stream.destroy(error);
     return this;
