@@ -76,29 +76,29 @@ async function prepare(checks: Checks, session: Session): Promise<boolean> {
     const applied = await run(
       session.kubectl,
       ['--kubeconfig', session.kubeconfig, '-n', namespace, 'apply', '-f', '-'],
-      { input: connectManifests(), timeoutMs: 30_000 },
+      { input: connectManifests(), timeoutMs: 120_000 },
     );
     expectResult('apply', applied, {});
     expectResult(
       'ready',
-      await kubectl(['wait', 'pod/talker', 'pod/listener', '--for=condition=Ready', '--timeout=25s']),
+      await kubectl(['wait', 'pod/talker', 'pod/listener', '--for=condition=Ready', '--timeout=100s']),
       {},
     );
-    expectResult('web', await kubectl(['rollout', 'status', 'deployment/web', '--timeout=25s']), {});
+    expectResult('web', await kubectl(['rollout', 'status', 'deployment/web', '--timeout=100s']), {});
     expectResult(
       'finished',
-      await kubectl(['wait', 'pod/finisher', '--for=jsonpath={.status.phase}=Succeeded', '--timeout=25s']),
+      await kubectl(['wait', 'pod/finisher', '--for=jsonpath={.status.phase}=Succeeded', '--timeout=100s']),
       {},
     );
     const reason = '--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff';
-    expectResult('crash loop', await kubectl(['wait', 'pod/crasher', reason, '--timeout=25s']), {});
+    expectResult('crash loop', await kubectl(['wait', 'pod/crasher', reason, '--timeout=100s']), {});
   });
 }
 
 /** A program that prints a line for each of its own checks. */
 async function program(checks: Checks, label: string, file: string, args: readonly string[]): Promise<void> {
   await checks.check(`${label}: exec, attach, port-forward`, async () => {
-    const result = await run(file, args, { timeoutMs: 120_000 });
+    const result = await run(file, args, { timeoutMs: 240_000 });
     expectResult(label, result, { matches: [/^ok/m], lacks: [/^FAIL/m] });
   });
 }
@@ -174,8 +174,8 @@ async function graceful(checks: Checks, session: Session): Promise<void> {
     await run(session.kubectl, ['--kubeconfig', session.kubeconfig, '-n', namespace, 'apply', '-f', '-'], {
       input: manifest,
     });
-    await kubectl(['wait', 'pod/graceful', '--for=condition=Ready', '--timeout=15s']);
-    expectResult('delete', await kubectl(['delete', 'pod', 'graceful', '--timeout=15s']), {});
+    await kubectl(['wait', 'pod/graceful', '--for=condition=Ready', '--timeout=60s']);
+    expectResult('delete', await kubectl(['delete', 'pod', 'graceful', '--timeout=60s']), {});
     const seen = readFileSync(file, 'utf8');
     rmSync(path.dirname(file), { recursive: true });
     if (seen !== 'started\nstopping\nterm\n') throw new Error(JSON.stringify(seen));

@@ -12,7 +12,7 @@ function collect(stream: PassThrough): () => string {
 
 const until = async (what: string, holds: () => boolean): Promise<void> => {
   for (let tries = 0; !holds(); tries++) {
-    if (tries > 100) throw new Error(`${what} did not come`);
+    if (tries > 600) throw new Error(`${what} did not come`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 };

@@ -18,7 +18,7 @@ export const kubectlOf =
   ({ kubectl, kubeconfig, namespace }: Session) =>
   (args: readonly string[], input?: string): Promise<CommandResult> =>
     run(kubectl, ['--kubeconfig', kubeconfig, '-n', namespace, ...args], {
-      timeoutMs: 30_000,
+      timeoutMs: 120_000,
       ...(input === undefined ? {} : { input }),
     });
 
@@ -35,7 +35,7 @@ export async function inBackground<T>(
   child.stderr.on('data', (piece: Buffer) => (text += piece.toString()));
   try {
     for (let tries = 0; !pattern.test(text); tries++) {
-      if (tries > 100) throw new Error(`${args.join(' ')} is not ready: ${text}`);
+      if (tries > 600) throw new Error(`${args.join(' ')} is not ready: ${text}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     return await body(pattern.exec(text) as RegExpExecArray);
@@ -138,7 +138,7 @@ export async function commands(checks: Checks, label: string, session: Session):
     let text = '';
     child.stdout.on('data', (piece: Buffer) => (text += piece.toString()));
     child.stdin.write('hello by kubectl\n');
-    for (let tries = 0; !text.includes('got hello by kubectl') && tries < 100; tries++)
+    for (let tries = 0; !text.includes('got hello by kubectl') && tries < 600; tries++)
       await new Promise((resolve) => setTimeout(resolve, 100));
     child.kill('SIGKILL');
     if (!text.includes('got hello by kubectl')) throw new Error(`attached output: ${text}`);
@@ -181,11 +181,11 @@ export async function commands(checks: Checks, label: string, session: Session):
       ['--kubeconfig', session.kubeconfig, '-n', session.namespace, ...args],
       { cols: 90, rows: 20 },
     );
-    await terminal.expect(/[#$] |pressing enter/, 20_000);
+    await terminal.expect(/[#$] |pressing enter/, 60_000);
     terminal.type('\recho x$((40+2))y\r');
     await terminal.expect(/x42y/);
     terminal.type('exit\r');
-    await terminal.expect(/deleted/, 20_000);
+    await terminal.expect(/deleted/, 60_000);
     await terminal.exit;
   });
 }
@@ -267,7 +267,7 @@ function echo(port: number, bytes: Buffer): Promise<void> {
     const socket = net.connect(port, '127.0.0.1');
     const pieces: Buffer[] = [];
     let length = 0;
-    socket.setTimeout(10_000, () => socket.destroy(new Error(`only ${length} bytes came back`)));
+    socket.setTimeout(40_000, () => socket.destroy(new Error(`only ${length} bytes came back`)));
     socket.once('error', reject);
     socket.on('data', (piece: Buffer) => {
       pieces.push(piece);
