@@ -159,7 +159,8 @@ export async function etcdctlBattery(port: number, areas: readonly string[]): Pr
         if (row === undefined)
           rows.push((row = { area, command: test.command, tried: 0, same: 0, differences: [] }));
         row.tried++;
-        if (same(wanted, got)) {
+        // A measurement may have met a busy moment; twice in a row it says something.
+        if (same(wanted, got) || (test.statusOnly && same(wanted, await ours.run(test)))) {
           row.same++;
           continue;
         }
