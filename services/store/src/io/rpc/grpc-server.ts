@@ -365,6 +365,7 @@ export class GrpcServer {
     const closeListeners: (() => void)[] = [];
     let isEnded = false;
     let isResponded = false;
+    let isCorked = false;
     let trailers: http2.OutgoingHttpHeaders = okTrailers;
     const finish = (status: number): void => {
       if (isEnded) return;
@@ -444,6 +445,15 @@ export class GrpcServer {
       write: (message) => {
         if (isEnded || stream.destroyed) return false;
         respond();
+        // What one turn has to say to a stream, such as the events of its many watches, leaves in one piece.
+        if (!isCorked) {
+          isCorked = true;
+          stream.cork();
+          queueMicrotask(() => {
+            isCorked = false;
+            stream.uncork();
+          });
+        }
         stream.write(this.#frame(info.response, message));
         return stream.writableLength < streamBufferBytes;
       },
