@@ -1,4 +1,4 @@
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { CodedError } from '@pilothouse/base';
 import type { FlagSpecs } from '@pilothouse/host';
@@ -53,6 +53,8 @@ export const restoreFlags: FlagSpecs = {
 interface MemberPlan {
   readonly name: string;
   readonly dataDir: string;
+  /** Where the member belongs in the end; undefined: where it is made. */
+  readonly place: string | undefined;
   readonly initialCluster: string;
   readonly token: string;
 }
@@ -73,6 +75,7 @@ export async function restore(argv: readonly string[]): Promise<void> {
           {
             name: text('name'),
             dataDir: path.resolve(text('member-dir')),
+            place: undefined,
             initialCluster: text('initial-cluster'),
             token: text('initial-cluster-token'),
           },
@@ -93,12 +96,15 @@ export async function restore(argv: readonly string[]): Promise<void> {
         `${plan.name}: ${restored.keys} revisions up to ${restored.backupRevision}; the store goes on at revision ${restored.revision} as member ${restored.memberId} of cluster ${restored.clusterId}\n`,
       );
     } catch (error) {
+      for (const { dataDir, place } of plans)
+        if (place !== undefined) rmSync(dataDir, { recursive: true, force: true });
       throw error instanceof CodedError ? new CommandError(error.message) : error;
     }
   }
+  takePlaces(plans);
 }
 
-/** The members of a plane that does not run; what they hold is moved aside, not removed. */
+/** The members of a plane that does not run. */
 function planeMembers(dataDir: string, values: ReturnType<typeof parseFlags>['values']): MemberPlan[] {
   const state = readState(dataDir);
   if (state && (isAlive(state.supervisorPid) || state.processes.some(({ pid }) => isAlive(pid))))
@@ -120,25 +126,36 @@ function planeMembers(dataDir: string, values: ReturnType<typeof parseFlags>['va
     etcdServers: none,
   } as PlaneOptions;
   const { clusterToken } = loadIdentity(options);
-  const suffix = new Date(nodeClock.now()).toISOString().replace(/[:.]/g, '-');
   return planProcesses(options, clusterToken)
     .filter(({ component }) => component === 'store')
     .map(({ name, arguments: flags }) => {
       const value = (flag: string): string =>
         flags.find((each) => each.startsWith(`--${flag}=`))?.slice(flag.length + 3) ?? '';
-      const memberDirectory = value('data-dir');
-      if (existsSync(memberDirectory)) {
-        const aside = `${memberDirectory}.before-restore-${suffix}`;
-        renameSync(memberDirectory, aside);
-        process.stdout.write(`${name}: what it held is now in ${aside}\n`);
-      }
+      const place = value('data-dir');
+      const temporary = `${place}.restoring`;
+      rmSync(temporary, { recursive: true, force: true });
       return {
         name,
-        dataDir: memberDirectory,
+        dataDir: temporary,
+        place,
         initialCluster: value('initial-cluster'),
         token: clusterToken,
       };
     });
+}
+
+/** Once all members are made: what the old ones hold is moved aside, not removed, and the new ones take their places. */
+function takePlaces(plans: readonly MemberPlan[]): void {
+  const suffix = new Date(nodeClock.now()).toISOString().replace(/[:.]/g, '-');
+  for (const { name, dataDir, place } of plans) {
+    if (place === undefined) continue;
+    if (existsSync(place)) {
+      const aside = `${place}.before-restore-${suffix}`;
+      renameSync(place, aside);
+      process.stdout.write(`${name}: what it held is now in ${aside}\n`);
+    }
+    renameSync(dataDir, place);
+  }
 }
 
 function parseCluster(text: string): Map<string, string[]> {

@@ -38,6 +38,8 @@ export function writeState(dataDir: string, state: PlaneState): void {
 }
 
 export function isAlive(pid: number): boolean {
+  // 0 would mean this process's own group.
+  if (pid <= 0) return false;
   try {
     process.kill(pid, 0);
     return true;
