@@ -50,7 +50,9 @@ func run(m *testing.M) (int, error) {
 	env = &envtest.Environment{
 		CRDDirectoryPaths:     []string{"config/crd"},
 		ErrorIfCRDPathMissing: true,
-		WebhookInstallOptions: envtest.WebhookInstallOptions{Paths: []string{"config/webhook"}},
+		// A busy machine takes longer than the usual 20 s.
+		ControlPlaneStartTimeout: time.Minute,
+		WebhookInstallOptions:    envtest.WebhookInstallOptions{Paths: []string{"config/webhook"}},
 	}
 	started := time.Now()
 	config, err := env.Start()
