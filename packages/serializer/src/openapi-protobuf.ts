@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from './json-shape.ts';
+import type { JsonObject } from './json-shape.ts';
 import type { Bytes } from './openapi-fields.ts';
 import {
   none,

@@ -95,6 +95,7 @@ export const apiServiceStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'APIService',
   resource: 'apiservices',
+  allowUnconditionalUpdate: false,
   validateName: nameIsPathSegment,
   defaults,
   prepareForCreate(object) {

@@ -1,6 +1,6 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { badValue, fieldError, shownMember } from '@pilothouse/apimachinery';
-import { keepGeneration, restore, specPath } from '../common.ts';
+import { keepGeneration, restore, rootPath, specPath } from '../common.ts';
 import { defaultAzureDisk, defaultRbd, defaultScaleIo, roundResourceList } from '../defaults/pod-spec.ts';
 import { ensure, setDefault, setZeroDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
@@ -8,6 +8,7 @@ import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { validateNodeSelector } from '../validation/affinity.ts';
 import { nameIsDnsSubdomain } from '../validation/names.ts';
+import { internalDiff, internalValue } from '../validation/internal-text.ts';
 import { accessModes, volumeModes } from '../validation/persistent-volume-claim-spec.ts';
 import { quantityOf, quantitySign, quantityText } from '../validation/quantities.ts';
 import { validatePositiveQuantity } from '../validation/resources.ts';
@@ -46,7 +47,7 @@ function validateSpec(spec: Json): FieldError[] {
     errors.push({
       type: 'FieldValueNotSupported',
       field: specPath.child('capacity').text,
-      message: `Unsupported value: ${badValue(shownMember(spec, 'capacity'))}: supported values: "storage"`,
+      message: `Unsupported value: ${badValue(amounts.length > 0 ? Object.fromEntries(amounts) : shownMember(spec, 'capacity'))}: supported values: "storage"`,
     });
   for (const [name, value] of amounts)
     if (name === 'storage') {
@@ -114,12 +115,18 @@ function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
     errors.push(
       fieldError.forbidden(
         specPath.child('persistentvolumesource'),
-        'spec.persistentvolumesource is immutable after creation',
+        `spec.persistentvolumesource is immutable after creation\n${internalDiff('PersistentVolumeSource', before, now)}`,
       ),
     );
-  errors.push(...immutable(now['volumeMode'], before['volumeMode'], specPath.child('volumeMode')));
-  if (isSet(before['nodeAffinity']))
-    errors.push(...immutable(now['nodeAffinity'], before['nodeAffinity'], specPath.child('nodeAffinity')));
+  errors.push(...immutable(now['volumeMode'], before['volumeMode'], rootPath.child('volumeMode')));
+  if (isSet(before['nodeAffinity']) && !semanticEqual(now['nodeAffinity'], before['nodeAffinity']))
+    errors.push(
+      fieldError.invalid(
+        rootPath.child('nodeAffinity'),
+        internalValue('VolumeNodeAffinity', now['nodeAffinity']),
+        'field is immutable, except for updating from beta label to GA',
+      ),
+    );
   return errors;
 }
 

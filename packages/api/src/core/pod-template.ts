@@ -16,7 +16,6 @@ export const podTemplateStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'PodTemplate',
   resource: 'podtemplates',
-  allowCreateOnUpdate: true,
   defaults: (object) => {
     defaultPodTemplate(ensure(object, 'template'));
   },

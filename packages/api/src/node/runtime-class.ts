@@ -49,6 +49,8 @@ export const runtimeClassStrategy: ResourceStrategy = {
   kind: 'RuntimeClass',
   revalidatesMetadata: true,
   resource: 'runtimeclasses',
+  allowUnconditionalUpdate: false,
+  allowCreateOnUpdate: true,
   validate,
   validateUpdate: (object, old) => [
     ...validate(object),

@@ -82,6 +82,7 @@ export const csiDriverStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'CSIDriver',
   resource: 'csidrivers',
+  allowUnconditionalUpdate: false,
   defaults(object) {
     const spec = ensure(object, 'spec');
     setDefault(spec, 'attachRequired', true);

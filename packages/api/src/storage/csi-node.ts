@@ -7,6 +7,7 @@ import { columnsOf } from '../table/columns.ts';
 import { validateLabelSelector } from '../validation/meta.ts';
 import { isQualifiedName, nameIsDnsSubdomain } from '../validation/names.ts';
 import { quantitySign, quantityText } from '../validation/quantities.ts';
+import { internalValue } from '../validation/internal-text.ts';
 import type { Json } from '../validation/values.ts';
 import { immutable, isSet, list, problems, semanticEqual, text } from '../validation/values.ts';
 import { validateCsiDriverName } from '../validation/volumes.ts';
@@ -50,7 +51,9 @@ function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
         driver['name'] === before['name'] &&
         !semanticEqual({ ...driver, allocatable: null }, { ...before, allocatable: null })
       )
-        errors.push(fieldError.invalid(path.index(index), driver, 'field is immutable'));
+        errors.push(
+          fieldError.invalid(path.index(index), internalValue('CSINodeDriver', driver), 'field is immutable'),
+        );
   return errors;
 }
 
@@ -60,6 +63,7 @@ export const csiNodeStrategy: ResourceStrategy = {
   kind: 'CSINode',
   revalidatesMetadata: true,
   resource: 'csinodes',
+  allowUnconditionalUpdate: false,
   validateName: nameIsDnsSubdomain,
   validate: validateNode,
   validateUpdate: validateChange,
@@ -93,6 +97,7 @@ export const csiStorageCapacityStrategy: ResourceStrategy = {
   kind: 'CSIStorageCapacity',
   revalidatesMetadata: true,
   resource: 'csistoragecapacities',
+  allowUnconditionalUpdate: false,
   validate: validateCapacity,
   validateUpdate: (object, old) => [
     ...validateCapacity(object),

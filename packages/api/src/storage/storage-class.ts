@@ -93,10 +93,10 @@ function validate(object: KubeObject): FieldError[] {
 
 function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
   const errors: FieldError[] = [];
-  for (const field of ['parameters', 'provisioner'])
-    if (!semanticEqual(object[field], old[field]))
-      errors.push(fieldError.forbidden(rootPath.child(field), `updates to ${field} are forbidden.`));
+  if (!semanticEqual(object['parameters'], old['parameters']))
+    errors.push(fieldError.forbidden(rootPath.child('parameters'), 'updates to parameters are forbidden.'));
   errors.push(
+    ...immutable(object['provisioner'], old['provisioner'], rootPath.child('provisioner')),
     ...immutable(object['reclaimPolicy'], old['reclaimPolicy'], rootPath.child('reclaimPolicy')),
     ...immutable(object['volumeBindingMode'], old['volumeBindingMode'], rootPath.child('volumeBindingMode')),
   );

@@ -49,6 +49,7 @@ export const volumeAttachmentStrategy: ResourceStrategy = {
   kind: 'VolumeAttachment',
   revalidatesMetadata: true,
   resource: 'volumeattachments',
+  allowUnconditionalUpdate: false,
   resetFields: ['status'],
   prepareForCreate(object) {
     object['status'] = { attached: false };
