@@ -154,6 +154,10 @@ test('shutdown: not ready first, requests in flight end, new ones are sent elsew
   release();
   assert.equal((await inFlight).status, 404);
   await closed;
+  // In the end nobody listens any more.
+  await assert.rejects(
+    once(connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false }), 'secureConnect'),
+  );
 });
 
 test('watches end spread over the grace period', async () => {

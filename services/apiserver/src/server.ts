@@ -256,6 +256,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     const timer = clock.setTimeout(() => late.resolve(), limits.drainMs);
     await Promise.race([drained, late.promise]);
     timer.cancel();
+    if (options.shutdownSendRetryAfter === true) http?.stopListening();
     http?.destroyConnections();
     await app.close();
     await auditLog?.close();
