@@ -82,6 +82,21 @@ export const pkiDirectory = (dataDir: string): string => path.join(dataDir, 'pki
 export const kubeconfigPath = (dataDir: string, who: string): string =>
   path.join(dataDir, 'kubeconfig', `${who}.yaml`);
 
+/** Flags of which every occurrence counts: what is given adds to the plane's own. */
+const additive = new Set(['feature-gates', 'enable-admission-plugins', 'service-account-key-file']);
+
+const flagName = (argument: string): string =>
+  (/^--?([^=]+)/.exec(argument)?.[1] ?? argument).replaceAll('_', '-');
+
+/**
+ * The plane's own flags and those given to `up`. A given flag takes the place of the plane's own of that name, also where the server would take
+ * both: of two issuers the first one signs.
+ */
+function withGiven(given: readonly string[], own: readonly string[]): string[] {
+  const replaced = new Set(given.map(flagName).filter((name) => !additive.has(name)));
+  return [...own.filter((argument) => !replaced.has(flagName(argument))), ...given];
+}
+
 /** All processes of the plane, in the order in which they start. */
 export function planProcesses(options: PlaneOptions, clusterToken: string): ProcessSpec[] {
   const pki = (file: string): string => path.join(pkiDirectory(options.dataDir), file);
@@ -99,7 +114,7 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
       name: `store-${index}`,
       address: `${host}:${client}`,
       ports: [client, peer, metrics],
-      arguments: [
+      arguments: withGiven(options.storeArguments, [
         `--name=store-${index}`,
         `--data-dir=${path.join(options.dataDir, `store-${index}`)}`,
         `--listen-client-urls=https://${host}:${client}`,
@@ -118,8 +133,7 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
         `--peer-key-file=${pki('etcd/peer.key')}`,
         `--peer-trusted-ca-file=${pki('etcd/ca.crt')}`,
         '--peer-client-cert-auth',
-        ...options.storeArguments,
-      ],
+      ]),
     });
   }
   const apiserverPorts = range(options.replicas).map((index) => options.port + offset.apiserver + index);
@@ -129,7 +143,7 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
       name: `apiserver-${index}`,
       address: `${host}:${port}`,
       ports: [port],
-      arguments: [
+      arguments: withGiven(options.apiserverArguments, [
         `--secure-port=${port}`,
         `--bind-address=${host}`,
         `--advertise-address=${advertiseAddress()}`,
@@ -164,8 +178,7 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
         '--service-cluster-ip-range=10.0.0.0/16',
         '--kubelet-preferred-address-types=InternalIP,Hostname',
         ...(options.runtime === 'process' ? ['--feature-gates=LoopbackPods=true'] : []),
-        ...options.apiserverArguments,
-      ],
+      ]),
     });
   }
   specs.push({

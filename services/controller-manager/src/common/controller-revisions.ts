@@ -6,7 +6,11 @@ import type { OwnerKind } from './ownership.ts';
 import { resources } from './resources.ts';
 import { canonical, templateHash } from './template-hash.ts';
 
-export const hashLabel = 'controller.kubernetes.io/hash';
+/** The label with a revision's hash. The kinds differ in it; clients look for the one of their kind. */
+export const hashLabels = {
+  DaemonSet: 'controller-revision-hash',
+  StatefulSet: 'controller.kubernetes.io/hash',
+} as const;
 
 const byRevision = (a: KubeObject, b: KubeObject): number =>
   (a['revision'] as number) - (b['revision'] as number);
@@ -37,12 +41,24 @@ export async function syncRevisions(
   const sorted = [...existing].sort(byRevision);
   const data = revisionData(owner['spec'].template);
   const text = canonical(data);
+  const hashLabel = hashLabels[kind.kind as keyof typeof hashLabels];
   const next = sorted.length === 0 ? 1 : ((sorted.at(-1) as KubeObject)['revision'] as number) + 1;
   const equal = sorted.filter((each) => canonical(each['data']) === text);
   const found = equal.at(-1);
   if (found) {
-    if (found === sorted.at(-1)) return { current: found, all: sorted, collisionCount: collisions };
-    const updated = await client.update(resources.controllerRevisions, { ...found, revision: next });
+    const labels = found.metadata.labels ?? {};
+    const labelled = labels[hashLabel] !== undefined;
+    if (labelled && found === sorted.at(-1))
+      return { current: found, all: sorted, collisionCount: collisions };
+    // A revision somebody restored without its label gets one: without it no pod counts as one of it.
+    const updated = await client.update(resources.controllerRevisions, {
+      ...found,
+      metadata: {
+        ...found.metadata,
+        labels: labelled ? labels : { ...labels, [hashLabel]: found.metadata.name ?? '' },
+      },
+      revision: found === sorted.at(-1) ? found['revision'] : next,
+    });
     return {
       current: updated,
       all: [...sorted.filter((each) => each !== found), updated],

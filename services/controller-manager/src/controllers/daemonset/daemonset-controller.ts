@@ -3,8 +3,7 @@ import { labelSelectorOf } from '@pilothouse/apimachinery';
 import type { ReconcileResult } from '@pilothouse/client';
 import { Controller, objectKey } from '@pilothouse/client';
 import type { Revisions } from '../../common/controller-revisions.ts';
-import { syncRevisions, truncateRevisions } from '../../common/controller-revisions.ts';
-import { hashLabel as revisionHashLabel } from '../../common/controller-revisions.ts';
+import { hashLabels, syncRevisions, truncateRevisions } from '../../common/controller-revisions.ts';
 import { Expectations } from '../../common/expectations.ts';
 import { scaledValue } from '../../common/int-or-percent.ts';
 import { claim, controllerOf, newControllerRef } from '../../common/ownership.ts';
@@ -16,7 +15,7 @@ import type { ControllerContext, ControllerFactory } from '../../context.ts';
 import { nodeFit, withDaemonTolerations } from './node-fit.ts';
 
 const kind = { apiVersion: 'apps/v1', kind: 'DaemonSet' } as const;
-const podHashLabel = 'controller-revision-hash';
+const hashLabel = hashLabels.DaemonSet;
 const generationAnnotation = 'deprecated.daemonset.template.generation';
 
 /** The node a daemon pod is meant for: where it runs, or what its affinity names while it waits for the scheduler. */
@@ -122,7 +121,7 @@ class DaemonSetController {
       known,
       (set['status']?.collisionCount as number | undefined) ?? 0,
     );
-    const hash = revisions.current.metadata.labels?.[revisionHashLabel] ?? '';
+    const hash = revisions.current.metadata.labels?.[hashLabel] ?? '';
     const nodes = this.#nodes.lister.list();
     const byNode = new Map<string, KubeObject[]>();
     for (const pod of pods) {
@@ -147,9 +146,7 @@ class DaemonSetController {
         .filter(
           (each) =>
             each === revisions.current ||
-            pods.some(
-              (pod) => pod.metadata.labels?.[podHashLabel] === each.metadata.labels?.[revisionHashLabel],
-            ),
+            pods.some((pod) => pod.metadata.labels?.[hashLabel] === each.metadata.labels?.[hashLabel]),
         )
         .map((each) => each.metadata.name ?? ''),
     );
@@ -277,7 +274,7 @@ class DaemonSetController {
       set.metadata.annotations?.[generationAnnotation] ?? String(set['spec'].templateGeneration ?? '');
     pod.metadata.labels = {
       ...pod.metadata.labels,
-      [podHashLabel]: hash,
+      [hashLabel]: hash,
       ...(generation === '' ? {} : { 'pod-template-generation': generation }),
     };
     const spec = pod['spec'] as Record<string, unknown>;
@@ -322,7 +319,7 @@ class DaemonSetController {
     const { clock } = this.#context;
     const { maxSurge, maxUnavailable } = this.#limits(set, nodes);
     const minReady = (set['spec'].minReadySeconds as number | undefined) ?? 0;
-    const isNew = (pod: KubeObject): boolean => pod.metadata.labels?.[podHashLabel] === hash;
+    const isNew = (pod: KubeObject): boolean => pod.metadata.labels?.[hashLabel] === hash;
     const available = (pod: KubeObject): boolean => isPodAvailable(pod, minReady, clock.now());
     const create: string[] = [];
     const remove: KubeObject[] = [];
@@ -391,7 +388,7 @@ class DaemonSetController {
           numbers.ready++;
           if (isPodAvailable(pod, minReady, clock.now())) numbers.available++;
         }
-        if (pod.metadata.labels?.[podHashLabel] === hash) numbers.updated++;
+        if (pod.metadata.labels?.[hashLabel] === hash) numbers.updated++;
       } else if (there.length > 0) numbers.misscheduled++;
     }
     const unavailable = numbers.desired - numbers.available;
