@@ -9,6 +9,7 @@ import type { CustomResourceServing } from './apiextensions/start.ts';
 import { customResources } from './apiextensions/start.ts';
 import { Aggregator } from './aggregator/aggregator.ts';
 import type { ApiServerConfig } from './config.ts';
+import type { ResourceTable } from './endpoints/resource-table.ts';
 import { registerOpenIdPaths } from './endpoints/openid-paths.ts';
 import { probeLocal } from './node/probe-local.ts';
 import { nodeDialer } from './node/node-dialer.ts';
@@ -86,6 +87,7 @@ export async function startApiServer(
   });
   closers.push(() => registry.close());
   const advertised = config.advertiseAddress ?? defaultAddress(config.bindAddress);
+  let table: ResourceTable | undefined;
   const security = createSecurity(
     {
       authentication: {
@@ -99,7 +101,16 @@ export async function startApiServer(
         webhookBreaker: { enabled: config.admissionWebhookBreaker },
       },
     },
-    { client: registry.client, clock, random, logger },
+    {
+      client: registry.client,
+      find: (group, version, resource, subresource = '') =>
+        table === undefined
+          ? registry.storage(group, version, resource, subresource)
+          : table.find(group, version, resource, subresource),
+      clock,
+      random,
+      logger,
+    },
   );
   const { authentication, authorization } = security;
   Object.assign(registry.delegates, {
@@ -179,6 +190,7 @@ export async function startApiServer(
     settle: (info) => definitions?.settle(info) ?? Promise.resolve(),
     delegate: (exchange) => aggregator.delegate(exchange),
   });
+  table = server.resources;
   for (const resource of config.authorizationModes.includes('RBAC') ? policyBasedResources : []) {
     const storage = registry.storage('rbac.authorization.k8s.io', 'v1', resource);
     if (storage) {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { MapType, MessageSchema } from '@pilothouse/apimachinery';
+import type { KubeObject, MapType, MessageSchema } from '@pilothouse/apimachinery';
 import { apiVersionOf, mergeTypeOfMessage, mergeTypeOfStructuralSchema } from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
 import { customResourceStrategy } from '@pilothouse/api/apiextensions';
@@ -15,6 +15,8 @@ import { ScaleStore } from '../registry/generic/scale.ts';
 import type { RegistryServices } from '../registry/generic/services.ts';
 import { SubresourceStore } from '../registry/generic/subresource-store.ts';
 import type { ResourceDescriptor, RestStorage } from '../registry/rest/rest-storage.ts';
+import type { ServedVersions } from '../registry/rest/served-versions.ts';
+import { deepClone } from '../storage/deep.ts';
 import type { OpenedStorage, StorageFactory } from '../registry/storage-factory.ts';
 import { CustomBodyCodec } from './body-codec.ts';
 import { CustomResourceStore } from './custom-resource-store.ts';
@@ -73,6 +75,7 @@ export function customStorages(options: CustomStoragesOptions): CustomStorages {
     typeMeta: { apiVersion: apiVersionOf(spec.group, stored.name), kind: names.kind },
   });
   const storages: RestStorage[] = [];
+  const served = servedVersions(options, stored);
   for (const version of spec.versions) {
     if (!version.served) continue;
     const isStored = version === stored;
@@ -94,7 +97,12 @@ export function customStorages(options: CustomStoragesOptions): CustomStorages {
     const deprecation = deprecationOf(spec, version);
     const add = (storage: RestStorage): void => {
       storages.push(
-        Object.assign(storage, { codec: body }, deprecation === undefined ? {} : { deprecation }),
+        Object.assign(
+          storage,
+          { codec: body },
+          served === undefined ? {} : { versions: served },
+          deprecation === undefined ? {} : { deprecation },
+        ),
       );
     };
     add(store);
@@ -119,6 +127,43 @@ export function customStorages(options: CustomStoragesOptions): CustomStorages {
     }
   }
   return { storages, opened };
+}
+
+/** For admission: from each served version straight to the others. */
+function servedVersions(
+  { spec, names, conversion }: CustomStoragesOptions,
+  stored: CustomResourceVersion,
+): ServedVersions | undefined {
+  const served = spec.versions.filter((version) => version.served);
+  if (served.length < 2) return undefined;
+  const { group } = spec;
+  const { plural, kind } = names;
+  const to = new Map(
+    served.map((version) => {
+      const body = new CustomBodyCodec(version.schema?.openAPIV3Schema);
+      const { fromStored } = conversion(stored, version);
+      return [
+        version.name,
+        async (object: KubeObject): Promise<KubeObject> => {
+          const converted = deepClone((await fromStored([object]))[0] as KubeObject);
+          body.coerce(converted, false);
+          return converted;
+        },
+      ] as const;
+    }),
+  );
+  return {
+    members: served.map(({ name: version }) => ({
+      resource: { group, version, resource: plural },
+      kind: { group, version, kind },
+    })),
+    convert(object, { version }) {
+      const convert = to.get(version);
+      if (convert === undefined)
+        return Promise.reject(new Error(`Cannot convert to "${version}": it is not served`));
+      return convert(object);
+    },
+  };
 }
 
 function trackerOf(spec: CustomResourceDefinitionSpec, version: CustomResourceVersion) {

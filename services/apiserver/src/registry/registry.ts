@@ -5,6 +5,7 @@ import { apiVersionOf } from '@pilothouse/apimachinery';
 import type { BuiltinResource } from '@pilothouse/api';
 import { builtinResources, builtinSchemas, featureGates, strategyFor } from '@pilothouse/api';
 import { DefinitionStore } from '../apiextensions/definition-store.ts';
+import { deepClone } from '../storage/deep.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { builtinCodec } from './codecs.ts';
 import { horizontalPodAutoscalerV1 } from './autoscaling/horizontal-pod-autoscaler.ts';
@@ -38,6 +39,7 @@ import type { StoreHooks } from './generic/store-options.ts';
 import { SubresourceStore } from './generic/subresource-store.ts';
 import { DirectClient } from './internal-client.ts';
 import type { CacheView, InternalClient, Registry, RestStorage } from './rest/rest-storage.ts';
+import type { ServedVersions } from './rest/served-versions.ts';
 import type { OpenedStorage } from './storage-factory.ts';
 import { StorageFactory } from './storage-factory.ts';
 
@@ -137,6 +139,7 @@ class BuiltinRegistry implements ApiRegistry {
     // Storages first: subresources and reviews may use those of other resources.
     for (const resource of served) if (resource.storage !== undefined) this.#openStored(resource);
     for (const resource of served) this.#install(resource);
+    shareVersions(this.#storages.values());
   }
 
   get storages(): Iterable<RestStorage> {
@@ -318,6 +321,30 @@ class BuiltinRegistry implements ApiRegistry {
   #add(storage: RestStorage): void {
     const { group, version, resource, subresource } = storage.resource;
     this.#storages.set(storageKey(group, version, resource, subresource), storage);
+  }
+}
+
+/** Tells the storages of resources that are served in two versions of each other. */
+function shareVersions(storages: Iterable<RestStorage>): void {
+  const families = new Map<string, RestStorage[]>();
+  for (const storage of storages) {
+    const { resource, kind, subresource, bodyKind } = storage.resource;
+    if (bodyKind !== undefined || conversionsOf(kind) === undefined) continue;
+    const key = `${resource}/${subresource}`;
+    families.set(key, [...(families.get(key) ?? []), storage]);
+  }
+  for (const family of families.values()) {
+    if (family.length < 2) continue;
+    const convert = conversionsOf((family[0] as RestStorage).resource.kind) as ConvertVersion;
+    const versions: ServedVersions = {
+      members: family.map(({ resource: { group, version, resource, kind } }) => ({
+        resource: { group, version, resource },
+        kind: { group, version, kind },
+      })),
+      convert: (object, { group, version }) =>
+        Promise.resolve(deepClone(convert(object, apiVersionOf(group, version)))),
+    };
+    for (const storage of family) Object.assign(storage, { versions });
   }
 }
 

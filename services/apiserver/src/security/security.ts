@@ -22,6 +22,8 @@ export interface SecurityDependencies {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Where requests find their storage; default: the one that the client uses, without custom resources. */
+  readonly find?: InternalClient['storage'];
   /** Admission plugins made elsewhere: policies. */
   readonly plugins?: readonly AdmissionPlugin[];
 }
@@ -42,6 +44,7 @@ export interface Security {
 /** Builds authentication, authorization and admission on the storages of this process. */
 export function createSecurity(config: SecurityConfig, dependencies: SecurityDependencies): Security {
   const { client, clock, random, logger } = dependencies;
+  const find: InternalClient['storage'] = dependencies.find ?? ((...path) => client.storage(...path));
   const objects = objectAccess(client, { clock, logger });
   const authentication = createAuthentication(config.authentication, { clock, random, objects, logger });
   const authorization = createAuthorization(config.authorization, { clock, objects, logger });
@@ -55,9 +58,11 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
       ? {}
       : { webhookBreaker: config.admission.webhookBreaker }),
     setDefaults({ resource, subresource, object }) {
-      const storage = client.storage(resource.group, resource.version, resource.resource, subresource);
+      const storage = find(resource.group, resource.version, resource.resource, subresource);
       if (object !== undefined) storage?.defaults?.(object);
     },
+    findVersions: ({ resource, subresource }) =>
+      find(resource.group, resource.version, resource.resource, subresource)?.versions,
     ...(dependencies.plugins === undefined ? {} : { plugins: dependencies.plugins }),
   });
   return {

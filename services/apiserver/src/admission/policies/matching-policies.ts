@@ -2,12 +2,19 @@ import type { GroupVersionResource, KubeObject } from '@pilothouse/apimachinery'
 import type { ObjectAccess } from '../../security/object-access.ts';
 import type { AdmissionAttributes } from '../interface.ts';
 import { findNamespace } from '../plugins/namespace-lifecycle.ts';
-import { isEmpty, namespaceMatches, objectMatches, ruleMatches } from '../webhooks/matching.ts';
+import type { VersionedResource } from '../../registry/rest/served-versions.ts';
+import { isEmpty, matchedVersion, namespaceMatches, objectMatches } from '../webhooks/matching.ts';
+import type { VersionedViews } from '../versioned-attributes.ts';
 import type { BoundPolicy, MatchResources } from './policy.ts';
 import { boundPolicies } from './policy.ts';
 
+/** A bound policy, and the version in which it wants to see the request. */
+export interface MatchingPolicy extends BoundPolicy {
+  readonly target: VersionedResource;
+}
+
 export interface MatchingPolicies {
-  readonly pairs: readonly BoundPolicy[];
+  readonly pairs: readonly MatchingPolicy[];
   /** Of the request; undefined for cluster-scoped ones and namespaces themselves. */
   readonly namespace: KubeObject | undefined;
 }
@@ -18,13 +25,19 @@ export async function matchingPolicies(
   policies: GroupVersionResource,
   bindings: GroupVersionResource,
   attributes: AdmissionAttributes,
+  views: VersionedViews,
 ): Promise<MatchingPolicies | undefined> {
   const boundBy = objects.cached(bindings).list();
   if (boundBy.length === 0) return undefined;
-  const candidates = boundPolicies(objects.cached(policies).list(), boundBy).filter(
-    ({ policy, binding }) =>
-      rulesMatch(policy.matchConstraints, attributes, true) &&
-      rulesMatch(binding.matchResources, attributes, false),
+  const { others } = views;
+  const candidates = boundPolicies(objects.cached(policies).list(), boundBy).flatMap(
+    (pair): MatchingPolicy[] => {
+      const target = matched(pair.policy.matchConstraints, attributes, others, true);
+      if (target === undefined) return [];
+      return matched(pair.binding.matchResources, attributes, others, false) === undefined
+        ? []
+        : [{ ...pair, target }];
+    },
   );
   if (candidates.length === 0) return undefined;
   const isOfNamespace = isNamespace(attributes);
@@ -46,22 +59,27 @@ export async function matchingPolicies(
 const isNamespace = ({ resource }: AdmissionAttributes): boolean =>
   resource.group === '' && resource.resource === 'namespaces';
 
-function rulesMatch(
+function matched(
   match: MatchResources | undefined,
   attributes: AdmissionAttributes,
+  others: readonly VersionedResource[],
   required: boolean,
-): boolean {
+): VersionedResource | undefined {
   const matchPolicy = match?.matchPolicy ?? 'Equivalent';
-  const covers = (rules: MatchResources['resourceRules']): boolean =>
-    (rules ?? []).some(
-      (rule) =>
-        ruleMatches(rule, attributes, matchPolicy) &&
-        ((rule.resourceNames ?? []).length === 0 || rule.resourceNames?.includes(attributes.name) === true),
+  const covered = (rules: MatchResources['resourceRules']): VersionedResource | undefined =>
+    matchedVersion(
+      rules,
+      attributes,
+      matchPolicy,
+      others,
+      ({ resourceNames }) =>
+        (resourceNames ?? []).length === 0 || resourceNames?.includes(attributes.name) === true,
     );
-  if (covers(match?.excludeResourceRules)) return false;
+  if (covered(match?.excludeResourceRules) !== undefined) return undefined;
   // A binding without rules takes what the policy takes.
-  if ((match?.resourceRules ?? []).length === 0) return !required;
-  return covers(match?.resourceRules);
+  if ((match?.resourceRules ?? []).length === 0)
+    return required ? undefined : { kind: attributes.kind, resource: attributes.resource };
+  return covered(match?.resourceRules);
 }
 
 function selectorsMatch(

@@ -6,6 +6,7 @@ import { errorMessage } from '@pilothouse/base';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
 import { objectName } from '../refusal.ts';
+import { noVersions, VersionedViews } from '../versioned-attributes.ts';
 import { isExempt } from '../webhooks/matching.ts';
 import { celAuthorize } from './cel-authorizer.ts';
 import { compiledPolicy } from './compiled-policy.ts';
@@ -37,13 +38,13 @@ export function mutatingPolicies(dependencies: AdmissionDependencies): Admission
   const run = async (attributes: AdmissionAttributes, isAgain: boolean): Promise<void> => {
     const { objects } = dependencies;
     if (isExempt(attributes) || attributes.object === undefined || attributes.operation === 'CONNECT') return;
-    const matching = await matchingPolicies(objects, policies, bindings, attributes);
+    const views = new VersionedViews(attributes, dependencies.findVersions ?? noVersions);
+    const matching = await matchingPolicies(objects, policies, bindings, attributes, views);
     if (matching === undefined) return;
     const round = rounds.get(attributes) ?? { reinvocable: new Set(), output: undefined, isChanged: false };
     rounds.set(attributes, round);
     // Nothing between changed the object: whoever looked at it has seen it.
     if (isAgain && !round.isChanged && isDeepStrictEqual(round.output, attributes.object)) return;
-    const mutator = new Mutator(dependencies, attributes, matching.namespace);
     const failures: { readonly pair: BoundPolicy; readonly message: string }[] = [];
     for (const pair of matching.pairs) {
       const failed = (error: unknown, prefix = ''): void => {
@@ -63,7 +64,9 @@ export function mutatingPolicies(dependencies: AdmissionDependencies): Admission
         );
         if (isAgain && !round.reinvocable.has(key)) continue;
         const before = structuredClone(attributes.object);
-        await mutator.apply(pair, param, failed);
+        const view = await views.in(pair.target);
+        await new Mutator(dependencies, view, matching.namespace).apply(pair, param, failed);
+        await views.takeBack(view);
         if (!isDeepStrictEqual(before, attributes.object)) round.isChanged = true;
         if (pair.policy.reinvocationPolicy === 'IfNeeded') round.reinvocable.add(key);
       }

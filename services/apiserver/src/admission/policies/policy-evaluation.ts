@@ -13,6 +13,7 @@ import {
 import type { CelAuthorize, CelType } from '@pilothouse/api/cel';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { AdmissionAttributes } from '../interface.ts';
+import { originalOf } from '../versioned-attributes.ts';
 import type { CompiledPolicy, Expression } from './compiled-policy.ts';
 
 /** Cost units that expressions may still use. */
@@ -53,7 +54,7 @@ export class PolicyEvaluation {
   ) {
     this.#budget = budget;
     const authorizer = new CelAuthorizer(authorize);
-    const { resource, subresource, namespace, name } = attributes;
+    const { resource, subresource, namespace, name } = originalOf(attributes);
     this.#variables = {
       ...request,
       params: fromJson(params ?? null),

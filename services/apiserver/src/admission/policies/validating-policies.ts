@@ -4,6 +4,7 @@ import { errorMessage } from '@pilothouse/base';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
 import { objectName } from '../refusal.ts';
+import { noVersions, VersionedViews } from '../versioned-attributes.ts';
 import { isExempt } from '../webhooks/matching.ts';
 import { celAuthorize } from './cel-authorizer.ts';
 import type { CompiledPolicy, Expression } from './compiled-policy.ts';
@@ -41,25 +42,33 @@ interface Finding {
 type Annotations = Map<string, Set<string>>;
 
 /** ValidatingAdmissionPolicy: refuses, warns or notes where the CEL expressions of a bound policy do not hold. */
-export function validatingPolicies({ objects, authorizer }: AdmissionDependencies): AdmissionPlugin {
+export function validatingPolicies({
+  objects,
+  authorizer,
+  findVersions = noVersions,
+}: AdmissionDependencies): AdmissionPlugin {
   return {
     name: 'ValidatingAdmissionPolicy',
     handles: () => true,
     async validate(attributes) {
       if (isExempt(attributes)) return;
-      const matching = await matchingPolicies(objects, policies, bindings, attributes);
+      const views = new VersionedViews(attributes, findVersions);
+      const matching = await matchingPolicies(objects, policies, bindings, attributes, views);
       if (matching === undefined) return;
-      const request = requestVariables(attributes, matching.namespace);
+      const seen = new Map<AdmissionAttributes, Record<string, unknown>>();
       const authorize = celAuthorize(authorizer, attributes.user);
       const refusals: { readonly pair: BoundPolicy; readonly finding: Finding }[] = [];
       const notes = new Map<string, Annotations>();
       for (const pair of matching.pairs) {
         const annotations = notes.get(pair.policyName) ?? new Map<string, Set<string>>();
         notes.set(pair.policyName, annotations);
+        const view = await views.in(pair.target);
+        const request = seen.get(view) ?? requestVariables(view, matching.namespace);
+        seen.set(view, request);
         const evaluationFor = (params: KubeObject | undefined) => {
           const policy = compiledPolicy(pair.policy);
           return (budget?: ConstructorParameters<typeof PolicyEvaluation>[5]) =>
-            new PolicyEvaluation(policy, request, attributes, authorize, params, budget);
+            new PolicyEvaluation(policy, request, view, authorize, params, budget);
         };
         let params: readonly (KubeObject | undefined)[];
         try {

@@ -3,10 +3,12 @@ import { applyJsonPatch, decodeJsonPatch, goQuote, StatusError } from '@pilothou
 import type { JsonValue } from '@pilothouse/apimachinery';
 import { userInfoJson } from '../../authentication/reviews.ts';
 import type { AdmissionAttributes } from '../interface.ts';
+import { originalOf } from '../versioned-attributes.ts';
 
 /** The request side of an AdmissionReview (admission.k8s.io/v1). */
 export function admissionReview(attributes: AdmissionAttributes, uid: string): Record<string, unknown> {
   const { kind, resource, subresource } = attributes;
+  const { kind: requestKind, resource: requestResource } = originalOf(attributes);
   const sub = subresource === '' ? {} : { subResource: subresource };
   const requestSub = subresource === '' ? {} : { requestSubResource: subresource };
   return {
@@ -17,8 +19,8 @@ export function admissionReview(attributes: AdmissionAttributes, uid: string): R
       kind,
       resource,
       ...sub,
-      requestKind: kind,
-      requestResource: resource,
+      requestKind,
+      requestResource,
       ...requestSub,
       ...(attributes.name === '' ? {} : { name: attributes.name }),
       ...(attributes.namespace === '' ? {} : { namespace: attributes.namespace }),

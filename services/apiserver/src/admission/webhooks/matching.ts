@@ -1,5 +1,6 @@
 import { labelSelectorOf } from '@pilothouse/apimachinery';
 import type { LabelSelectorObject, LabelSelector } from '@pilothouse/apimachinery';
+import type { VersionedResource } from '../../registry/rest/served-versions.ts';
 import type { AdmissionAttributes } from '../interface.ts';
 import type { Webhook, WebhookRule } from './webhook.ts';
 
@@ -20,21 +21,42 @@ export function isExempt({ resource }: AdmissionAttributes): boolean {
   return resource.group === 'admissionregistration.k8s.io' && exempt.has(resource.resource);
 }
 
-/** Whether a rule covers the request. With matchPolicy Equivalent the version does not count. */
-export function ruleMatches(
-  rule: WebhookRule,
+/**
+ * In which version rules cover the request; undefined: in none. With matchPolicy Equivalent the first rule for one of the other versions
+ * of the resource counts, when none is for the version of the request.
+ */
+export function matchedVersion<Rule extends WebhookRule>(
+  rules: readonly Rule[] | undefined,
   attributes: AdmissionAttributes,
   matchPolicy: 'Exact' | 'Equivalent',
+  others: readonly VersionedResource[],
+  alsoMatches: (rule: Rule) => boolean = () => true,
+): VersionedResource | undefined {
+  const { kind, resource } = attributes;
+  const covers = (rule: Rule, of: VersionedResource['resource']): boolean =>
+    ruleMatches(rule, attributes, of) && alsoMatches(rule);
+  if ((rules ?? []).some((rule) => covers(rule, resource))) return { kind, resource };
+  if (matchPolicy === 'Exact') return undefined;
+  for (const rule of rules ?? []) {
+    const found = others.find((other) => covers(rule, other.resource));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function ruleMatches(
+  rule: WebhookRule,
+  { resource: requested, subresource, operation, namespace }: AdmissionAttributes,
+  resource: VersionedResource['resource'],
 ): boolean {
-  const { resource, subresource, operation, namespace } = attributes;
-  const isNamespace = resource.group === '' && resource.resource === 'namespaces';
+  const isNamespace = requested.group === '' && requested.resource === 'namespaces';
   const isNamespaced = namespace !== '' && !isNamespace;
   if (rule.scope === 'Namespaced' && !isNamespaced) return false;
   if (rule.scope === 'Cluster' && isNamespaced) return false;
   return (
     includesOrAll(rule.operations, operation) &&
     includesOrAll(rule.apiGroups, resource.group) &&
-    (matchPolicy === 'Equivalent' || includesOrAll(rule.apiVersions, resource.version)) &&
+    includesOrAll(rule.apiVersions, resource.version) &&
     (rule.resources ?? []).some((each) => resourceMatches(each, resource.resource, subresource))
   );
 }

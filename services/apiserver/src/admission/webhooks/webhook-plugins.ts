@@ -6,10 +6,11 @@ import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
 import { webhookConditions } from '../policies/match-conditions.ts';
 import { findNamespace } from '../plugins/namespace-lifecycle.ts';
+import { noVersions, VersionedViews } from '../versioned-attributes.ts';
 import type { WebhookVerdict } from './admission-review.ts';
 import { admissionReview, denial, InvalidResponse, patchedObject, verdictOf } from './admission-review.ts';
 import { WebhookBreaker } from './breaker.ts';
-import { isEmpty, isExempt, namespaceMatches, objectMatches, ruleMatches } from './matching.ts';
+import { isEmpty, isExempt, matchedVersion, namespaceMatches, objectMatches } from './matching.ts';
 import { webhookTarget } from './service-resolver.ts';
 import { WebhookClient } from './webhook-client.ts';
 import type { ConfiguredWebhook, Webhook } from './webhook.ts';
@@ -33,6 +34,7 @@ export function mutatingWebhooks(dependencies: AdmissionDependencies): Admission
   const patched = new WeakSet<AdmissionAttributes>();
   const run = async (attributes: AdmissionAttributes, again: boolean): Promise<void> => {
     if (isExempt(attributes)) return;
+    const views = new VersionedViews(attributes, dependencies.findVersions ?? noVersions);
     const seen = rounds.get(attributes) ?? new Map<string, KubeObject | undefined>();
     rounds.set(attributes, seen);
     for (const hook of webhooksOf(objects.cached(mutatingConfigurations).list())) {
@@ -41,13 +43,15 @@ export function mutatingWebhooks(dependencies: AdmissionDependencies): Admission
         if (hook.webhook.reinvocationPolicy !== 'IfNeeded') continue;
         if (seen.has(key) && isDeepStrictEqual(seen.get(key), attributes.object)) continue;
       }
-      if (!(await caller.concerns(hook, attributes))) continue;
-      const verdict = await caller.call(hook, attributes);
+      const view = await caller.concerns(hook, attributes, views);
+      if (view === undefined) continue;
+      const verdict = await caller.call(hook, view);
       if (verdict !== undefined) {
         tell(hook.webhook, verdict, attributes);
         if (!verdict.allowed) throw denial(hook.webhook.name, verdict.status);
         if (verdict.patch !== undefined && attributes.object !== undefined) {
-          applyPatch(dependencies, hook.webhook, attributes, verdict.patch);
+          applyPatch(dependencies, hook.webhook, view, verdict.patch);
+          await views.takeBack(view);
           patched.add(attributes);
         }
       }
@@ -72,14 +76,16 @@ export function validatingWebhooks(dependencies: AdmissionDependencies): Admissi
     handles: () => true,
     async validate(attributes) {
       if (isExempt(attributes)) return;
-      const concerned: ConfiguredWebhook[] = [];
+      const views = new VersionedViews(attributes, dependencies.findVersions ?? noVersions);
+      const concerned: { readonly hook: ConfiguredWebhook; readonly view: AdmissionAttributes }[] = [];
       for (const hook of webhooksOf(objects.cached(validatingConfigurations).list())) {
-        if (await caller.concerns(hook, attributes)) concerned.push(hook);
+        const view = await caller.concerns(hook, attributes, views);
+        if (view !== undefined) concerned.push({ hook, view });
       }
-      const results = await Promise.allSettled(concerned.map((hook) => caller.call(hook, attributes)));
+      const results = await Promise.allSettled(concerned.map(({ hook, view }) => caller.call(hook, view)));
       for (const [index, result] of results.entries()) {
         if (result.status === 'rejected') throw result.reason as Error;
-        const { webhook } = concerned[index] as ConfiguredWebhook;
+        const { webhook } = (concerned[index] as (typeof concerned)[number]).hook;
         if (result.value === undefined) continue;
         tell(webhook, result.value, attributes);
         if (!result.value.allowed) throw denial(webhook.name, result.value.status);
@@ -125,23 +131,31 @@ class WebhookCaller {
     this.#conditionsHold = webhookConditions(dependencies.authorizer);
   }
 
-  /** Whether the webhook is to be asked. Throws StatusError when that cannot be told and its failurePolicy is Fail. */
-  async concerns({ webhook }: ConfiguredWebhook, attributes: AdmissionAttributes): Promise<boolean> {
+  /**
+   * The request in the version that the webhook wants to see; undefined: it is not to be asked. Throws StatusError when that cannot be
+   * told and its failurePolicy is Fail, and when the objects cannot be converted.
+   */
+  async concerns(
+    { webhook }: ConfiguredWebhook,
+    attributes: AdmissionAttributes,
+    views: VersionedViews,
+  ): Promise<AdmissionAttributes | undefined> {
     const matchPolicy = webhook.matchPolicy ?? 'Equivalent';
-    if (!(webhook.rules ?? []).some((rule) => ruleMatches(rule, attributes, matchPolicy))) return false;
-    if (!objectMatches(webhook, attributes)) return false;
+    const target = matchedVersion(webhook.rules, attributes, matchPolicy, views.others);
+    if (target === undefined || !objectMatches(webhook, attributes)) return undefined;
     if (
       !isEmpty(webhook.namespaceSelector) &&
       !namespaceMatches(webhook, await this.#namespaceLabels(attributes))
     ) {
-      return false;
+      return undefined;
     }
+    const view = await views.in(target);
     const conditions = webhook.matchConditions ?? [];
-    if (conditions.length === 0) return true;
+    if (conditions.length === 0) return view;
     try {
-      return await this.#conditionsHold(conditions, attributes);
+      return (await this.#conditionsHold(conditions, view)) ? view : undefined;
     } catch (error) {
-      if (webhook.failurePolicy === 'Ignore') return false;
+      if (webhook.failurePolicy === 'Ignore') return undefined;
       throw new StatusError(
         403,
         'Forbidden',

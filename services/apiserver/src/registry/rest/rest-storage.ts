@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { GroupVersionKind, KubeObject, Status } from '@pilothouse/apimachinery';
 import type { ResourceStrategy } from '@pilothouse/api';
+import type { ServedVersions } from './served-versions.ts';
 
 /** Who asks, after authentication and impersonation. */
 export interface UserInfo {
@@ -224,6 +225,8 @@ export interface RestStorage {
   readonly table?: TableSource;
   /** The Warning that every answer of a deprecated version carries (custom resources). */
   readonly deprecation?: string;
+  /** Absent where the resource is served in one version only. */
+  readonly versions?: ServedVersions;
   /** Defaults a decoded body in place, in the version of {@link resource}. */
   defaults?(object: KubeObject): void;
 
