@@ -1,6 +1,7 @@
 import type { Clock, Logger } from '@pilothouse/base';
 import { CodedError, errorMessage } from '@pilothouse/base';
 import { hasReason } from '@pilothouse/apimachinery';
+import type { QueueObserver } from './work-queue.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** What a reconcile asks for next: nothing, or to be called again after a while. */
@@ -22,6 +23,8 @@ export interface ControllerOptions {
   readonly workers?: number;
   readonly baseDelayMs?: number;
   readonly maxDelayMs?: number;
+  /** Metrics of the queue of that name; default: none. */
+  readonly observe?: ((name: string) => QueueObserver) | undefined;
 }
 
 /**
@@ -40,6 +43,7 @@ export class Controller {
     this.queue = new WorkQueue(options.clock, {
       ...(options.baseDelayMs === undefined ? {} : { baseDelayMs: options.baseDelayMs }),
       ...(options.maxDelayMs === undefined ? {} : { maxDelayMs: options.maxDelayMs }),
+      ...(options.observe === undefined ? {} : { observer: options.observe(options.name) }),
     });
   }
 

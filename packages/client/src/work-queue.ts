@@ -4,6 +4,15 @@ import type { Clock, Timer } from '@pilothouse/base';
 export interface BackoffOptions {
   readonly baseDelayMs?: number;
   readonly maxDelayMs?: number;
+  readonly observer?: QueueObserver;
+}
+
+/** Told what happens to the keys of a queue; for metrics. */
+export interface QueueObserver {
+  added(key: string): void;
+  taken(key: string): void;
+  done(key: string): void;
+  retried(): void;
 }
 
 /**
@@ -15,6 +24,7 @@ export class WorkQueue {
   readonly #clock: Clock;
   readonly #baseDelayMs: number;
   readonly #maxDelayMs: number;
+  readonly #observer: QueueObserver | undefined;
   #queue: string[] = [];
   readonly #dirty = new Set<string>();
   readonly #processing = new Set<string>();
@@ -27,6 +37,7 @@ export class WorkQueue {
     this.#clock = clock;
     this.#baseDelayMs = options.baseDelayMs ?? 5;
     this.#maxDelayMs = options.maxDelayMs ?? 1_000_000;
+    this.#observer = options.observer;
   }
 
   /** Keys ready to be taken. */
@@ -37,6 +48,7 @@ export class WorkQueue {
   add(key: string): void {
     if (this.#closed || this.#dirty.has(key)) return;
     this.#dirty.add(key);
+    this.#observer?.added(key);
     if (!this.#processing.has(key)) this.#offer(key);
   }
 
@@ -64,6 +76,7 @@ export class WorkQueue {
   addRateLimited(key: string): void {
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
+    this.#observer?.retried();
     this.addAfter(key, Math.min(this.#maxDelayMs, this.#baseDelayMs * 2 ** Math.min(failures, 40)));
   }
 
@@ -89,6 +102,7 @@ export class WorkQueue {
 
   done(key: string): void {
     this.#processing.delete(key);
+    this.#observer?.done(key);
     if (this.#dirty.has(key)) this.#offer(key);
   }
 
@@ -103,6 +117,7 @@ export class WorkQueue {
   #start(key: string): void {
     this.#dirty.delete(key);
     this.#processing.add(key);
+    this.#observer?.taken(key);
   }
 
   #offer(key: string): void {

@@ -19,3 +19,9 @@ export type { ComponentServer, ComponentServerOptions } from './component-server
 export { startComponentServer } from './component-server.ts';
 export type { LeaderElectionSettings } from './leader-election-flags.ts';
 export { leaderElectionFlags, leaderElectionSettings } from './leader-election-flags.ts';
+export type { Labels } from './metrics/metrics.ts';
+export { Metrics } from './metrics/metrics.ts';
+export { registerProcessMetrics } from './metrics/process-metrics.ts';
+export { buildLabels, releaseVersion } from './metrics/build.ts';
+export type { QueueObserver, RequestObserver } from './metrics/client-metrics.ts';
+export { clientMetrics, queueMetrics } from './metrics/client-metrics.ts';

@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random } from '@pilothouse/base';
-import type { EventRecorder, InformerFactory, RestClient } from '@pilothouse/client';
+import type { EventRecorder, InformerFactory, QueueObserver, RestClient } from '@pilothouse/client';
 
 /** Periods and limits that users may set by flag; milliseconds. */
 export interface ControllerSettings {
@@ -30,6 +30,8 @@ export interface ControllerContext {
   readonly random: Random;
   readonly logger: Logger;
   readonly settings: ControllerSettings;
+  /** Metrics of a work queue; undefined: none are kept. */
+  readonly observe: ((controller: string) => QueueObserver) | undefined;
 }
 
 /** A started-and-stopped control loop. `start` is called after all informers it asked for have synced. */

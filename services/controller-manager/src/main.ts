@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createHttp2Transport, loadKubeconfig } from '@pilothouse/client';
+import { createHttp2Transport, loadKubeconfig, measuredTransport } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
 import {
   createLogger,
@@ -14,7 +14,9 @@ import {
 import { controllers } from './controllers.ts';
 import type { ControllerDescriptor } from './context.ts';
 import { ignoredFlags } from './ignored-flags.ts';
+import type { ControllerManager } from './manager.ts';
 import { startControllerManager } from './manager.ts';
+import { ManagerMetrics } from './manager-metrics.ts';
 
 const specs: FlagSpecs = {
   ...ignoredFlags,
@@ -117,11 +119,19 @@ export async function runControllerManager(
   const election = leaderElectionSettings(values, environment, nodeRandom);
   const access = loadKubeconfig(text('kubeconfig'));
   const { cert: _cert, key: _key, token: _token, ...anonymous } = access;
-  const manager = startControllerManager({
-    transport: createHttp2Transport(access, nodeClock),
+  let manager: ControllerManager | undefined;
+  const metrics = new ManagerMetrics(nodeClock, {
+    lease: text('leader-elect-resource-name'),
+    isLeader: () => manager?.isLeader ?? false,
+    running: () => manager?.running ?? [],
+  });
+  const measured = { server: access.server, clock: nodeClock, observer: metrics.requests };
+  manager = startControllerManager({
+    transport: measuredTransport(createHttp2Transport(access, nodeClock), measured),
     ...(values['use-service-account-credentials'] === true
-      ? { anonymousTransport: createHttp2Transport(anonymous, nodeClock) }
+      ? { anonymousTransport: measuredTransport(createHttp2Transport(anonymous, nodeClock), measured) }
       : {}),
+    observe: metrics.observe,
     clock: nodeClock,
     random: nodeRandom,
     logger,
@@ -151,8 +161,7 @@ export async function runControllerManager(
           port: number('secure-port'),
           ...file('tls-cert-file', 'cert'),
           ...file('tls-private-key-file', 'key'),
-          metrics: () =>
-            `# TYPE leader_election_master_status gauge\nleader_election_master_status{name="${text('leader-elect-resource-name')}"} ${manager.isLeader ? 1 : 0}\n`,
+          metrics: () => metrics.text(),
         });
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);

@@ -1,6 +1,6 @@
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
-import type { Transport } from '@pilothouse/client';
+import type { QueueObserver, Transport } from '@pilothouse/client';
 import { EventRecorder, InformerFactory, LeaderElector, RestClient } from '@pilothouse/client';
 import type { ControllerDescriptor, ControllerSettings, ControlLoop } from './context.ts';
 import { ServiceAccountClients } from './service-account-clients.ts';
@@ -15,6 +15,8 @@ export interface ControllerManagerOptions {
   readonly logger: Logger;
   readonly settings: ControllerSettings;
   readonly controllers: readonly ControllerDescriptor[];
+  /** Metrics of a controller's work queue. Default: none. */
+  readonly observe?: (controller: string) => QueueObserver;
   /** Undefined: no election, controllers start at once. */
   readonly leaderElection?: {
     readonly namespace: string;
@@ -27,6 +29,8 @@ export interface ControllerManagerOptions {
 }
 
 export interface ControllerManager {
+  /** Names of the controllers that run; none while another replica leads. */
+  readonly running: readonly string[];
   readonly isLeader: boolean;
   close(): Promise<void>;
 }
@@ -60,6 +64,7 @@ class Term {
           clock,
           random,
           settings,
+          observe: options.observe,
           logger: logger.child({ controller: descriptor.name }),
         }),
       );
@@ -111,6 +116,9 @@ export function startControllerManager(options: ControllerManagerOptions): Contr
     elector.start();
   } else begin();
   return {
+    get running() {
+      return term === undefined ? [] : options.controllers.map(({ name }) => name);
+    },
     get isLeader() {
       return elector?.isLeader ?? true;
     },

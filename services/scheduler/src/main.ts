@@ -1,17 +1,20 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
-import { createHttp2Transport, loadKubeconfig } from '@pilothouse/client';
+import { createHttp2Transport, loadKubeconfig, measuredTransport } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
 import {
+  clientMetrics,
   createAuthority,
   createLogger,
   FlagError,
   issueCertificate,
   leaderElectionFlags,
   leaderElectionSettings,
+  Metrics,
   nodeClock,
   nodeRandom,
   parseFlags,
+  registerProcessMetrics,
 } from '@pilothouse/host';
 import { startScheduler } from './scheduler.ts';
 
@@ -100,12 +103,17 @@ export async function runScheduler(
     text('tls-cert-file') === '' || text('tls-private-key-file') === ''
       ? await selfSigned()
       : { cert: pem('tls-cert-file'), key: pem('tls-private-key-file') };
-  const transport = createHttp2Transport(
-    text('master') === '' ? access : { ...access, server: text('master') },
-    nodeClock,
-  );
+  const target = text('master') === '' ? access : { ...access, server: text('master') };
+  const metrics = new Metrics();
+  registerProcessMetrics(metrics, 'kube-scheduler');
+  const transport = measuredTransport(createHttp2Transport(target, nodeClock), {
+    server: target.server,
+    clock: nodeClock,
+    observer: clientMetrics(metrics),
+  });
   const scheduler = await startScheduler({
     transport,
+    metrics,
     clock: nodeClock,
     random: nodeRandom,
     logger,

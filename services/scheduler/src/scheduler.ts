@@ -4,7 +4,7 @@ import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
 import { deferred, errorMessage, sleep } from '@pilothouse/base';
 import type { Transport } from '@pilothouse/client';
 import { InformerFactory, LeaderElector, RestClient } from '@pilothouse/client';
-import { startComponentServer } from '@pilothouse/host';
+import { Metrics, startComponentServer } from '@pilothouse/host';
 import { SchedulerCache } from './core/cache.ts';
 import { defaultPlugins } from './core/default-profile.ts';
 import type { ClusterEvent, ClusterView } from './core/framework.ts';
@@ -18,8 +18,8 @@ import { SchedulingQueue } from './core/scheduling-queue.ts';
 import type { ClusterInformers } from './io/cluster-informers.ts';
 import { clusterInformers, clusterView } from './io/cluster-informers.ts';
 import { EventSink } from './io/event-sink.ts';
-import { Metrics } from './io/metrics.ts';
 import { PodWriter, schedulingRelevant } from './io/pod-writer.ts';
+import { SchedulerMetrics } from './io/scheduler-metrics.ts';
 import { schedulerLimits } from './limits.ts';
 
 export interface SchedulerOptions {
@@ -49,6 +49,8 @@ export interface SchedulerOptions {
   };
   /** 0 or absent: adapts to the number of nodes. */
   readonly percentageOfNodesToScore?: number;
+  /** Where the scheduler's metrics go, beside those of the process. Default: its own. */
+  readonly metrics?: Metrics;
 }
 
 export interface Scheduler {
@@ -67,9 +69,8 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
   return service;
 }
 
-const attemptBuckets = [
-  0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384,
-];
+/** More attempts are one label, so that a pod that is never placed makes no new series. */
+const attemptsLabelMax = 16;
 
 class SchedulerService implements Scheduler {
   readonly #options: SchedulerOptions;
@@ -83,13 +84,7 @@ class SchedulerService implements Scheduler {
   readonly #algorithm: SchedulingAlgorithm;
   readonly #writer: PodWriter;
   readonly #elector: LeaderElector | undefined;
-  readonly #metrics = new Metrics();
-  readonly #countAttempt;
-  readonly #observeAttempt;
-  readonly #observeAlgorithm;
-  readonly #observeAttempts;
-  readonly #countPreemption;
-  readonly #observeVictims;
+  readonly #metrics: SchedulerMetrics;
   #server: { port: number; close(): Promise<void> } | undefined;
   #active = false;
   #synced = false;
@@ -143,58 +138,17 @@ class SchedulerService implements Scheduler {
         onStoppedLeading: () => this.#setActive(false),
       });
     }
-    this.#countAttempt = this.#metrics.counter(
-      'scheduler_schedule_attempts_total',
-      'Number of attempts to schedule pods, by the result.',
-    );
-    this.#observeAttempt = this.#metrics.histogram(
-      'scheduler_scheduling_attempt_duration_seconds',
-      'Scheduling attempt latency in seconds (scheduling algorithm + binding)',
-      attemptBuckets,
-    );
-    this.#observeAlgorithm = this.#metrics.histogram(
-      'scheduler_scheduling_algorithm_duration_seconds',
-      'Scheduling algorithm latency in seconds',
-      attemptBuckets,
-    );
-    this.#observeAttempts = this.#metrics.histogram(
-      'scheduler_pod_scheduling_attempts',
-      'Number of attempts to successfully schedule a pod.',
-      [1, 2, 4, 8, 16],
-    );
-    this.#countPreemption = this.#metrics.counter(
-      'scheduler_preemption_attempts_total',
-      'Total preemption attempts in the cluster till now',
-    );
-    this.#observeVictims = this.#metrics.histogram(
-      'scheduler_preemption_victims',
-      'Number of selected preemption victims',
-      [1, 2, 4, 8, 16, 32, 64],
-    );
-    this.#metrics.gauge('scheduler_pending_pods', 'Number of pending pods, by the queue type.', () => {
-      const { active, backoff, unschedulable, gated } = this.#queue.counts;
-      return [
-        [{ queue: 'active' }, active],
-        [{ queue: 'backoff' }, backoff],
-        [{ queue: 'gated' }, gated],
-        [{ queue: 'unschedulable' }, unschedulable],
-      ];
+    this.#metrics = new SchedulerMetrics(options.metrics ?? new Metrics(), {
+      queue: () => this.#queue.counts,
+      cache: () => ({
+        nodes: this.#cache.nodes().length,
+        pods: this.#cache.podCount,
+        assumed_pods: this.#cache.assumedCount,
+      }),
+      ...(election === undefined
+        ? {}
+        : { lease: election.name ?? 'kube-scheduler', isLeader: () => this.isLeader }),
     });
-    this.#metrics.gauge(
-      'scheduler_cache_size',
-      'Number of nodes, pods, and assumed (bound) pods in the scheduler cache.',
-      () => [
-        [{ type: 'nodes' }, this.#cache.nodes().length],
-        [{ type: 'pods' }, this.#cache.podCount],
-        [{ type: 'assumed_pods' }, this.#cache.assumedCount],
-      ],
-    );
-    this.#metrics.gauge(
-      'leader_election_master_status',
-      'Gauge of if the reporting system is master of the relevant lease',
-      () =>
-        election === undefined ? [] : [[{ name: election.name ?? 'kube-scheduler' }, this.isLeader ? 1 : 0]],
-    );
     this.#addHandlers();
   }
 
@@ -379,12 +333,12 @@ class SchedulerService implements Scheduler {
       placement = this.#algorithm.schedule(pod);
     } catch (error) {
       logger.error('Scheduling failed', { pod: pod.key, error: errorMessage(error) });
-      this.#countAttempt({ profile: this.#name, result: 'error' });
+      this.#metrics.countAttempt({ profile: this.#name, result: 'error' });
       this.#queue.requeue(queued, new Set(), clock.monotonic());
       void this.#writer.reportFailure(pod, 'SchedulerError', errorMessage(error), undefined);
       return;
     }
-    this.#observeAlgorithm((clock.monotonic() - started) / 1000);
+    this.#metrics.observeAlgorithm((clock.monotonic() - started) / 1000);
     if (placement.kind === 'placed') this.#bindInBackground(queued, placement, started);
     else this.#notPlaced(queued, placement, started);
   }
@@ -392,8 +346,8 @@ class SchedulerService implements Scheduler {
   #notPlaced(queued: QueuedPod, placement: Placement & { kind: 'unschedulable' }, started: number): void {
     const { clock, logger } = this.#options;
     const { pod } = queued;
-    this.#countAttempt({ profile: this.#name, result: 'unschedulable' });
-    this.#observeAttempt((clock.monotonic() - started) / 1000, {
+    this.#metrics.countAttempt({ profile: this.#name, result: 'unschedulable' });
+    this.#metrics.observeAttempt((clock.monotonic() - started) / 1000, {
       profile: this.#name,
       result: 'unschedulable',
     });
@@ -402,8 +356,8 @@ class SchedulerService implements Scheduler {
     this.#queue.requeue(queued, placement.unschedulablePlugins, clock.monotonic());
     let work = Promise.resolve();
     if (preemption !== undefined) {
-      this.#countPreemption();
-      this.#observeVictims(preemption.victims.length);
+      this.#metrics.countPreemption();
+      this.#metrics.observeVictims(preemption.victims.length);
       logger.info('Preempting', {
         pod: pod.key,
         node: preemption.nodeName,
@@ -431,12 +385,15 @@ class SchedulerService implements Scheduler {
     this.#bindings++;
     this.#bind(queued, placement)
       .then(() => {
-        this.#countAttempt({ profile: this.#name, result: 'scheduled' });
-        this.#observeAttempt((clock.monotonic() - started) / 1000, {
+        this.#metrics.countAttempt({ profile: this.#name, result: 'scheduled' });
+        this.#metrics.observeAttempt((clock.monotonic() - started) / 1000, {
           profile: this.#name,
           result: 'scheduled',
         });
-        this.#observeAttempts(queued.attempts + 1);
+        this.#metrics.observeAttempts(queued.attempts + 1);
+        this.#metrics.observeScheduled((clock.monotonic() - queued.since) / 1000, {
+          attempts: String(Math.min(queued.attempts + 1, attemptsLabelMax)),
+        });
       })
       .catch((error: unknown) => this.#bindFailed(queued, placement, error))
       .finally(() => {
@@ -459,7 +416,7 @@ class SchedulerService implements Scheduler {
     // Gone, or bound after all and only the answer was lost.
     if (hasReason(error, 'NotFound') || !stillAssumed || this.#closed) return;
     logger.warn('Binding failed', { pod: pod.key, node: placement.nodeName, error: errorMessage(error) });
-    this.#countAttempt({ profile: this.#name, result: 'error' });
+    this.#metrics.countAttempt({ profile: this.#name, result: 'error' });
     // The room that was held for it is free again.
     this.#emit('AssignedPod', 'delete', undefined, pod.pod);
     const current = this.#informers.pods.lister.get(pod.name, pod.namespace);

@@ -8,7 +8,7 @@ import type { ControllerFactory } from '../../context.ts';
 export const createPolicyStatusController: ControllerFactory = (context) => {
   const policies = context.informers.informer(resources.validatingAdmissionPolicies);
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger },
+    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (name) => {
       const policy = policies.lister.get(name);
       const generation = policy?.metadata.generation ?? 0;

@@ -9,7 +9,7 @@ import type { ControllerFactory } from '../../context.ts';
 export const createClusterRoleAggregationController: ControllerFactory = (context) => {
   const roles = context.informers.informer(resources.clusterRoles);
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger },
+    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (name) => {
       const role = roles.lister.get(name);
       const selectors = (role?.['aggregationRule']?.clusterRoleSelectors ?? []) as Parameters<

@@ -37,8 +37,9 @@ class CronJobController {
     this.#context = context;
     this.#cronJobs = context.informers.informer(resources.cronJobs);
     this.#jobs = context.informers.informer(resources.jobs);
-    this.loop = new Controller({ name: context.name, clock: context.clock, logger: context.logger }, (key) =>
-      this.#sync(key),
+    this.loop = new Controller(
+      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
+      (key) => this.#sync(key),
     );
     const enqueue = (cronJob: KubeObject): void => this.loop.queue.add(objectKey(cronJob));
     this.#cronJobs.addHandler({ onAdd: enqueue, onUpdate: enqueue });

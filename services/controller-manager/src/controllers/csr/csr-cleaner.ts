@@ -40,17 +40,20 @@ export function isStale(csr: KubeObject, nowMs: number): boolean {
 export const createCsrCleaner: ControllerFactory = (context) => {
   const { client, clock } = context;
   const requests = context.informers.informer(resources.certificateSigningRequests);
-  const loop = new Controller({ name: context.name, clock, logger: context.logger }, async () => {
-    for (const csr of requests.lister.list()) {
-      if (!isStale(csr, clock.now())) continue;
-      await client
-        .delete(resources.certificateSigningRequests, csr.metadata.name ?? '')
-        .catch((error: unknown) => {
-          if (!hasReason(error, 'NotFound')) throw error;
-        });
-    }
-    return { requeueAfterMs: pollMs };
-  });
+  const loop = new Controller(
+    { name: context.name, clock, logger: context.logger, observe: context.observe },
+    async () => {
+      for (const csr of requests.lister.list()) {
+        if (!isStale(csr, clock.now())) continue;
+        await client
+          .delete(resources.certificateSigningRequests, csr.metadata.name ?? '')
+          .catch((error: unknown) => {
+            if (!hasReason(error, 'NotFound')) throw error;
+          });
+      }
+      return { requeueAfterMs: pollMs };
+    },
+  );
   loop.queue.add('all');
   return loop;
 };

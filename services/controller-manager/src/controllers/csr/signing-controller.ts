@@ -52,64 +52,67 @@ const signers: Readonly<Record<string, (request: SigningRequest, usages: readonl
 export const createCsrSigningController: ControllerFactory = (context) => {
   const { client, clock, settings } = context;
   const requests = context.informers.informer(resources.certificateSigningRequests);
-  const loop = new Controller({ name: context.name, clock, logger: context.logger }, async (name) => {
-    const csr = requests.lister.get(name);
-    if (!csr || settings.signingCert === undefined || settings.signingKey === undefined) return;
-    const validate = signers[csr['spec'].signerName as string];
-    const conditions = (csr['status']?.conditions ?? []) as Condition[];
-    const has = (type: string): boolean => findCondition(conditions, type)?.status === 'True';
-    if (
-      !validate ||
-      csr['status']?.certificate !== undefined ||
-      !has('Approved') ||
-      has('Denied') ||
-      has('Failed')
-    )
-      return;
-    const pem = Buffer.from(csr['spec'].request as string, 'base64').toString('utf8');
-    const usages = (csr['spec'].usages ?? []) as string[];
-    let problem: Problem;
-    try {
-      problem = validate(await parseSigningRequest(pem), usages);
-    } catch (error) {
-      problem = `unable to parse csr "${name}": ${errorMessage(error)}`;
-    }
-    if (problem !== undefined) {
-      const now = secondTime(clock.now());
-      const failed = {
-        type: 'Failed',
-        status: 'True',
-        reason: 'SignerValidationFailure',
-        message: problem,
-        lastUpdateTime: now,
-        lastTransitionTime: now,
-      };
+  const loop = new Controller(
+    { name: context.name, clock, logger: context.logger, observe: context.observe },
+    async (name) => {
+      const csr = requests.lister.get(name);
+      if (!csr || settings.signingCert === undefined || settings.signingKey === undefined) return;
+      const validate = signers[csr['spec'].signerName as string];
+      const conditions = (csr['status']?.conditions ?? []) as Condition[];
+      const has = (type: string): boolean => findCondition(conditions, type)?.status === 'True';
+      if (
+        !validate ||
+        csr['status']?.certificate !== undefined ||
+        !has('Approved') ||
+        has('Denied') ||
+        has('Failed')
+      )
+        return;
+      const pem = Buffer.from(csr['spec'].request as string, 'base64').toString('utf8');
+      const usages = (csr['spec'].usages ?? []) as string[];
+      let problem: Problem;
+      try {
+        problem = validate(await parseSigningRequest(pem), usages);
+      } catch (error) {
+        problem = `unable to parse csr "${name}": ${errorMessage(error)}`;
+      }
+      if (problem !== undefined) {
+        const now = secondTime(clock.now());
+        const failed = {
+          type: 'Failed',
+          status: 'True',
+          reason: 'SignerValidationFailure',
+          message: problem,
+          lastUpdateTime: now,
+          lastTransitionTime: now,
+        };
+        await client.update(
+          resources.certificateSigningRequests,
+          { ...csr, status: { ...csr['status'], conditions: [...conditions, failed] } },
+          { subresource: 'status' },
+        );
+        return;
+      }
+      const asked = csr['spec'].expirationSeconds as number | undefined;
+      const lifetimeMs =
+        asked === undefined
+          ? settings.signingDurationMs
+          : Math.min(settings.signingDurationMs, Math.max(minLifetimeMs, asked * 1000));
+      const certificate = await signCsr({ certPem: settings.signingCert, keyPem: settings.signingKey }, pem, {
+        usages,
+        lifetimeMs,
+        nowMs: clock.now(),
+      });
       await client.update(
         resources.certificateSigningRequests,
-        { ...csr, status: { ...csr['status'], conditions: [...conditions, failed] } },
+        {
+          ...csr,
+          status: { ...csr['status'], certificate: Buffer.from(certificate, 'utf8').toString('base64') },
+        },
         { subresource: 'status' },
       );
-      return;
-    }
-    const asked = csr['spec'].expirationSeconds as number | undefined;
-    const lifetimeMs =
-      asked === undefined
-        ? settings.signingDurationMs
-        : Math.min(settings.signingDurationMs, Math.max(minLifetimeMs, asked * 1000));
-    const certificate = await signCsr({ certPem: settings.signingCert, keyPem: settings.signingKey }, pem, {
-      usages,
-      lifetimeMs,
-      nowMs: clock.now(),
-    });
-    await client.update(
-      resources.certificateSigningRequests,
-      {
-        ...csr,
-        status: { ...csr['status'], certificate: Buffer.from(certificate, 'utf8').toString('base64') },
-      },
-      { subresource: 'status' },
-    );
-  });
+    },
+  );
   const enqueue = (csr: KubeObject): void => loop.queue.add(csr.metadata.name ?? '');
   requests.addHandler({ onAdd: enqueue, onUpdate: enqueue });
   return loop;

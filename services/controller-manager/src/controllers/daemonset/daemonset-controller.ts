@@ -50,8 +50,9 @@ class DaemonSetController {
     this.#pods = context.informers.informer(resources.pods);
     this.#nodes = context.informers.informer(resources.nodes);
     this.#revisions = context.informers.informer(resources.controllerRevisions);
-    this.loop = new Controller({ name: context.name, clock: context.clock, logger: context.logger }, (key) =>
-      this.#sync(key),
+    this.loop = new Controller(
+      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
+      (key) => this.#sync(key),
     );
     const enqueue = (set: KubeObject): void => this.loop.queue.add(objectKey(set));
     this.#sets.addHandler({

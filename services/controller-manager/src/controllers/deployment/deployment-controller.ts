@@ -50,8 +50,9 @@ class DeploymentController {
     this.#deployments = context.informers.informer(resources.deployments);
     this.#sets = context.informers.informer(resources.replicaSets);
     this.#pods = context.informers.informer(resources.pods);
-    this.loop = new Controller({ name: context.name, clock: context.clock, logger: context.logger }, (key) =>
-      this.#sync(key),
+    this.loop = new Controller(
+      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
+      (key) => this.#sync(key),
     );
     const enqueue = (deployment: KubeObject): void => this.loop.queue.add(objectKey(deployment));
     this.#deployments.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });

@@ -41,8 +41,9 @@ class DisruptionController {
       StatefulSet: informers.informer(resources.statefulSets),
       Deployment: informers.informer(resources.deployments),
     };
-    this.loop = new Controller({ name: context.name, clock: context.clock, logger: context.logger }, (key) =>
-      this.#sync(key),
+    this.loop = new Controller(
+      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
+      (key) => this.#sync(key),
     );
     const enqueue = (budget: KubeObject): void => this.loop.queue.add(objectKey(budget));
     this.#budgets.addHandler({ onAdd: enqueue, onUpdate: enqueue });

@@ -30,7 +30,13 @@ export const createEndpointSliceController: ControllerFactory = (context) => {
   });
   const tracker = new SliceTracker(context.clock);
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, baseDelayMs: 50 },
+    {
+      name: context.name,
+      clock: context.clock,
+      logger: context.logger,
+      observe: context.observe,
+      baseDelayMs: 50,
+    },
     async (key) => {
       const service = services.lister.getByKey(key);
       if (

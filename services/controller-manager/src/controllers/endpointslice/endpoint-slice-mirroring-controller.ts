@@ -35,7 +35,13 @@ export const createEndpointSliceMirroringController: ControllerFactory = (contex
   });
   const tracker = new SliceTracker(context.clock);
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, baseDelayMs: 50 },
+    {
+      name: context.name,
+      clock: context.clock,
+      logger: context.logger,
+      observe: context.observe,
+      baseDelayMs: 50,
+    },
     async (key) => {
       const source = endpoints.lister.getByKey(key);
       const service = services.lister.getByKey(key);

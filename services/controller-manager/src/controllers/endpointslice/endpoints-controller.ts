@@ -69,7 +69,13 @@ export const createEndpointsController: ControllerFactory = (context) => {
   const pods = context.informers.informer(resources.pods);
   const endpoints = context.informers.informer(resources.endpoints);
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, baseDelayMs: 50 },
+    {
+      name: context.name,
+      clock: context.clock,
+      logger: context.logger,
+      observe: context.observe,
+      baseDelayMs: 50,
+    },
     async (key) => {
       const service = services.lister.getByKey(key);
       const existing = endpoints.lister.getByKey(key);

@@ -34,7 +34,14 @@ class GarbageCollector implements ControlLoop {
   constructor(context: ControllerContext) {
     this.#context = context;
     const { clock, logger } = context;
-    const options = { clock, logger, workers: 20, baseDelayMs: 20, maxDelayMs: 30_000 };
+    const options = {
+      clock,
+      logger,
+      observe: context.observe,
+      workers: 20,
+      baseDelayMs: 20,
+      maxDelayMs: 30_000,
+    };
     this.#delete = new Controller({ name: `${context.name}/delete`, ...options }, (uid) =>
       this.#attemptToDelete(uid),
     );

@@ -48,6 +48,7 @@ class HorizontalPodAutoscaler {
         name: context.name,
         clock: context.clock,
         logger: context.logger,
+        observe: context.observe,
         baseDelayMs: period,
         maxDelayMs: period,
       },

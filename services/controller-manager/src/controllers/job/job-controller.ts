@@ -53,6 +53,7 @@ class JobController {
         name: context.name,
         clock: context.clock,
         logger: context.logger,
+        observe: context.observe,
         baseDelayMs: 100,
         maxDelayMs: 60_000,
       },

@@ -51,7 +51,13 @@ class NamespaceController {
     this.#context = context;
     this.#namespaces = context.informers.informer(resources.namespaces);
     this.loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, workers: 10 },
+      {
+        name: context.name,
+        clock: context.clock,
+        logger: context.logger,
+        observe: context.observe,
+        workers: 10,
+      },
       (key) => this.#sync(key),
     );
     const enqueue = (namespace: KubeObject): void => {

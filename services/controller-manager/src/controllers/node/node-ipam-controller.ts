@@ -13,7 +13,13 @@ export const createNodeIpamController: ControllerFactory = (context) => {
     : undefined;
   // One worker: two nodes must not be given the same network.
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, workers: 1 },
+    {
+      name: context.name,
+      clock: context.clock,
+      logger: context.logger,
+      observe: context.observe,
+      workers: 1,
+    },
     async (name) => {
       const node = nodes.lister.get(name);
       if (!node || !networks || (node['spec']?.podCIDR ?? '') !== '') return;

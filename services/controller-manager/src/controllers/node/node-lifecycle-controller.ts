@@ -45,7 +45,13 @@ class NodeLifecycleController implements ControlLoop {
     this.#pods = context.informers.informer(resources.pods);
     this.#pods.addIndex('node', (pod) => [(pod['spec'].nodeName as string | undefined) ?? '']);
     this.#taints = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, workers: 8 },
+      {
+        name: context.name,
+        clock: context.clock,
+        logger: context.logger,
+        observe: context.observe,
+        workers: 8,
+      },
       (name) => this.#syncTaints(name),
     );
     const enqueue = (node: KubeObject): void => this.#taints.queue.add(node.metadata.name ?? '');

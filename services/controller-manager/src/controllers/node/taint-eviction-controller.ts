@@ -24,7 +24,7 @@ export const createTaintEvictionController: ControllerFactory = (context) => {
     ((node?.['spec']?.taints ?? []) as Taint[]).filter((taint) => taint.effect === 'NoExecute');
 
   const loop = new Controller(
-    { name: context.name, clock, logger: context.logger, workers: 8 },
+    { name: context.name, clock, logger: context.logger, observe: context.observe, workers: 8 },
     async (key) => {
       const pod = pods.lister.getByKey(key);
       if (!pod || pod.metadata.deletionTimestamp !== undefined || isPodTerminal(pod)) {

@@ -21,7 +21,7 @@ export function ttlSeconds(nodes: number): number {
 export const createTtlController: ControllerFactory = (context) => {
   const nodes = context.informers.informer(resources.nodes);
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger },
+    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (name) => {
       const node = nodes.lister.get(name);
       const wanted = String(ttlSeconds(nodes.lister.size));

@@ -72,8 +72,9 @@ class ReplicaSetController {
     this.#control = new PodControl(context.client, context.recorder);
     this.#owners = context.informers.informer(flavour.ref);
     this.#pods = context.informers.informer(resources.pods);
-    this.loop = new Controller({ name: context.name, clock: context.clock, logger: context.logger }, (key) =>
-      this.#sync(key),
+    this.loop = new Controller(
+      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
+      (key) => this.#sync(key),
     );
     const enqueue = (owner: KubeObject): void => this.loop.queue.add(objectKey(owner));
     this.#owners.addHandler({

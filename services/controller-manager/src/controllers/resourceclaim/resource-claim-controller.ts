@@ -52,7 +52,7 @@ class ResourceClaimController {
     this.#claims = informers.informer(resources.resourceClaims);
     this.#templates = informers.informer(resources.resourceClaimTemplates);
     this.loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger },
+      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
       (key) => {
         const [kind = '', rest = ''] = key.split(/:(.*)/s);
         return kind === 'pod' ? this.#syncPod(rest) : this.#syncClaim(rest);

@@ -38,8 +38,9 @@ class ResourceQuotaController implements ControlLoop {
   constructor(context: ControllerContext) {
     this.#context = context;
     this.#quotas = context.informers.informer(resources.resourceQuotas);
-    this.#loop = new Controller({ name: context.name, clock: context.clock, logger: context.logger }, (key) =>
-      this.#sync(key),
+    this.#loop = new Controller(
+      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
+      (key) => this.#sync(key),
     );
     const enqueue = (quota: KubeObject): void => this.#loop.queue.add(objectKey(quota));
     this.#quotas.addHandler({

@@ -16,7 +16,7 @@ export const createRootCaPublisher: ControllerFactory = (context) => {
   const maps = context.informers.informer(resources.configMaps, { fieldSelector: `metadata.name=${name}` });
   const data = { 'ca.crt': context.settings.rootCa ?? '' };
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger },
+    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (namespaceName) => {
       const namespace = namespaces.lister.get(namespaceName);
       if (

@@ -10,7 +10,7 @@ export const createServiceAccountController: ControllerFactory = (context) => {
   const namespaces = context.informers.informer(resources.namespaces);
   const accounts = context.informers.informer(resources.serviceAccounts);
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger },
+    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (name) => {
       const namespace = namespaces.lister.get(name);
       if (

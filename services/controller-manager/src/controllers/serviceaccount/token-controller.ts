@@ -38,7 +38,7 @@ export const createTokenController: ControllerFactory = (context) => {
   };
 
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger },
+    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (key) => {
       const secret = secrets.lister.getByKey(key);
       if (!secret || !signer || (secret.metadata.annotations?.[nameAnnotation] ?? '') === '') return;

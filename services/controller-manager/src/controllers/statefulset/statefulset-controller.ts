@@ -39,8 +39,9 @@ class StatefulSetController {
     this.#pods = context.informers.informer(resources.pods);
     this.#claims = context.informers.informer(resources.persistentVolumeClaims);
     this.#revisions = context.informers.informer(resources.controllerRevisions);
-    this.loop = new Controller({ name: context.name, clock: context.clock, logger: context.logger }, (key) =>
-      this.#sync(key),
+    this.loop = new Controller(
+      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
+      (key) => this.#sync(key),
     );
     const enqueue = (set: KubeObject): void => this.loop.queue.add(objectKey(set));
     this.#sets.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });

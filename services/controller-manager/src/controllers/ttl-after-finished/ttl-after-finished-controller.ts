@@ -20,30 +20,33 @@ export const createTtlAfterFinishedController: ControllerFactory = (context) => 
       return undefined;
     return Date.parse(finished.lastTransitionTime) + ttl * 1000 - clock.now();
   };
-  const loop = new Controller({ name: context.name, clock, logger: context.logger }, async (key) => {
-    const cached = jobs.lister.getByKey(key);
-    if (!cached) return;
-    const left = leftMs(cached);
-    if (left === undefined) return;
-    if (left > 0) return { requeueAfterMs: left };
-    try {
-      // The TTL may have been raised a moment ago: the API has the last word.
-      const fresh = await client.get(resources.jobs, cached.metadata.name ?? '', {
-        namespace: cached.metadata.namespace ?? '',
-      });
-      const remaining = fresh.metadata.uid === cached.metadata.uid ? leftMs(fresh) : undefined;
-      if (remaining === undefined) return;
-      if (remaining > 0) return { requeueAfterMs: remaining };
-      await client.delete(resources.jobs, cached.metadata.name ?? '', {
-        namespace: cached.metadata.namespace ?? '',
-        propagationPolicy: 'Foreground',
-        ...(cached.metadata.uid === undefined ? {} : { preconditions: { uid: cached.metadata.uid } }),
-      });
-    } catch (error) {
-      if (!hasReason(error, 'NotFound')) throw error;
-    }
-    return;
-  });
+  const loop = new Controller(
+    { name: context.name, clock, logger: context.logger, observe: context.observe },
+    async (key) => {
+      const cached = jobs.lister.getByKey(key);
+      if (!cached) return;
+      const left = leftMs(cached);
+      if (left === undefined) return;
+      if (left > 0) return { requeueAfterMs: left };
+      try {
+        // The TTL may have been raised a moment ago: the API has the last word.
+        const fresh = await client.get(resources.jobs, cached.metadata.name ?? '', {
+          namespace: cached.metadata.namespace ?? '',
+        });
+        const remaining = fresh.metadata.uid === cached.metadata.uid ? leftMs(fresh) : undefined;
+        if (remaining === undefined) return;
+        if (remaining > 0) return { requeueAfterMs: remaining };
+        await client.delete(resources.jobs, cached.metadata.name ?? '', {
+          namespace: cached.metadata.namespace ?? '',
+          propagationPolicy: 'Foreground',
+          ...(cached.metadata.uid === undefined ? {} : { preconditions: { uid: cached.metadata.uid } }),
+        });
+      } catch (error) {
+        if (!hasReason(error, 'NotFound')) throw error;
+      }
+      return;
+    },
+  );
   const enqueue = (job: KubeObject): void => loop.queue.add(objectKey(job));
   jobs.addHandler({ onAdd: enqueue, onUpdate: enqueue });
   return loop;

@@ -26,7 +26,7 @@ export const createEphemeralVolumeController: ControllerFactory = (context) => {
   const pods = informers.informer(resources.pods);
   const claims = informers.informer(resources.persistentVolumeClaims);
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger },
+    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (key) => {
       const pod = pods.lister.getByKey(key);
       if (!pod || pod.metadata.deletionTimestamp !== undefined) return;

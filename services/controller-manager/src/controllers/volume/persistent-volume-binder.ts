@@ -46,7 +46,13 @@ class PersistentVolumeBinder {
     this.#classes = informers.informer(resources.storageClasses);
     this.#pods = informers.informer(resources.pods);
     this.loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, workers: 1 },
+      {
+        name: context.name,
+        clock: context.clock,
+        logger: context.logger,
+        observe: context.observe,
+        workers: 1,
+      },
       (key) => {
         const [kind = '', rest = ''] = key.split(/:(.*)/s);
         return kind === 'claim' ? this.#syncClaim(rest) : this.#syncVolume(rest);

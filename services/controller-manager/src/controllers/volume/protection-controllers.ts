@@ -44,7 +44,7 @@ export const createClaimProtectionController: ControllerFactory = (context) => {
   const uses = (pod: KubeObject, name: string): boolean =>
     (pod['spec'].nodeName ?? '') !== '' && claimsOfPod(pod).includes(name);
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger },
+    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (key) => {
       const claim = claims.lister.getByKey(key);
       if (!claim) return;
@@ -86,7 +86,7 @@ export const createVolumeProtectionController: ControllerFactory = (context) => 
   const { client, informers } = context;
   const volumes = informers.informer(resources.persistentVolumes);
   const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger },
+    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (name) => {
       const volume = volumes.lister.get(name);
       if (!volume) return;

@@ -12,6 +12,10 @@ export class Metrics {
   gauge(name: string, help: string, read: () => readonly (readonly [Labels, number])[]): void {
     this.#family(name, 'gauge', help).read = read;
   }
+  /** A counter that is read when it is asked for. */
+  total(name: string, help: string, read: () => readonly (readonly [Labels, number])[]): void {
+    this.#family(name, 'counter', help).read = read;
+  }
   histogram(
     name: string,
     help: string,
