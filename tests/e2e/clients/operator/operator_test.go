@@ -209,6 +209,20 @@ func TestConvertsBetweenVersions(t *testing.T) {
 	}
 }
 
+func TestWebhooksSeeTheirVersion(t *testing.T) {
+	ctx := context.Background()
+	// The webhooks are registered for v1 only; matchPolicy is Equivalent.
+	old := &api.OldShip{ObjectMeta: metav1.ObjectMeta{Name: "belgica", Namespace: "default"}, Spec: api.OldShipSpec{Order: "2"}}
+	must(t, k8s.Create(ctx, old))
+	if old.Spec.Order != "2@Bergen" {
+		t.Errorf("the v1 webhook's change did not come back to v1beta1: %q", old.Spec.Order)
+	}
+	err := k8s.Create(ctx, &api.OldShip{ObjectMeta: metav1.ObjectMeta{Name: "vasa", Namespace: "default"}, Spec: api.OldShipSpec{Order: "64@Stockholm"}})
+	if err == nil || !strings.Contains(err.Error(), "a ship has at most 9 cabins, not 64") {
+		t.Errorf("the v1 webhook did not refuse a v1beta1 ship: %v", err)
+	}
+}
+
 func TestAppliesServerSide(t *testing.T) {
 	ctx := context.Background()
 	apply := func(owner string, cabins int32, options ...client.PatchOption) error {
