@@ -28,6 +28,14 @@ export interface EtcdClient {
   /** The member in use; with `endpoint` that one, through a connection of its own. */
   status(endpoint?: string, options?: CallOptions): Promise<etcdserverpb.StatusResponse>;
   memberList(options?: CallOptions): Promise<etcdserverpb.MemberListResponse>;
+  /** Adds a member that has not started yet; a learner becomes a voter once it has caught up and is promoted. */
+  memberAdd(
+    peerUrls: readonly string[],
+    options?: CallOptions & { readonly isLearner?: boolean },
+  ): Promise<etcdserverpb.MemberAddResponse>;
+  /** `id`: as memberList gives it. */
+  memberRemove(id: string | number | bigint, options?: CallOptions): Promise<void>;
+  memberPromote(id: string | number | bigint, options?: CallOptions): Promise<void>;
   /** The whole store as of now, from the member in use, piece by piece. */
   snapshot(onBlob: OnBlob): Promise<void>;
   readonly endpoints: readonly string[];
@@ -70,6 +78,22 @@ export function createEtcdClient(options: EtcdClientOptions): EtcdClient {
         { linearizable: true },
         callOptions,
       ),
+    memberAdd: (peerUrls, addOptions = {}) =>
+      callUnary(
+        balancer,
+        'write',
+        etcdserverpb.ClusterService.MemberAdd,
+        { peerURLs: [...peerUrls], isLearner: addOptions.isLearner ?? false },
+        addOptions,
+      ),
+    async memberRemove(id, callOptions) {
+      const ID = BigInt(id);
+      await callUnary(balancer, 'write', etcdserverpb.ClusterService.MemberRemove, { ID }, callOptions);
+    },
+    async memberPromote(id, callOptions) {
+      const ID = BigInt(id);
+      await callUnary(balancer, 'write', etcdserverpb.ClusterService.MemberPromote, { ID }, callOptions);
+    },
     snapshot: (onBlob) => streamSnapshot(balancer, options.clock, onBlob),
     endpoints: options.endpoints,
     close() {

@@ -12,6 +12,10 @@ export const limits = {
   readyTimeoutMs: 180_000,
   probeIntervalMs: 150,
   probeTimeoutMs: 2_000,
+  /** Of a member that replaces its lost self: one call, and how long it asks to be added. */
+  rejoinCallTimeoutMs: 5_000,
+  rejoinAttempts: 30,
+  rejoinPauseMs: 1_000,
   balancerCheckIntervalMs: 500,
   balancerCheckTimeoutMs: 1_000,
   balancerConnectTimeoutMs: 1_000,

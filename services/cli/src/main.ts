@@ -5,6 +5,7 @@ import { certs } from './commands/certs.ts';
 import { backup, backupFlags } from './commands/backup.ts';
 import { down } from './commands/down.ts';
 import { kubeconfig } from './commands/kubeconfig.ts';
+import { rejoinArguments } from './commands/rejoin.ts';
 import { restore, restoreFlags } from './commands/restore.ts';
 import { status } from './commands/status.ts';
 import { up, upFlags } from './commands/up.ts';
@@ -59,6 +60,7 @@ async function main(argv: readonly string[]): Promise<void> {
       process.stdout.write(usage);
       return;
     default:
+      if (command === 'store') return runComponent(command, await rejoinArguments(rest), process.env);
       if (componentNames.includes(command)) return runComponent(command, rest, process.env);
       throw new CommandError(`Unknown command "${command}"; see pilothouse help`);
   }

@@ -188,7 +188,20 @@ test('a removed member comes back only as a new one, through initial-cluster-sta
 });
 
 test('startup failures name the file, port or flag and the remedy', async () => {
-  const taken = configs[0] as StoreConfig;
+  const first = configs[0] as StoreConfig;
+  // It ran, and now it has no data: it must not come back as who it was.
+  await assert.rejects(
+    startStore({ ...first, dataDir: file('forgotten') }, { logger: silentLogger }),
+    (error: Error) =>
+      error instanceof StartupError &&
+      /has already been bootstrapped/.test(error.message) &&
+      error.message.includes(file('forgotten')),
+  );
+  // Alone, so that nobody can say so.
+  const taken: StoreConfig = {
+    ...first,
+    initialCluster: new Map([[first.name, first.initialAdvertisePeerUrls]]),
+  };
   await assert.rejects(
     startStore({ ...taken, dataDir: file('elsewhere'), name: 'm0' }, { logger: silentLogger }),
     (error: Error) =>

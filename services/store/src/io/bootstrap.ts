@@ -101,6 +101,7 @@ export async function establishIdentity(config: StoreConfig, memberDirectory: st
     );
   }
   const identity = config.initialClusterState === 'new' ? newCluster(config) : await joinCluster(config);
+  if (identity.isNewCluster) await refuseLostMember(config, identity.memberId);
   writeIdentity(file, identity, config.initialClusterToken);
   return identity;
 }
@@ -191,6 +192,32 @@ function newCluster(config: StoreConfig): Identity {
     members,
     isNewCluster: true,
   };
+}
+
+/**
+ * A member that ran before and has lost its data must not come back as who it was: it may have promised votes and acknowledged
+ * entries that it no longer knows. Whoever of the others runs already knows whether it ran; with none there, the cluster is new.
+ */
+async function refuseLostMember(config: StoreConfig, memberId: MemberId): Promise<void> {
+  const others = [...config.initialCluster]
+    .filter(([name]) => name !== config.name)
+    .flatMap(([, urls]) => urls);
+  const answers = await Promise.all(
+    others.map((url) => peerGet(`${url}/members`, config.peerTls, 1000).catch(() => undefined)),
+  );
+  for (const answer of answers) {
+    if (answer === undefined) continue;
+    const { members } = JSON.parse(answer) as PeerMembers;
+    const mine = [...config.initialAdvertisePeerUrls].sort().join();
+    const own = members.find(
+      ({ id, peerURLs }) => BigInt(`0x${id}`) === memberId || [...peerURLs].sort().join() === mine,
+    );
+    // It tells the others its client addresses once it has a leader.
+    if (own === undefined || own.clientURLs.length === 0) continue;
+    throw new StartupError(
+      `member ${own.id} has already been bootstrapped: the others know "${config.name}", but the data directory "${config.dataDir}" is empty. Restore that directory; if it is lost, remove the member, add it again and start it with --initial-cluster-state=existing (pilothouse store --replace-lost-member=CLIENT-URL,… does it)`,
+    );
+  }
 }
 
 interface PeerMembers {
