@@ -17,6 +17,7 @@ import { portError } from './io/rpc/listen-options.ts';
 import { CorruptionCheck } from './io/corruption-check.ts';
 import { Duties } from './io/duties.ts';
 import { grpcCodeNames, StoreMetrics } from './io/metrics.ts';
+import { peerMetrics } from './io/peer-metrics.ts';
 import { TcpTransport } from './io/peer/tcp-transport.ts';
 import { forceNewCluster } from './io/replica/force-new-cluster.ts';
 import { createReplica } from './io/replica/index.ts';
@@ -155,6 +156,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
       clock,
       random,
       logger,
+      traffic: peerMetrics(metrics.registry, clock, identity.memberId),
       onHttp: (socket) => void peerHttp.emit('connection', socket),
     });
     if (config.forceNewCluster) {
@@ -337,8 +339,9 @@ function createGrpc(
         : undefined;
     },
     onHandled: (info, status, durationMs) => {
-      const { handled } = metrics.rpc(info);
+      const { handled, seconds } = metrics.rpc(info);
       handled[status] = (handled[status] ?? 0) + 1;
+      if (!info.responseStream) seconds.observe(durationMs / 1000);
       if (!info.responseStream && durationMs > config.warningUnaryRequestMs) {
         logger.warn('request stats', {
           'response type': `${info.path}`,

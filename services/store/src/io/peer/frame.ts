@@ -4,12 +4,17 @@ import { crc32c } from '../wal/crc32c.ts';
 
 export const frameHeadBytes = 8;
 
-export function encodeFrame(body: Uint8Array): Uint8Array {
+export function encodeFrame(body: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(frameHeadBytes + body.length);
-  frame.writeUInt32LE(body.length, 0);
-  frame.writeUInt32LE(crc32c(body), 4);
   frame.set(body, frameHeadBytes);
+  sealFrame(frame);
   return frame;
+}
+
+/** Writes the head of a frame whose body is in its place. */
+export function sealFrame(frame: Buffer): void {
+  frame.writeUInt32LE(frame.length - frameHeadBytes, 0);
+  frame.writeUInt32LE(crc32c(frame.subarray(frameHeadBytes)), 4);
 }
 
 /** Cuts a stream of bytes into frames. */

@@ -44,6 +44,14 @@ export function readSnapshotMetadata(reader: ByteReader): SnapshotMetadata {
 /** One message as bytes: kind u8 | from | to | term | the kind's fields in the order below. */
 export function encodeMessage(message: Message): Uint8Array {
   const writer = new ByteWriter(96);
+  writeMessage(writer, message);
+  return writer.finish();
+}
+
+/** Where the receiver stands in a message. */
+export const toOffset = 9;
+
+export function writeMessage(writer: ByteWriter, message: Message): void {
   writer.uint8(kinds.indexOf(message.kind));
   writer.uint64(message.from);
   writer.uint64(message.to);
@@ -103,7 +111,6 @@ export function encodeMessage(message: Message): Uint8Array {
       writer.varint(message.index);
       break;
   }
-  return writer.finish();
 }
 
 /** Throws {@link MalformedError} on anything that is not a message. Payloads are views of `bytes`. */

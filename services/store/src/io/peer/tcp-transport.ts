@@ -7,13 +7,10 @@ import { ByteReader, ByteWriter, MalformedError } from '../wal/binary.ts';
 import { FrameReader, encodeFrame } from './frame.ts';
 import { decodeHandshake, encodeHandshake } from './handshake.ts';
 import type { Handshake } from './handshake.ts';
-import {
-  decodeMessage,
-  encodeMessage,
-  readSnapshotMetadata,
-  writeSnapshotMetadata,
-} from './message-codec.ts';
+import { decodeMessage, readSnapshotMetadata, writeSnapshotMetadata } from './message-codec.ts';
+import { MessageFramer } from './message-framer.ts';
 import { OutboundPeer } from './outbound-peer.ts';
+import type { PeerTraffic } from './peer-traffic.ts';
 import type { PeerHandler, PeerTransport, SnapshotHeader } from './transport.ts';
 
 /** PEM texts. Without `clientCertAuth` a client certificate is not asked for. */
@@ -46,6 +43,8 @@ export interface TcpTransportOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly limits?: Partial<PeerLimits>;
+  /** Counts what is sent and received; for metrics. */
+  readonly traffic?: PeerTraffic;
   /** Takes over connections that speak HTTP: what members ask each other beside consensus. */
   readonly onHttp?: (socket: net.Socket) => void;
 }
@@ -83,6 +82,7 @@ const snapshotFrame = { header: 0, chunk: 1, end: 2, accepted: 3, refused: 4 } a
 export class TcpTransport implements PeerTransport {
   readonly #options: TcpTransportOptions;
   readonly #limits: PeerLimits;
+  readonly #framer = new MessageFramer();
   readonly #servers: net.Server[] = [];
   readonly #sockets = new Set<net.Socket>();
   readonly #outbound = new Map<MemberId, OutboundPeer>();
@@ -163,6 +163,7 @@ export class TcpTransport implements PeerTransport {
       if (peers.has(id)) continue;
       outbound.close();
       this.#outbound.delete(id);
+      this.#options.traffic?.forget(id);
       this.#urls.delete(id);
     }
     for (const [id, urls] of peers) {
@@ -175,6 +176,7 @@ export class TcpTransport implements PeerTransport {
   }
 
   #connect(id: MemberId, urls: readonly string[]): void {
+    this.#options.traffic?.of(id);
     const outbound = new OutboundPeer({
       peer: id,
       urls,
@@ -227,7 +229,7 @@ export class TcpTransport implements PeerTransport {
 
   send(message: Message): void {
     const outbound = this.#outbound.get(message.to);
-    if (outbound?.isWritable) outbound.write(encodeFrame(encodeMessage(message)));
+    if (outbound?.isWritable) outbound.write(this.#framer.frame(message));
   }
 
   #accept(socket: net.Socket): void {
@@ -259,10 +261,12 @@ export class TcpTransport implements PeerTransport {
           } else {
             handshake = this.#admit(body);
             timer.cancel();
+            if (handshake.purpose === 'messages') this.#options.traffic?.connected(handshake.from);
             if (handshake.purpose === 'snapshot') feed = this.#receiveSnapshot(socket, handshake);
           }
         }
       } catch (error) {
+        if (handshake) this.#options.traffic?.refused(handshake.from);
         this.#options.logger.warn('rejected connection on peer endpoint', {
           'remote-addr': socket.remoteAddress,
           error: errorMessage(error),
@@ -276,7 +280,9 @@ export class TcpTransport implements PeerTransport {
     socket.on('close', () => {
       timer.cancel();
       this.#sockets.delete(socket);
-      if (handshake?.purpose === 'messages') this.#disconnected(handshake.from);
+      if (handshake?.purpose !== 'messages') return;
+      this.#options.traffic?.disconnected(handshake.from);
+      this.#disconnected(handshake.from);
     });
   }
 
@@ -300,6 +306,7 @@ export class TcpTransport implements PeerTransport {
     if (message.from !== handshake.from || message.to !== this.#options.memberId) {
       throw new MalformedError('A message names other members than its connection');
     }
+    this.#options.traffic?.received(message, body.length);
     this.#handler?.onMessage(message);
   }
 
