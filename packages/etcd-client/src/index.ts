@@ -1,7 +1,8 @@
 export type { EtcdClient, EtcdClientOptions } from './client.ts';
 export { createEtcdClient } from './client.ts';
 export type { CallOptions } from './balancer.ts';
-export type { EtcdTls } from './endpoint.ts';
+export { Connection as GrpcConnection } from './connection.ts';
+export type { Endpoint, EtcdTls } from './endpoint.ts';
 export { compactedText, EtcdError, futureRevisionText, grpcCode } from './errors.ts';
 export { EtcdKv, prefixEnd } from './kv.ts';
 export type { KeepAlive } from './lease.ts';

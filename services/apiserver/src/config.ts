@@ -59,6 +59,8 @@ export interface ApiServerConfig {
   readonly goawayChance: number;
   readonly priorityAndFairness: boolean;
   readonly auditLogPath?: string;
+  /** Objects are encrypted in the store as this file says. */
+  readonly encryption?: { readonly path: string; readonly reload: boolean };
   readonly eventTtlMs: number;
   readonly kubeletPreferredAddressTypes: readonly string[];
   readonly kubeletClient?: { readonly certPem: string; readonly keyPem: string; readonly caPem?: string };
@@ -190,6 +192,7 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     goawayChance: goawayChanceOf(values),
     priorityAndFairness: values.boolean('enable-priority-and-fairness'),
     ...given('auditLogPath', values.optional('audit-log-path')),
+    ...encryptionOf(values),
     eventTtlMs: values.number('event-ttl'),
     kubeletPreferredAddressTypes: values.list('kubelet-preferred-address-types'),
     ...(kubelet
@@ -242,6 +245,16 @@ function gatesOf(map: Readonly<Record<string, string>>): Record<string, boolean>
       }
       return [gate, text === 'true'];
     }),
+  );
+}
+
+function encryptionOf(values: Values): Pick<ApiServerConfig, 'encryption'> {
+  const path = values.optional('encryption-provider-config');
+  const reload = values.boolean('encryption-provider-config-automatic-reload');
+  if (path !== undefined) return { encryption: { path, reload } };
+  if (!reload) return {};
+  throw new FlagError(
+    '--encryption-provider-config-automatic-reload must be set with --encryption-provider-config',
   );
 }
 

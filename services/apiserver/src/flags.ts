@@ -190,12 +190,14 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   },
   'delete-collection-workers': { type: 'integer', default: 1, help: 'No effect yet', ignored: true },
   'enable-garbage-collector': { type: 'boolean', default: true, help: 'No effect yet', ignored: true },
-  'encryption-provider-config': { type: 'string', help: 'No effect yet', ignored: true },
+  'encryption-provider-config': {
+    type: 'string',
+    help: 'File with the providers that encrypt objects in the store',
+  },
   'encryption-provider-config-automatic-reload': {
     type: 'boolean',
     default: false,
-    help: 'No effect yet',
-    ignored: true,
+    help: 'Follow changes of the file of --encryption-provider-config',
   },
   'etcd-count-metric-poll-period': {
     type: 'duration',

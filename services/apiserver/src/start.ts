@@ -24,6 +24,10 @@ import { createApiServer } from './server.ts';
 import { featureGateOverrides } from './feature-gates.ts';
 import { servedBy } from './served-resources.ts';
 import { Compactor } from './storage/etcd/compactor.ts';
+import { EncryptedKeyValueStore } from './storage/encryption/encrypted-store.ts';
+import { registerEncryptionMetrics, TransformationCounts } from './storage/encryption/encryption-metrics.ts';
+import { Encryption } from './storage/encryption/encryption.ts';
+import { EncryptionError } from './storage/encryption/transformer.ts';
 import { EtcdKeyValueStore } from './storage/etcd/etcd-key-value-store.ts';
 import type { KeyValueStore } from './storage/key-value-store.ts';
 import { MemoryKeyValueStore } from './storage/memory/memory-key-value-store.ts';
@@ -70,7 +74,13 @@ export async function startApiServer(
   // Before anything waits: a wrong flag or file is told at once.
   const fileTls = config.tls && config.tls !== 'plain' ? await readTlsFiles(config.tls) : undefined;
   const closers: (() => void | Promise<void>)[] = [];
-  const { store, compact } = openStore(config, ports, { clock, random, logger, closers });
+  const encryption = config.encryption
+    ? await Encryption.open({ ...config.encryption, clock, random, logger }).catch(flagErrorOf)
+    : undefined;
+  if (encryption) closers.push(() => encryption.close());
+  const transformations = new TransformationCounts();
+  const { store: plainStore, compact } = openStore(config, ports, { clock, random, logger, closers });
+  const store = encryption ? new EncryptedKeyValueStore(plainStore, encryption, transformations) : plainStore;
   await waitForStore(store, config.store.endpoints, clock, logger);
 
   const registry = createRegistry({
@@ -183,6 +193,7 @@ export async function startApiServer(
       storage: async () => {
         await store.get('/registry/health');
       },
+      ...(encryption?.hasHealthCheck === true ? { encryption: () => encryption.check() } : {}),
       cachesSynced: () => registry.synced,
       hookDone: (name) => started && !policyWork.pending.has(name) && bootstrap?.hookDone(name) === true,
     },
@@ -191,6 +202,7 @@ export async function startApiServer(
     delegate: (exchange) => aggregator.delegate(exchange),
   });
   table = server.resources;
+  if (encryption) registerEncryptionMetrics(server.metrics.registry, encryption, transformations);
   for (const resource of config.authorizationModes.includes('RBAC') ? policyBasedResources : []) {
     const storage = registry.storage('rbac.authorization.k8s.io', 'v1', resource);
     if (storage) {
@@ -250,6 +262,11 @@ export async function startApiServer(
     registry,
     close: () => (closing ??= close()),
   };
+}
+
+/** What is wrong with a file of a flag is told without a stack. */
+function flagErrorOf(error: unknown): never {
+  throw error instanceof EncryptionError ? new FlagError(error.message) : error;
 }
 
 function listenError(config: ApiServerConfig, error: unknown): unknown {

@@ -71,6 +71,7 @@ export function customStorages(options: CustomStoragesOptions): CustomStorages {
   const codec = customStorageCodec(spec.group, stored.name, schema);
   const opened = factory.open({
     etcdPrefix: `${spec.group}/${names.plural}`,
+    groupResource: { group: spec.group, resource: names.plural },
     codec,
     typeMeta: { apiVersion: apiVersionOf(spec.group, stored.name), kind: names.kind },
   });

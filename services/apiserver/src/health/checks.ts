@@ -4,6 +4,8 @@ import type { HealthCheck, HealthChecks } from './health-checks.ts';
 export interface HealthSources {
   /** Throws while the store does not answer. */
   storage?(): Promise<void>;
+  /** Rejects while a KMS plugin is not well; absent: there can be none. */
+  encryption?(): Promise<void>;
   /** False until the watch caches have their first lists. */
   cachesSynced?(): boolean;
   /** False until the bootstrap work of that name is done: `rbac/bootstrap-roles` and so on. */
@@ -60,6 +62,8 @@ export function registerHealthChecks(
   health.add(ok('loopback-serving-certificate'), ['healthz', 'livez']);
   health.add(storage('etcd'));
   health.add(storage('etcd-readiness'), ['readyz']);
+  const { encryption } = sources;
+  if (encryption) health.add({ name: 'kms-providers', check: () => encryption() });
   health.add(
     {
       name: 'informer-sync',

@@ -185,6 +185,7 @@ class BuiltinRegistry implements ApiRegistry {
         : undefined;
     const opened = this.factory.open({
       etcdPrefix: resource.etcdPrefix ?? resource.plural,
+      groupResource: { group, resource: resource.plural },
       codec,
       typeMeta,
       trigger,

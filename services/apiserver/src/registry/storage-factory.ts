@@ -13,6 +13,8 @@ export interface OpenOptions {
   readonly etcdPrefix: string;
   readonly codec: ObjectCodec;
   readonly typeMeta: { readonly apiVersion: string; readonly kind: string };
+  /** What is stored, for encryption: the group and plural of the resource. */
+  readonly groupResource: { readonly group: string; readonly resource: string };
   /** See {@link CacherOptions.trigger}. */
   readonly trigger?: ((object: KubeObject) => string) | undefined;
 }
@@ -50,6 +52,8 @@ export class StorageFactory {
 
   open(options: OpenOptions): OpenedStorage {
     const prefix = `${this.#root}${options.etcdPrefix}/`;
+    const { group, resource } = options.groupResource;
+    this.#store.claim?.(prefix, this.#root, group, resource);
     const storage = new ObjectStorage({
       store: this.#store,
       codec: options.codec,
@@ -79,7 +83,7 @@ export class StorageFactory {
   }
 
   /** A storage that is read too rarely to keep a copy of it. */
-  openUncached(options: Omit<OpenOptions, 'trigger'>): ObjectStorage {
+  openUncached(options: Omit<OpenOptions, 'trigger' | 'groupResource'>): ObjectStorage {
     const prefix = `${this.#root}${options.etcdPrefix}/`;
     return new ObjectStorage({
       store: this.#store,

@@ -3,7 +3,7 @@ import type { GroupResource } from '@pilothouse/apimachinery';
 import { StatusError, statusErrors } from '@pilothouse/apimachinery';
 
 export type KeyValueErrorCode =
-  'compacted' | 'futureRevision' | 'unavailable' | 'noSpace' | 'requestTooLarge';
+  'compacted' | 'futureRevision' | 'unavailable' | 'noSpace' | 'requestTooLarge' | 'unreadable';
 
 /** What a {@link KeyValueStore} throws. */
 export class KeyValueError extends CodedError {
@@ -95,6 +95,7 @@ export function interpretStorageError(
       case 'requestTooLarge':
         return statusErrors.requestEntityTooLarge('limit is 1.5Mi');
       case 'futureRevision':
+      case 'unreadable':
         return statusErrors.internal(error.message);
     }
   }

@@ -4,6 +4,8 @@ export interface KeyValue {
   readonly value: Uint8Array;
   readonly createRevision: number;
   readonly modRevision: number;
+  /** What is stored is not what would be written today (another key, another provider): an update must write. */
+  readonly stale?: boolean;
 }
 
 export interface RangeOptions {
@@ -77,6 +79,8 @@ export interface KeyValueStore {
   ): KeyValueWatch;
   /** Linearizable. */
   currentRevision(): Promise<number>;
+  /** Tells what is kept below a prefix (both with slashes), for stores that treat resources differently. */
+  claim?(prefix: string, root: string, group: string, resource: string): void;
   /** Forgets the history before `revision`. */
   compact(revision: number): Promise<void>;
   close(): Promise<void>;

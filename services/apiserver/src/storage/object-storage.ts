@@ -6,6 +6,7 @@ import type { ContinuePosition } from './continue-token.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';
 import { deepEqual, semanticEqual } from './deep.ts';
 import { KeyValueError, storageErrors } from './errors.ts';
+import { isEncrypted } from './encryption/transformer.ts';
 import type {
   Storage,
   StorageList,
@@ -68,6 +69,10 @@ export class ObjectStorage implements Storage {
     this.#noteSize(kv.value.length);
     const own = this.#written.get(kv.key);
     if (own !== undefined && own.revision === kv.modRevision) return own;
+    // Without the right provider it would be taken for damaged.
+    if (isEncrypted(kv.value)) {
+      throw new KeyValueError('unreadable', 'identity transformer tried to read encrypted data');
+    }
     return new StoredObject(
       this.codec,
       kv.key.slice(this.prefix.length),
@@ -226,8 +231,11 @@ export class ObjectStorage implements Storage {
     tryUpdate: (state: UpdateState) => Promise<UpdateOutput> | UpdateOutput,
   ): Promise<StorageWriteResult> {
     const fullKey = this.prefix + key;
+    // A value under an old key is written anew even when nothing changes: so keys are rotated.
+    let stale = false;
     const read = async (): Promise<StoredObject | undefined> => {
       const { kv } = await this.store.get(fullKey);
+      stale = kv?.stale === true;
       return kv === undefined ? undefined : this.decode(kv);
     };
     let existing: Stored | undefined = options.cached;
@@ -250,13 +258,15 @@ export class ObjectStorage implements Storage {
       }
       const { object } = output;
       if (existing !== undefined && this.#isUnchanged(object, existing.object)) {
-        if (fresh) return { stored: existing, written: false };
-        const newest = await read();
-        if (newest !== undefined && newest.revision === existing.revision)
-          return { stored: existing, written: false };
-        existing = newest;
-        fresh = true;
-        continue;
+        if (fresh && !stale) return { stored: existing, written: false };
+        if (!fresh) {
+          const newest = await read();
+          if (newest !== undefined && newest.revision === existing.revision && !stale)
+            return { stored: existing, written: false };
+          existing = newest;
+          fresh = true;
+          continue;
+        }
       }
       const written = encodeStored(this.codec, object);
       const ttlSeconds = output.ttlSeconds ?? 0;
@@ -269,6 +279,7 @@ export class ObjectStorage implements Storage {
         return { stored, written: true };
       }
       existing = result.current === undefined ? undefined : this.decode(result.current);
+      stale = result.current?.stale === true;
       fresh = true;
     }
   }
