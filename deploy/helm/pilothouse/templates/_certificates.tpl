@@ -15,8 +15,8 @@
           args:
             - certs
             - init
-            - --cert-dir=/work/pki
-            - --kubeconfig-dir=/work/kubeconfig
+            - --cert-dir=/certs/pki
+            - --kubeconfig-dir=/certs/kubeconfig
             - --secret-prefix={{ include "pilothouse.secretPrefix" . }}
             - --server={{ default (include "pilothouse.internalServer" .) .Values.externalServer }}
             - --internal-server={{ include "pilothouse.internalServer" . }}
@@ -30,7 +30,7 @@
             requests: { cpu: 50m, memory: 96Mi }
             limits: { memory: 256Mi }
           volumeMounts:
-            - { name: work, mountPath: /work }
+            - { name: work, mountPath: /certs }
       volumes:
         - { name: work, emptyDir: { medium: Memory } }
 {{- end }}
