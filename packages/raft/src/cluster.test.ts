@@ -43,6 +43,7 @@ function run(seed: number, steps: number): { committed: number; leaders: number 
       snapshot: member.snapshot,
       entries: member.log.filter((entry) => entry.index > member.snapshot.index),
       ...(member.hardState ? { hardState: member.hardState } : {}),
+      limits: { areAppendsGathered: seed % 2 === 0 },
     });
   for (const who of everyone) {
     const durable = {

@@ -169,7 +169,8 @@ export class Leadership {
     if (progress.isPaused) return false;
     const { limits, isCommitDue } = this.#core;
     const prevIndex = (progress.next - 1) as LogIndex;
-    const hasEntries = prevIndex < this.#core.log.lastIndex;
+    const endIndex = this.#core.handOutIndex;
+    const hasEntries = prevIndex < endIndex;
     const commitToTell = Math.min(this.#core.log.committed, prevIndex);
     const isCommitNews =
       progress.state === 'replicate' &&
@@ -184,7 +185,7 @@ export class Leadership {
       return false;
     }
     const entries = hasEntries
-      ? this.#core.log.slice(prevIndex, this.#core.log.lastIndex, this.#core.limits.appendBytesMax)
+      ? this.#core.log.slice(prevIndex, endIndex, this.#core.limits.appendBytesMax)
       : [];
     const lastIndex = (prevIndex + entries.length) as LogIndex;
     let bytes = 0;
@@ -192,7 +193,7 @@ export class Leadership {
     this.#core.send({ kind: 'append', to, prevIndex, prevTerm, entries, commit: this.#core.log.committed });
     progress.sent(lastIndex, entries.length, bytes);
     progress.sentCommit = Math.min(this.#core.log.committed, lastIndex);
-    return progress.state === 'replicate' && lastIndex < this.#core.log.lastIndex;
+    return progress.state === 'replicate' && lastIndex < endIndex;
   }
 
   sendSnapshot(to: MemberId, progress: Progress): void {
@@ -248,7 +249,7 @@ export class Leadership {
     // A full window with nothing coming back means that appends were lost: find the match again.
     if (
       progress.state === 'replicate' &&
-      progress.match < this.#core.log.lastIndex &&
+      progress.match < this.#core.handOutIndex &&
       progress.noteHeartbeat()
     ) {
       progress.becomeProbe();

@@ -18,6 +18,11 @@ export interface RaftLimits {
    * instead of by a message of its own. One that has proposed something, or asked for a read, is always told at once.
    */
   readonly isCommitToldLazily: boolean;
+  /**
+   * Whether a leader that is writing entries lets new ones gather until those are durable, and then hands out and sends them together.
+   * Nothing is lost by it: it commits only what its own disk holds.
+   */
+  readonly areAppendsGathered: boolean;
   /** Payload bytes of committed entries in one Ready; one entry may exceed it. */
   readonly applyBytesMax: number;
 }
@@ -30,6 +35,7 @@ export const defaultLimits: RaftLimits = {
   inflightBytesMax: 16 * 1024 * 1024,
   uncommittedBytesMax: 64 * 1024 * 1024,
   isCommitToldLazily: false,
+  areAppendsGathered: false,
   applyBytesMax: 8 * 1024 * 1024,
 };
 

@@ -120,6 +120,18 @@ export class RaftCore {
     this.leader = leader;
   }
 
+  /** Up to where entries may be handed out and sent now. */
+  get handOutIndex(): LogIndex {
+    const { log, limits } = this;
+    // Whoever is to take over must get everything, also when it takes over because this disk hangs.
+    const isGathering =
+      limits.areAppendsGathered &&
+      this.role === 'leader' &&
+      this.transferee === undefined &&
+      log.stable < log.persisting;
+    return isGathering ? log.persisting : log.lastIndex;
+  }
+
   get commitHint(): CommitHint {
     return { commit: this.log.committed, commitTerm: this.log.term(this.log.committed) ?? (0 as Term) };
   }

@@ -295,7 +295,7 @@ export class RaftNode {
       this.#core.messagesAfterPersist.length > 0 ||
       this.#core.readStates.length > 0 ||
       this.#core.pendingSnapshot !== undefined ||
-      this.#core.log.persisting < this.#core.log.lastIndex ||
+      this.#core.log.persisting < this.#core.handOutIndex ||
       this.#applicableIndex() > this.#core.log.applying ||
       this.#core.selfVotePending !== undefined ||
       this.#isHardStateChanged() ||
@@ -306,8 +306,9 @@ export class RaftNode {
   /** Hands out what has accumulated; each effect once. */
   ready(): Ready {
     this.#leading.flush();
-    const entries = this.#core.log.slice(this.#core.log.persisting, this.#core.log.lastIndex);
-    this.#core.log.persisting = this.#core.log.lastIndex;
+    const endIndex = this.#core.handOutIndex;
+    const entries = this.#core.log.slice(this.#core.log.persisting, endIndex);
+    this.#core.log.persisting = endIndex;
     const snapshot = this.#core.pendingSnapshot;
     this.#core.pendingSnapshot = undefined;
     let committedEntries: Entry[] = [];
@@ -344,7 +345,7 @@ export class RaftNode {
     };
     this.#core.outstanding.push({
       sequence: ready.sequence,
-      lastIndex: this.#core.log.lastIndex,
+      lastIndex: endIndex,
       selfVoteTerm: this.#core.selfVotePending,
     });
     this.#core.selfVotePending = undefined;

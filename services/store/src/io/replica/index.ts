@@ -44,7 +44,7 @@ export async function createReplica(
     snapshots,
     stateMachine,
     random,
-    limits: { electionTicks, isCommitToldLazily: true },
+    limits: { electionTicks, isCommitToldLazily: true, areAppendsGathered: true },
     logger,
   });
   const onFatal =

@@ -70,6 +70,20 @@ export class ByteWriter {
     this.bytes(Buffer.from(text, 'utf8'));
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Begins anew in the same memory. */
+  reset(): void {
+    this.#length = 0;
+  }
+
+  /** The bytes so far, until the next write. */
+  view(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
   /** The bytes so far, in an array of their own. */
   finish(): Uint8Array {
     return this.#length * 2 > this.#buffer.length
