@@ -1,3 +1,4 @@
+import { jsonText } from './exact-json.ts';
 /** Reasons of a Status cause (metav1.CauseType), as clients compare them. */
 export type FieldErrorType =
   | 'FieldValueNotFound'
@@ -47,7 +48,7 @@ export class FieldPath {
 export function badValue(value: unknown): string {
   if (typeof value === 'string') return goQuote(value);
   if (value === undefined || value === null) return 'null';
-  return JSON.stringify(value).replace(
+  return jsonText(value).replace(
     /[<>&\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

@@ -71,5 +71,6 @@ export function goFormat(value: unknown): string {
 export function goJsonKind(value: unknown): string {
   if (Array.isArray(value)) return 'array';
   if (typeof value === 'boolean') return 'bool';
+  if (typeof value === 'bigint') return 'number';
   return value === null ? 'null' : typeof value;
 }

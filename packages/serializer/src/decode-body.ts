@@ -1,5 +1,5 @@
 import type { GroupVersionKind, KubeObject, SchemaRegistry } from '@pilothouse/apimachinery';
-import { apiVersionOf, parseApiVersion, StatusError } from '@pilothouse/apimachinery';
+import { apiVersionOf, parseApiVersion, StatusError, withExactIntegers } from '@pilothouse/apimachinery';
 import { allKindsGroupVersions, builtinSchemas } from '@pilothouse/api';
 
 import { DecodeError } from './errors.ts';
@@ -21,14 +21,17 @@ export interface ParsedDocument {
   readonly yamlDuplicates: readonly string[];
 }
 
-/** Parses JSON or YAML. Throws DecodeError. */
-export function parseDocument(body: Uint8Array, mediaType: string): ParsedDocument {
+/**
+ * Parses JSON or YAML. With `exact` integers keep their digits: those beyond 2^53 that fit into 64 bits are bigint. Throws DecodeError.
+ */
+export function parseDocument(body: Uint8Array, mediaType: string, exact = false): ParsedDocument {
   const text = bodyText(body);
   if (mediaType === yamlMediaType || mediaType.endsWith('+yaml')) {
-    const { value, duplicates } = decodeYaml(text);
+    const { value, duplicates } = decodeYaml(text, exact);
     return { value, yamlDuplicates: duplicates };
   }
-  return { value: parseJson(text), text, yamlDuplicates: [] };
+  const value = parseJson(text);
+  return { value: exact ? withExactIntegers(text, value) : value, text, yamlDuplicates: [] };
 }
 
 const previewBytesMax = 30;

@@ -1,5 +1,5 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { translateTimestampSince } from '@pilothouse/apimachinery';
+import { jsonText, translateTimestampSince } from '@pilothouse/apimachinery';
 import type { TableColumn } from '../strategy.ts';
 import { defaultColumns } from '../table/columns.ts';
 import { JsonPath } from './json-path.ts';
@@ -50,9 +50,10 @@ function cell(values: readonly unknown[], column: PrinterColumn, nowMs: number):
   const value = values[0];
   switch (column.type) {
     case 'integer':
+      if (typeof value === 'bigint') return value;
       return typeof value === 'number' ? Math.trunc(value) : null;
     case 'number':
-      return typeof value === 'number' ? value : null;
+      return typeof value === 'number' || typeof value === 'bigint' ? value : null;
     case 'boolean':
       return typeof value === 'boolean' ? value : null;
     case 'date': {
@@ -66,5 +67,5 @@ function cell(values: readonly unknown[], column: PrinterColumn, nowMs: number):
 
 function shown(value: unknown): string {
   if (value === null || value === undefined) return '';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'object' ? jsonText(value) : String(value);
 }

@@ -147,7 +147,7 @@ function checkScale(object: KubeObject, version: CustomResourceVersion): FieldEr
     const value = new JsonPath(text).find(object)[0];
     if (value === undefined || value === null) continue;
     const at = pathOf(text);
-    if (typeof value !== 'number' || !Number.isInteger(value)) {
+    if (typeof value !== 'bigint' && (typeof value !== 'number' || !Number.isInteger(value))) {
       errors.push(fieldError.invalid(at, value, `${isSpec ? 'spec' : 'status'} replicas must be an integer`));
     } else if (value < 0) errors.push(fieldError.invalid(at, value, 'should be a non-negative integer'));
     else if (value > 2147483647) {

@@ -26,6 +26,7 @@ function unplaced(text: string): FieldError {
 function typeOf(value: unknown): string {
   if (value === null || value === undefined) return 'null';
   if (Array.isArray(value)) return 'array';
+  if (typeof value === 'bigint') return 'integer';
   if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
   return typeof value;
 }
@@ -46,7 +47,7 @@ function check(value: unknown, schema: JsonSchema, path: string, errors: FieldEr
   checkType(value, schema, path, errors);
   checkJuncts(value, schema, path, errors);
   if (typeof value === 'string') checkString(value, schema, path, errors);
-  if (typeof value === 'number') checkNumber(value, schema, path, errors);
+  if (typeof value === 'number' || typeof value === 'bigint') checkNumber(value, schema, path, errors);
   if (Array.isArray(value)) checkList(value, schema, path, errors);
   checkEnum(value, schema, path, errors);
   if (isJsonObject(value)) checkObject(value, schema, path, errors);
@@ -117,12 +118,12 @@ function checkString(value: string, schema: JsonSchema, path: string, errors: Fi
   }
 }
 
-function checkNumber(value: number, schema: JsonSchema, path: string, errors: FieldError[]): void {
+function checkNumber(value: number | bigint, schema: JsonSchema, path: string, errors: FieldError[]): void {
   const { multipleOf, maximum, minimum, type, format } = schema;
   const invalid = (text: string): void => {
     errors.push(fieldError.invalid(at(path), value, inBody(path, text)));
   };
-  if (type === 'integer' && !Number.isInteger(value)) {
+  if (type === 'integer' && typeof value === 'number' && !Number.isInteger(value)) {
     errors.push(
       unplaced(
         `Checked value must be of type integer (${format === undefined || format === '' ? 'default' : format} format) in ${path}`,
@@ -132,7 +133,7 @@ function checkNumber(value: number, schema: JsonSchema, path: string, errors: Fi
     errors.push(unplaced(`Checked value must be of type integer (int32 format) in ${path}`));
   }
   if (multipleOf !== undefined) {
-    const quotient = value / multipleOf;
+    const quotient = Number(value) / multipleOf;
     if (Math.abs(quotient - Math.round(quotient)) > 1e-9) invalid(`should be a multiple of ${multipleOf}`);
   }
   if (maximum !== undefined) {

@@ -1,3 +1,4 @@
+import { jsonText } from '../exact-json.ts';
 import type { JsonObject } from '../json.ts';
 import { deepEqual, isJsonObject } from '../json.ts';
 import type { JsonValue, KubeObject, ManagedFieldsEntry, ObjectMeta } from '../meta.ts';
@@ -461,7 +462,7 @@ function describe(object: KubeObject): string {
 
 function sortedJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`;
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (typeof value !== 'object' || value === null) return jsonText(value);
   const members = Object.keys(value)
     .filter((key) => (value as Record<string, unknown>)[key] !== undefined)
     .sort()

@@ -1,3 +1,4 @@
+import { jsonText, parseExact } from '../exact-json.ts';
 import { goQuote } from '../field-error.ts';
 
 /**
@@ -10,11 +11,11 @@ export function memberElement(name: string): PathElement {
   return `f:${name}`;
 }
 export function valueElement(value: unknown): PathElement {
-  return `v:${JSON.stringify(value)}`;
+  return `v:${jsonText(value)}`;
 }
 /** `names` in alphabetical order. */
 export function keyElement(names: readonly string[], values: readonly unknown[]): PathElement {
-  return `k:{${names.map((name, index) => `${JSON.stringify(name)}:${JSON.stringify(values[index] ?? null)}`).join(',')}}`;
+  return `k:{${names.map((name, index) => `${JSON.stringify(name)}:${jsonText(values[index] ?? null)}`).join(',')}}`;
 }
 
 function scalarText(value: unknown): string {
@@ -26,13 +27,13 @@ export function pathElementText(element: PathElement): string {
   const body = element.slice(2);
   switch (element[0]) {
     case 'k': {
-      const keys = JSON.parse(body) as Record<string, unknown>;
+      const keys = parseExact(body) as Record<string, unknown>;
       return `[${Object.keys(keys)
         .map((key) => `${key}=${scalarText(keys[key])}`)
         .join(',')}]`;
     }
     case 'v':
-      return `[=${scalarText(JSON.parse(body))}]`;
+      return `[=${scalarText(parseExact(body))}]`;
     case 'i':
       return `[${body}]`;
     default:

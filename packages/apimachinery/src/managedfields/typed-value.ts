@@ -92,7 +92,7 @@ export function typeErrors(value: JsonValue, type: MergeType, path = ''): string
       const kind = typeof value;
       if (type.scalar === 'untyped')
         return kind === 'object' ? at(`expected any scalar, got &{${goFormat(value)}}`) : [];
-      if (kind === type.scalar) return [];
+      if (kind === type.scalar || (kind === 'bigint' && type.scalar === 'number')) return [];
       if (type.scalar === 'string')
         return at(`expected string, got &value.valueUnstructured{Value:${goSyntax(value)}}`);
       if (type.scalar === 'number')

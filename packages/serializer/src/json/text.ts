@@ -1,3 +1,4 @@
+import { jsonText } from '@pilothouse/apimachinery';
 import { isJsonObject, sortedKeys } from '../json-shape.ts';
 
 // eslint-disable-next-line no-control-regex -- these are the characters that JSON must escape
@@ -25,7 +26,7 @@ function escapeHtml(json: string): string {
 export function goJsonText(value: unknown): string {
   if (value === undefined || value === null) return 'null';
   if (typeof value === 'string') return goJsonString(value);
-  return escapeHtml(JSON.stringify(value));
+  return escapeHtml(jsonText(value));
 }
 
 /** Any JSON value as Go writes maps: keys sorted. This is how custom resources are written. */

@@ -1,6 +1,7 @@
 import { LineCounter, parseAllDocuments, type Document, type ParsedNode, type Tags } from 'yaml';
 
 import { DecodeError } from '../errors.ts';
+import { setMember } from '../json-shape.ts';
 
 export interface DecodedYaml {
   readonly value: unknown;
@@ -33,9 +34,10 @@ const aliasCountMax = 1000;
 
 /**
  * Decodes the first document of a YAML text as sigs.k8s.io/yaml does: YAML 1.1 scalars (`yes` is true, `012` is ten), but times stay
- * texts. Throws DecodeError `Yaml` with a message in the style of go-yaml.
+ * texts. With `exact` integers beyond 2^53 that fit into 64 bits are bigint. Throws DecodeError `Yaml` with a message in the style of go-yaml.
  */
-export function decodeYaml(text: string): DecodedYaml {
+export function decodeYaml(text: string, exact = false): DecodedYaml {
+  const intAsBigInt = exact && /\d{16}/.test(text);
   const lines = new LineCounter();
   const documents = parseAllDocuments(text, {
     version: '1.1',
@@ -44,6 +46,7 @@ export function decodeYaml(text: string): DecodedYaml {
     prettyErrors: false,
     logLevel: 'silent',
     customTags: goTags,
+    intAsBigInt,
   });
   const document = (Array.isArray(documents) ? documents[0] : undefined) as Document.Parsed | undefined;
   if (!document) return { value: null, duplicates: [] };
@@ -55,10 +58,24 @@ export function decodeYaml(text: string): DecodedYaml {
     duplicates.push(`line ${String(line)}: key ${JSON.stringify(key)} already set in map`);
   }
   try {
-    return { value: document.toJS({ maxAliasCount: aliasCountMax }), duplicates };
+    const value: unknown = document.toJS({ maxAliasCount: aliasCountMax });
+    return { value: intAsBigInt ? withPlainIntegers(value) : value, duplicates };
   } catch {
     throw new DecodeError('Yaml', 'yaml: document contains excessive aliasing');
   }
+}
+
+/** Only integers that need it stay bigint. */
+function withPlainIntegers(value: unknown): unknown {
+  if (typeof value === 'bigint') {
+    const isLong = !Number.isSafeInteger(Number(value)) && BigInt.asIntN(64, value) === value;
+    return isLong ? value : Number(value);
+  }
+  if (Array.isArray(value)) return value.map(withPlainIntegers);
+  if (typeof value === 'object' && value !== null)
+    for (const [key, item] of Object.entries(value))
+      setMember(value as Record<string, unknown>, key, withPlainIntegers(item));
+  return value;
 }
 
 /** Text of the key that starts at an offset. */

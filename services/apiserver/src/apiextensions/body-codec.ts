@@ -1,5 +1,5 @@
 import type { GroupVersionKind, KubeObject, MessageSchema } from '@pilothouse/apimachinery';
-import { isJsonObject, parseApiVersion, statusErrors } from '@pilothouse/apimachinery';
+import { isJsonObject, jsonText, parseApiVersion, parseExact, statusErrors } from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
 import { eachEmbedded, prune } from '@pilothouse/api/apiextensions';
 import type { JsonSchema } from '@pilothouse/api/apiextensions';
@@ -47,7 +47,7 @@ export class CustomBodyCodec implements ObjectCodec {
     }
     let document: ReturnType<typeof parseDocument>;
     try {
-      document = parseDocument(body, mediaType);
+      document = parseDocument(body, mediaType, true);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       const cause =
@@ -94,7 +94,7 @@ export class CustomBodyCodec implements ObjectCodec {
         findings.push(...coerceMetadata(resource, `${path.text}.`, strict));
       } catch (error) {
         if (!(error instanceof DecodeError)) throw error;
-        const shown = JSON.stringify(resource['metadata']);
+        const shown = jsonText(resource['metadata']);
         throw new DecodeError(
           'JsonType',
           `${path.child('metadata').text}: Invalid value: ${shown}: ${error.message}`,
@@ -112,7 +112,7 @@ export class CustomBodyCodec implements ObjectCodec {
   encode(object: object, mediaType: ObjectMediaType, pretty: boolean): Uint8Array {
     if (mediaType === protobufType) return shared.encode(object, mediaType, pretty);
     const text = encodeUnstructuredJson(object);
-    if (mediaType === yamlType) return Buffer.from(encodeYaml(JSON.parse(text)));
+    if (mediaType === yamlType) return Buffer.from(encodeYaml(parseExact(text)));
     return Buffer.from(pretty ? indentJson(text) : `${text}\n`);
   }
 }

@@ -1,7 +1,7 @@
 import type { Random } from '@pilothouse/base';
 import { errorMessage, uuid } from '@pilothouse/base';
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { apiVersionOf, StatusError } from '@pilothouse/apimachinery';
+import { apiVersionOf, jsonText, StatusError } from '@pilothouse/apimachinery';
 import type { CustomResourceDefinitionSpec, CustomResourceVersion } from '@pilothouse/api/apiextensions';
 import type { WebhookClient } from '../admission/webhooks/webhook-client.ts';
 import { webhookTarget } from '../admission/webhooks/service-resolver.ts';
@@ -72,7 +72,7 @@ async function convert(
     const target = webhookTarget(config as WebhookClientConfig, timeoutSeconds, access).resolve();
     const caPem =
       config.caBundle === undefined ? undefined : Buffer.from(config.caBundle, 'base64').toString('utf8');
-    const answer = await client.post(target, caPem, JSON.stringify(review), timeoutSeconds * 1000);
+    const answer = await client.post(target, caPem, jsonText(review), timeoutSeconds * 1000);
     response = responseOf(answer, reviewVersion);
   } catch (error) {
     throw fail(errorMessage(error));

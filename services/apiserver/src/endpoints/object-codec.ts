@@ -1,5 +1,5 @@
 import type { GroupVersionKind, KubeObject, MessageSchema } from '@pilothouse/apimachinery';
-import { StatusError, parseApiVersion } from '@pilothouse/apimachinery';
+import { jsonText, parseApiVersion, parseExact, StatusError } from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
 import {
   DecodeError,
@@ -84,9 +84,9 @@ export class BuiltinObjectCodec implements ObjectCodec {
       return builtinProtobuf.encode(apiVersion === '' ? { ...object, apiVersion: 'v1' } : object, schema);
     }
     const isBuilt = schema === undefined || kind.endsWith('List') || builtKinds.has(kind);
-    const text = isBuilt ? JSON.stringify(object) : encodeJson(object, schema);
+    const text = isBuilt ? jsonText(object) : encodeJson(object, schema);
     // YAML is made from the JSON, which also has the members that are always written.
-    if (mediaType === yamlType) return Buffer.from(encodeYaml(JSON.parse(text)));
+    if (mediaType === yamlType) return Buffer.from(encodeYaml(parseExact(text)));
     return Buffer.from(pretty ? indentJson(text) : `${text}\n`);
   }
 }

@@ -1,5 +1,5 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { goQuote, statusErrors } from '@pilothouse/apimachinery';
+import { goQuote, parseExact, statusErrors } from '@pilothouse/apimachinery';
 import type { TableColumn } from '@pilothouse/api';
 import type { RestStorage, Stored } from '../registry/rest/rest-storage.ts';
 import { responseKindOf } from './call.ts';
@@ -94,7 +94,7 @@ function rowObject(request: TableRequest, stored: Stored): unknown {
       return partialMetadata(stored.object, request.version);
     case 'Object':
       // The wire form has members that objects in memory leave out.
-      return JSON.parse(Buffer.from(stored.json()).toString('utf8'));
+      return parseExact(Buffer.from(stored.json()).toString('utf8'));
   }
 }
 

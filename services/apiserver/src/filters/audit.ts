@@ -1,3 +1,4 @@
+import { jsonText } from '@pilothouse/apimachinery';
 import { createWriteStream } from 'node:fs';
 import type { WriteStream } from 'node:fs';
 import { once } from 'node:events';
@@ -78,7 +79,7 @@ export class AuditLog {
         : {}),
     };
     this.#metrics.audits.inc();
-    this.#out.write(`${JSON.stringify(event)}\n`);
+    this.#out.write(`${jsonText(event)}\n`);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 import type { KubeObject, MessageSchema } from '@pilothouse/apimachinery';
-import { apiVersionOf } from '@pilothouse/apimachinery';
+import { apiVersionOf, parseExact } from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
 import {
   builtinProtobuf,
@@ -78,7 +78,7 @@ export function customResourceCodec(): ObjectCodec {
       const { resourceVersion: _, selfLink: __, ...metadata } = object.metadata;
       return encoder.encode(text(object, metadata));
     },
-    decode: (bytes) => JSON.parse(decoder.decode(bytes)) as KubeObject,
+    decode: (bytes) => parseExact(decoder.decode(bytes)) as KubeObject,
     json: (object) => encoder.encode(text(object, object.metadata)),
     protobuf: () => undefined,
   };

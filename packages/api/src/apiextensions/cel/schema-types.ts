@@ -159,6 +159,7 @@ export function schemaValue(value: unknown, schema: JsonSchema, isRoot = false):
   if (type === undefined || type.kind === 'dyn') return fromJson(value);
   switch (type.kind) {
     case 'double':
+      if (typeof value === 'bigint') return Number(value);
       return typeof value === 'number' ? value : fromJson(value);
     case 'timestamp':
       return typeof value === 'string'

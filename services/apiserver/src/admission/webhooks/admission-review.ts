@@ -1,5 +1,12 @@
 import type { KubeObject, StatusCause } from '@pilothouse/apimachinery';
-import { applyJsonPatch, decodeJsonPatch, goQuote, StatusError } from '@pilothouse/apimachinery';
+import {
+  applyJsonPatch,
+  decodeJsonPatch,
+  goQuote,
+  jsonText,
+  parseExact,
+  StatusError,
+} from '@pilothouse/apimachinery';
 import type { JsonValue } from '@pilothouse/apimachinery';
 import { userInfoJson } from '../../authentication/reviews.ts';
 import type { AdmissionAttributes } from '../interface.ts';
@@ -94,10 +101,11 @@ export function verdictOf(answer: unknown, uid: string, mutating: boolean): Webh
   };
 }
 
-/** The object after the patch of a webhook. Throws when it does not apply. */
-export function patchedObject(object: KubeObject, patch: string): KubeObject {
-  const operations = decodeJsonPatch(JSON.parse(patch) as JsonValue);
-  const value = JSON.parse(JSON.stringify(object)) as JsonValue;
+/** The object after the patch of a webhook; with `exact` integers beyond 2^53 are bigint. Throws when it does not apply. */
+export function patchedObject(object: KubeObject, patch: string, exact = false): KubeObject {
+  const operations = decodeJsonPatch((exact ? parseExact(patch) : JSON.parse(patch)) as JsonValue);
+  const text = jsonText(object);
+  const value = (exact ? parseExact(text) : JSON.parse(text)) as JsonValue;
   return applyJsonPatch(value, operations) as unknown as KubeObject;
 }
 

@@ -1,4 +1,5 @@
 import https from 'node:https';
+import { parseExact } from '@pilothouse/apimachinery';
 import type { WebhookTarget } from './service-resolver.ts';
 
 /** The answer of a webhook may not be larger. */
@@ -23,7 +24,7 @@ export class WebhookClient {
         `an error on the server (${JSON.stringify(text.slice(0, 2048))}) has prevented the request from succeeding`,
       );
     }
-    return JSON.parse(text);
+    return parseExact(text);
   }
 
   close(): void {

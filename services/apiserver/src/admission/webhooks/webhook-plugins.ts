@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
+import { builtinSchemas } from '@pilothouse/api';
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { goQuote, StatusError, statusErrors } from '@pilothouse/apimachinery';
+import { goQuote, jsonText, StatusError, statusErrors } from '@pilothouse/apimachinery';
 import { errorMessage, uuid } from '@pilothouse/base';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
@@ -101,7 +102,7 @@ function applyPatch(
   patch: string,
 ): void {
   try {
-    attributes.object = patchedObject(attributes.object as KubeObject, patch);
+    attributes.object = patchedObject(attributes.object as KubeObject, patch, !isBuiltIn(attributes));
   } catch (error) {
     throw statusErrors.internal(
       `failed applying patch of webhook ${goQuote(webhook.name)}: ${errorMessage(error)}`,
@@ -109,6 +110,9 @@ function applyPatch(
   }
   dependencies.setDefaults?.(attributes);
 }
+
+const isBuiltIn = ({ kind }: AdmissionAttributes): boolean =>
+  builtinSchemas.kind(kind.group, kind.version, kind.kind) !== undefined;
 
 function tell(webhook: Webhook, verdict: WebhookVerdict, attributes: AdmissionAttributes): void {
   for (const warning of verdict.warnings) attributes.addWarning(warning);
@@ -198,7 +202,7 @@ class WebhookCaller {
       }
       const { caBundle } = webhook.clientConfig;
       const caPem = caBundle === undefined ? undefined : Buffer.from(caBundle, 'base64').toString('utf8');
-      const body = JSON.stringify(admissionReview(attributes, uid));
+      const body = jsonText(admissionReview(attributes, uid));
       const answer = await this.#client.post(target, caPem, body, timeoutSeconds * 1000);
       const verdict = verdictOf(answer, uid, this.#mutating);
       this.#breaker.answered(key);

@@ -2,7 +2,7 @@ import { createGzip } from 'node:zlib';
 import type { Gzip } from 'node:zlib';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import { statusErrors } from '@pilothouse/apimachinery';
+import { parseExact, statusErrors } from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
 import { jsonListFrame, protobufListFrame } from '@pilothouse/serializer';
 import type { ListHead } from '@pilothouse/serializer';
@@ -87,8 +87,9 @@ function isTyped(call: Call): boolean {
 
 function listItem(stored: Stored, typed: boolean): object {
   // The form that clients get: members in order, with those that are always written.
-  const object = JSON.parse(Buffer.from(stored.json()).toString()) as Stored['object'];
-  if (!typed) return object;
+  const text = Buffer.from(stored.json()).toString();
+  if (!typed) return parseExact(text) as Stored['object'];
+  const object = JSON.parse(text) as Stored['object'];
   const { kind: _kind, apiVersion: _apiVersion, ...item } = object;
   return item;
 }

@@ -14,6 +14,8 @@ import {
   isJsonObject,
   parseApiVersion,
   statusErrors,
+  parseExact,
+  withExactIntegers,
 } from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
 import {
@@ -104,9 +106,11 @@ async function retried<T>(write: () => Promise<T>, context: RequestContext): Pro
   }
 }
 
-function json(body: Uint8Array, prefix: string): JsonValue {
+function json(body: Uint8Array, prefix: string, exact = false): JsonValue {
   try {
-    return parseJson(bodyText(body)) as JsonValue;
+    const text = bodyText(body);
+    const value = parseJson(text);
+    return (exact ? withExactIntegers(text, value) : value) as JsonValue;
   } catch (error) {
     if (error instanceof DecodeError) throw statusErrors.badRequest(`${prefix}${error.message}`);
     throw error;
@@ -126,14 +130,17 @@ interface Patched {
 function patched(call: Call, type: string, body: Buffer, options: WriteOptions): UpdatedObjectInfo {
   const codec = codecOf(call);
   const kind = responseKindOf(call.storage.resource);
+  // Custom resources keep all digits of their integers.
+  const exact = builtinSchemas.kind(kind.group, kind.version, kind.kind) === undefined;
+  const parsed = (text: string): unknown => (exact ? parseExact(text) : JSON.parse(text));
   const strict = options.fieldValidation !== 'Ignore';
   const duplicates = strict ? patchFindings(body, type === jsonPatchType) : [];
   const asJson = (existing: KubeObject): JsonValue =>
-    JSON.parse(Buffer.from(codec.encode(existing, jsonType, false)).toString('utf8')) as JsonValue;
+    parsed(Buffer.from(codec.encode(existing, jsonType, false)).toString('utf8')) as JsonValue;
   let apply: (existing: KubeObject) => Patched;
   switch (type) {
     case jsonPatchType: {
-      const operations = decodeJsonPatch(json(body, 'error decoding patch: '));
+      const operations = decodeJsonPatch(json(body, 'error decoding patch: ', exact));
       apply = (existing) => {
         const value = applyJsonPatch(asJson(existing), operations);
         const text = jsonPatchedText(value, operations);
@@ -142,7 +149,7 @@ function patched(call: Call, type: string, body: Buffer, options: WriteOptions):
       break;
     }
     case mergePatchType: {
-      const patch = decodeMergePatch(json(body, 'error decoding patch: '));
+      const patch = decodeMergePatch(json(body, 'error decoding patch: ', exact));
       apply = (existing) => {
         const value = applyMergePatch(asJson(existing), patch);
         const text = mergePatchedText(value, patch);
@@ -266,7 +273,7 @@ function decodePatched(
 /** Server-side apply. */
 function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObjectInfo {
   const { resource } = call.storage;
-  const { patch, duplicates } = applyObject(body);
+  const { patch, duplicates } = applyObject(body, 'codec' in call.storage);
   const kind = responseKindOf(resource);
   if (!patch.apiVersion || !patch.kind) {
     const { group, version } = parseApiVersion(patch.apiVersion ?? '') ?? { group: '', version: '' };
@@ -343,12 +350,12 @@ function convertApplied(call: Call, merged: KubeObject, patch: KubeObject): Kube
   }
 }
 
-/** The configuration of an apply, and its duplicate keys. */
-function applyObject(body: Buffer): { patch: KubeObject; duplicates: readonly string[] } {
+/** The configuration of an apply, and its duplicate keys. With `exact` integers keep all digits. */
+function applyObject(body: Buffer, exact: boolean): { patch: KubeObject; duplicates: readonly string[] } {
   let value: unknown;
   let duplicates: readonly string[] = [];
   try {
-    ({ value, duplicates } = decodeYaml(bodyText(body)));
+    ({ value, duplicates } = decodeYaml(bodyText(body), exact));
   } catch (error) {
     if (error instanceof DecodeError) {
       throw statusErrors.badRequest(`error decoding YAML: error converting YAML to JSON: ${error.message}`);

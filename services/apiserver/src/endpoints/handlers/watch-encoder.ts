@@ -1,3 +1,4 @@
+import { jsonText } from '@pilothouse/apimachinery';
 import type { Stored, WatchEvent } from '../../registry/rest/rest-storage.ts';
 import { limits } from '../../limits.ts';
 import type { Call } from '../call.ts';
@@ -115,6 +116,6 @@ function objectJson(call: Call, output: Negotiated): (event: WatchEvent) => Uint
     if (!output.transform) return event.object.json();
     const view = viewObject(call, output, event, first);
     first = false;
-    return Buffer.from(JSON.stringify(view));
+    return Buffer.from(jsonText(view));
   };
 }
