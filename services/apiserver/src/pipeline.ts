@@ -34,7 +34,7 @@ export class Pipeline {
   }
 
   async serve(exchange: Exchange): Promise<void> {
-    const { filters, endpoint, codec, logger } = this.#options;
+    const { filters, endpoint, codec, logger, metrics } = this.#options;
     this.#observe(exchange);
     try {
       for (const filter of filters) {
@@ -44,6 +44,8 @@ export class Pipeline {
       await untilAborted(exchange, endpoint(exchange));
     } catch (error) {
       if (exchange.response.destroyed) return;
+      if (error instanceof TextRefusal && error.code === 429) metrics.terminated(exchange, 429);
+      else if (error instanceof StatusError && error.httpCode === 504) metrics.terminated(exchange, 504);
       if (!(error instanceof StatusError) && !(error instanceof TextRefusal)) {
         logger.error('A request failed unexpectedly', {
           auditId: exchange.auditId,

@@ -108,6 +108,7 @@ export interface ApiServer {
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { clock, logger, random } = options;
   const metrics = new ServerMetrics(buildVersion.labels);
+  options.admission.measure?.(metrics.admission, clock);
   const codec = new BuiltinObjectCodec();
   const shutdown = new AbortController();
   // Every open watch listens.
@@ -154,11 +155,11 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...(goawayChance > 0 ? [goawayFilter(random, goawayChance)] : []),
     auditIdFilter(random),
     deadlineFilter(clock, options.requestTimeoutMs ?? 60_000),
-    authenticationFilter(options.authenticator, metrics),
+    authenticationFilter(options.authenticator, metrics, clock),
     ...(auditLog ? [(exchange: Exchange) => auditLog.follow(exchange)] : []),
     impersonationFilter(options.authorizer),
     flowFilter,
-    authorizationFilter(options.authorizer, metrics),
+    authorizationFilter(options.authorizer, metrics, clock),
   ];
   const builtIn = new Set(Array.from(options.registry.storages, ({ resource }) => resource.group));
   /** Groups of custom resources have no paths but those of what is served. */

@@ -28,6 +28,9 @@ import { EncryptedKeyValueStore } from './storage/encryption/encrypted-store.ts'
 import { registerEncryptionMetrics, TransformationCounts } from './storage/encryption/encryption-metrics.ts';
 import { Encryption } from './storage/encryption/encryption.ts';
 import { EncryptionError } from './storage/encryption/transformer.ts';
+import type { MetricSources } from './metrics/resource-metrics.ts';
+import { registerResourceMetrics } from './metrics/resource-metrics.ts';
+import { StoreCalls } from './metrics/store-calls.ts';
 import { EtcdKeyValueStore } from './storage/etcd/etcd-key-value-store.ts';
 import type { KeyValueStore } from './storage/key-value-store.ts';
 import { MemoryKeyValueStore } from './storage/memory/memory-key-value-store.ts';
@@ -79,7 +82,11 @@ export async function startApiServer(
     : undefined;
   if (encryption) closers.push(() => encryption.close());
   const transformations = new TransformationCounts();
-  const { store: plainStore, compact } = openStore(config, ports, { clock, random, logger, closers });
+  const {
+    store: plainStore,
+    compact,
+    metrics: storeMetrics,
+  } = openStore(config, ports, { clock, random, logger, closers });
   const store = encryption ? new EncryptedKeyValueStore(plainStore, encryption, transformations) : plainStore;
   await waitForStore(store, config.store.endpoints, clock, logger);
 
@@ -202,6 +209,12 @@ export async function startApiServer(
     delegate: (exchange) => aggregator.delegate(exchange),
   });
   table = server.resources;
+  registerResourceMetrics(server.metrics.registry, {
+    registry,
+    ...storeMetrics,
+    gates: () =>
+      Object.entries(featureGates).map(([name, { stage }]) => ({ name, stage, enabled: enabled(name) })),
+  });
   if (encryption) registerEncryptionMetrics(server.metrics.registry, encryption, transformations);
   for (const resource of config.authorizationModes.includes('RBAC') ? policyBasedResources : []) {
     const storage = registry.storage('rbac.authorization.k8s.io', 'v1', resource);
@@ -293,7 +306,11 @@ function openStore(
   config: ApiServerConfig,
   ports: ApiServerPorts,
   options: { clock: Clock; random: Random; logger: Logger; closers: (() => void | Promise<void>)[] },
-): { store: KeyValueStore; compact?: Compactor } {
+): {
+  store: KeyValueStore;
+  compact?: Compactor;
+  metrics?: Pick<MetricSources, 'calls' | 'storeBytes'>;
+} {
   const { clock, random, logger } = options;
   if (ports.store) return { store: ports.store };
   const { endpoints, caPem, certPem, keyPem, compactionIntervalMs } = config.store;
@@ -317,8 +334,13 @@ function openStore(
         }),
   });
   options.closers.push(() => client.close());
+  const calls = new StoreCalls();
   return {
-    store: new EtcdKeyValueStore({ client, clock }),
+    store: new EtcdKeyValueStore({ client, clock, calls }),
+    metrics: {
+      calls,
+      storeBytes: async () => (await client.status(endpoints[0], { timeoutMs: storeAttemptMs })).dbSize,
+    },
     compact: new Compactor(client, clock, logger, compactionIntervalMs),
   };
 }

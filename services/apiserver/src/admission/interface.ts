@@ -1,3 +1,4 @@
+import type { Clock } from '@pilothouse/base';
 import type { GroupVersionKind, GroupVersionResource, KubeObject } from '@pilothouse/apimachinery';
 import type { UserInfo } from '../authentication/interface.ts';
 
@@ -38,7 +39,21 @@ export interface AdmissionPlugin {
   validate?(attributes: AdmissionAttributes): Promise<void>;
 }
 
+/** Series of times in seconds, by the values of their labels. */
+interface TimeSeries {
+  series(...labels: readonly string[]): { observe(seconds: number): void };
+}
+
+export interface AdmissionTimes {
+  /** Labels: type, operation, rejected. */
+  readonly steps: TimeSeries;
+  /** Labels: name, type, operation, rejected. */
+  readonly controllers: TimeSeries;
+}
+
 export interface AdmissionChain {
+  /** From now on the time of each phase and plugin is told. */
+  measure?(times: AdmissionTimes, clock: Clock): void;
   /** True when some plugin would look at this operation, so that a caller may skip building attributes. */
   handles(operation: AdmissionOperation): boolean;
   admit(attributes: AdmissionAttributes): Promise<void>;

@@ -87,6 +87,10 @@ export class Distribution {
     this.#sum += value;
   }
 
+  get count(): number {
+    return this.#counts.reduce((sum, each) => sum + each, 0);
+  }
+
   values(name: string, labels: Record<string, string>): MetricValue[] {
     const values: MetricValue[] = [];
     let total = 0;

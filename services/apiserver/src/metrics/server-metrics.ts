@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { releaseVersion } from '@pilothouse/host';
 import type { Exchange } from '../request/exchange.ts';
 import { CellFamily, DistributionFamily } from './cells.ts';
 import { RequestSeries } from './request-series.ts';
@@ -7,6 +8,13 @@ const seconds = [
   0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
 ];
 const requestLabels = ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'component'] as const;
+
+const admissionSeconds = [0.005, 0.025, 0.1, 0.5, 1, 2.5];
+const doubling = Array.from({ length: 15 }, (_, index) => 0.001 * 2 ** index);
+const certificateSeconds = [
+  0, 1800, 3600, 7200, 21_600, 43_200, 86_400, 172_800, 345_600, 604_800, 2_592_000, 7_776_000, 15_552_000,
+  31_104_000,
+];
 
 /** Metrics of the HTTP edge, with upstream's names and labels. */
 export class ServerMetrics {
@@ -69,6 +77,45 @@ export class ServerMetrics {
     type: 'counter',
     labelNames: ['result'],
   });
+  readonly authenticationSeconds = new DistributionFamily(this.registry, {
+    name: 'authentication_duration_seconds',
+    help: 'Time to authenticate a request, in seconds',
+    labelNames: ['result'],
+    buckets: doubling,
+  });
+  readonly authorizationSeconds = new DistributionFamily(this.registry, {
+    name: 'authorization_duration_seconds',
+    help: 'Time to authorize a request, in seconds',
+    labelNames: ['result'],
+    buckets: doubling,
+  });
+  readonly clientCertificateSeconds = new DistributionFamily(this.registry, {
+    name: 'apiserver_client_certificate_expiration_seconds',
+    help: 'Time that client certificates are still good for, in seconds',
+    labelNames: [],
+    buckets: certificateSeconds,
+  });
+  /** Requests that this server ended by itself: too many at once, or out of time. */
+  readonly terminations = new CellFamily(this.registry, {
+    name: 'apiserver_request_terminations_total',
+    help: 'Requests that were ended by the server itself',
+    type: 'counter',
+    labelNames: [...requestLabels, 'code'],
+  });
+  readonly admission = {
+    steps: new DistributionFamily(this.registry, {
+      name: 'apiserver_admission_step_admission_duration_seconds',
+      help: 'Time of a whole phase of admission, in seconds',
+      labelNames: ['type', 'operation', 'rejected'],
+      buckets: admissionSeconds,
+    }),
+    controllers: new DistributionFamily(this.registry, {
+      name: 'apiserver_admission_controller_admission_duration_seconds',
+      help: 'Time of an admission plugin, in seconds',
+      labelNames: ['name', 'type', 'operation', 'rejected'],
+      buckets: admissionSeconds,
+    }),
+  };
   readonly audits = new Counter({
     name: 'apiserver_audit_event_total',
     help: 'Audit events written',
@@ -88,6 +135,13 @@ export class ServerMetrics {
 
   constructor(build: Readonly<Record<string, string>>) {
     collectDefaultMetrics({ register: this.registry });
+    const [binary, emulation, minCompatibility] = releaseVersion;
+    new Gauge({
+      name: 'version_info',
+      help: 'Constant 1, labelled with the versions of the component',
+      labelNames: ['binary', 'component', 'emulation', 'min_compat'],
+      registers: [this.registry],
+    }).set({ binary, component: 'kube-apiserver', emulation, min_compat: minCompatibility }, 1);
     new Gauge({
       name: 'kubernetes_build_info',
       help: 'Constant 1, labelled with the version of the build',
@@ -149,6 +203,12 @@ export class ServerMetrics {
       code,
       exchange.longRunning ? undefined : durationMs / 1000,
     );
+  }
+
+  /** Counts a request that this server refused or gave up, in addition to {@link observe}. */
+  terminated(exchange: Exchange, code: number): void {
+    const labels = ServerMetrics.labelsOf(exchange);
+    this.terminations.cell(...requestLabels.map((name) => labels[name]), String(code)).inc();
   }
 
   text(): Promise<string> {

@@ -1,4 +1,5 @@
 import type { Clock } from '@pilothouse/base';
+import type { StoreCalls, StoreOperation } from '../../metrics/store-calls.ts';
 import type { EtcdClient } from '@pilothouse/etcd-client';
 import { EtcdError, grpcCode } from '@pilothouse/etcd-client';
 import { etcdserverpb, mvccpb } from '@pilothouse/proto';
@@ -28,6 +29,8 @@ const revisionKey = encoder.encode('compact_rev_key');
 export interface EtcdKeyValueStoreOptions {
   readonly client: EtcdClient;
   readonly clock: Clock;
+  /** Told of every request; for metrics. */
+  readonly calls?: StoreCalls;
 }
 
 /** {@link KeyValueStore} over the etcd v3 API: our store, or any etcd. */
@@ -35,11 +38,15 @@ export class EtcdKeyValueStore implements KeyValueStore {
   readonly #client: EtcdClient;
   readonly #leases: EventLeases;
   readonly #progress: ProgressSource;
+  readonly #calls: StoreCalls | undefined;
+  readonly #clock: Clock;
 
   constructor(options: EtcdKeyValueStoreOptions) {
     this.#client = options.client;
     this.#leases = new EventLeases(options.client, options.clock);
     this.#progress = new ProgressSource(options.client);
+    this.#calls = options.calls;
+    this.#clock = options.clock;
   }
 
   get client(): EtcdClient {
@@ -47,13 +54,16 @@ export class EtcdKeyValueStore implements KeyValueStore {
   }
 
   async get(key: string, revision = 0): Promise<{ kv: KeyValue | undefined; revision: number }> {
-    const answer = await this.#call(() => this.#client.kv.range({ key: encoder.encode(key), revision }));
+    const answer = await this.#call('get', key, () =>
+      this.#client.kv.range({ key: encoder.encode(key), revision }),
+    );
     const kv = answer.kvs[0];
     return { kv: kv === undefined ? undefined : keyValueOf(kv), revision: answer.header?.revision ?? 0 };
   }
 
   async range(start: string, end: string, options: RangeOptions = {}): Promise<RangeResult> {
-    const answer = await this.#call(() =>
+    const operation = options.countOnly === true ? 'count' : 'list';
+    const answer = await this.#call(operation, start, () =>
       this.#client.kv.range({
         key: encoder.encode(start),
         rangeEnd: encoder.encode(end),
@@ -71,14 +81,19 @@ export class EtcdKeyValueStore implements KeyValueStore {
     value: Uint8Array,
     ttlSeconds = 0,
   ): Promise<WriteResult> {
-    const lease = ttlSeconds === 0 ? 0n : await this.#call(() => this.#leases.lease(ttlSeconds));
+    const lease = ttlSeconds === 0 ? 0n : await this.#guard(() => this.#leases.lease(ttlSeconds));
     const bytes = encoder.encode(key);
-    return this.#writeIf(bytes, expectedRevision, { requestPut: { key: bytes, value, lease } });
+    const operation = expectedRevision === 0 ? 'create' : 'update';
+    return this.#call(operation, key, () =>
+      this.#writeIf(bytes, expectedRevision, { requestPut: { key: bytes, value, lease } }),
+    );
   }
 
   deleteIf(key: string, expectedRevision: number): Promise<WriteResult> {
     const bytes = encoder.encode(key);
-    return this.#writeIf(bytes, expectedRevision, { requestDeleteRange: { key: bytes } });
+    return this.#call('delete', key, () =>
+      this.#writeIf(bytes, expectedRevision, { requestDeleteRange: { key: bytes } }),
+    );
   }
 
   watch(
@@ -123,7 +138,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
 
   async currentRevision(): Promise<number> {
     await this.#progress.detect();
-    const answer = await this.#call(() => this.#client.kv.range({ key: revisionKey, countOnly: true }));
+    const answer = await this.#guard(() => this.#client.kv.range({ key: revisionKey, countOnly: true }));
     return answer.header?.revision ?? 0;
   }
 
@@ -148,20 +163,33 @@ export class EtcdKeyValueStore implements KeyValueStore {
       | { requestPut: { key: Uint8Array; value: Uint8Array; lease: bigint } }
       | { requestDeleteRange: { key: Uint8Array } },
   ): Promise<WriteResult> {
-    const answer = await this.#call(() =>
-      this.#client.kv.txn({
-        compare: [{ result: EQUAL, target: MOD, key, modRevision: expectedRevision }],
-        success: [write],
-        failure: [{ requestRange: { key } }],
-      }),
-    );
+    const answer = await this.#client.kv.txn({
+      compare: [{ result: EQUAL, target: MOD, key, modRevision: expectedRevision }],
+      success: [write],
+      failure: [{ requestRange: { key } }],
+    });
     const revision = answer.header?.revision ?? 0;
     if (answer.succeeded) return { ok: true, revision, previous: undefined };
     const current = answer.responses[0]?.responseRange?.kvs[0];
     return { ok: false, revision, current: current === undefined ? undefined : keyValueOf(current) };
   }
 
-  async #call<T>(action: () => Promise<T>): Promise<T> {
+  /** Does it, measured. */
+  async #call<T>(operation: StoreOperation, key: string, action: () => Promise<T>): Promise<T> {
+    const calls = this.#calls;
+    if (calls === undefined) return this.#guard(action);
+    const startedMs = this.#clock.monotonic();
+    let failed = true;
+    try {
+      const result = await this.#guard(action);
+      failed = false;
+      return result;
+    } finally {
+      calls.observe(operation, key, (this.#clock.monotonic() - startedMs) / 1000, failed);
+    }
+  }
+
+  async #guard<T>(action: () => Promise<T>): Promise<T> {
     try {
       return await action();
     } catch (error) {
