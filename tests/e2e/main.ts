@@ -19,7 +19,7 @@ npm run e2e -- etcdctl [AREA…]            etcdctl command by command, a real e
 npm run e2e -- etcd-clients               the Python, npm and Go clients of etcd on a real etcd and on our store
 npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kubernetes control plane on our store
 npm run e2e -- watchers [N]               N (100,000) idle watchers on a real etcd and on our store: their memory
-npm run e2e -- connect                    logs, exec, attach, cp, port-forward and proxy through every API server
+npm run e2e -- connect [--quick]          logs, exec, attach, cp, port-forward and proxy through every API server
 npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
 ${clientSuitesHelp}
 KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
@@ -74,7 +74,7 @@ switch (command) {
   }
   case 'connect': {
     const checks = new Checks();
-    await connect(checks, await prepareTools(), port);
+    await connect(checks, await prepareTools(), port, rest.includes('--quick'));
     process.exit(checks.finish() ? 0 : 1);
     break;
   }

@@ -66,6 +66,25 @@ export async function prepareTools(): Promise<Tools> {
   };
 }
 
+/** Helm 3: HELM, one that was built for comparisons, or one made from its Go module. */
+export async function prepareHelm(): Promise<string> {
+  const given = process.env['HELM'];
+  if (given !== undefined) return given;
+  const peer = path.join(os.homedir(), '.cache', 'pilothouse-peers', 'bin', 'helm');
+  if (existsSync(peer)) return peer;
+  const file = path.join(cache, 'helm');
+  if (!existsSync(file)) {
+    process.env['GOBIN'] = cache;
+    await mustRun(
+      'Building Helm from its Go module (some minutes the first time)',
+      'go',
+      ['install', 'helm.sh/helm/v3/cmd/helm@v3.22.0'],
+      repository,
+    );
+  }
+  return file;
+}
+
 /** Builds `clients/go/<name>`; undefined: there is no Go here. */
 export async function buildGoProgram(name: string): Promise<string | undefined> {
   if ((await run('go', ['version'])).code !== 0) return undefined;
