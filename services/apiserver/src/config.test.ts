@@ -19,7 +19,7 @@ test('parseConfig reads flags as upstream names them', () => {
   ]);
   assert.equal(config.securePort, 0);
   assert.equal(config.store.endpoints.length, 2);
-  assert.deepEqual(config.authorizationModes, ['Node', 'RBAC']);
+  assert.deepEqual(config.authorization.modes, ['Node', 'RBAC']);
   assert.equal(config.serviceClusterIpRange, '10.0.0.0/16');
   assert.equal(config.allowPrivileged, true);
   assert.deepEqual(config.featureGates, { WatchList: true });
@@ -32,7 +32,10 @@ test('parseConfig refuses what it cannot obey', () => {
     () => parseConfig(['--sekure-port=1']),
     /Unknown flag --sekure-port; did you mean --secure-port\?/,
   );
-  assert.throws(() => parseConfig(['--authorization-mode=Foo']), /Unsupported authorization mode "Foo"/);
+  assert.throws(
+    () => parseConfig(['--authorization-mode=Foo']),
+    /authorization-mode "Foo" is not a valid mode/,
+  );
   assert.throws(
     () => parseConfig(['--client-ca-file=/nowhere']),
     /Cannot read "\/nowhere" of --client-ca-file/,

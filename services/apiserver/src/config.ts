@@ -1,14 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { AuthorizationMode } from './authorization/config.ts';
-import type {
-  AuthenticationConfig,
-  RequestHeaderConfig,
-  ServiceAccountConfig,
-} from './authentication/config.ts';
-import type { FlagValue, ParsedFlags } from '@pilothouse/host';
+import type { AuthorizationConfig } from './authorization/config.ts';
+import type { AuthenticationConfig } from './authentication/config.ts';
+import type { ParsedFlags } from '@pilothouse/host';
 import { FlagError, parseFlags } from '@pilothouse/host';
+import { FlagValues, given } from './flag-values.ts';
 import { flagSpecs } from './flags.ts';
+import { authenticationOf, authorizationOf } from './security/security-flags.ts';
 
 /** Files of a certificate that is read again when they change. */
 export interface TlsFiles {
@@ -40,7 +38,7 @@ export interface ApiServerConfig {
   readonly tls?: TlsFiles | 'plain';
   readonly store: StoreConfig;
   readonly authentication: AuthenticationConfig;
-  readonly authorizationModes: readonly AuthorizationMode[];
+  readonly authorization: AuthorizationConfig;
   readonly admissionWebhookBreaker: boolean;
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
@@ -87,43 +85,6 @@ export function parseConfig(argv: readonly string[]): {
   return { config: configOf(parsed), warnings: parsed.warnings };
 }
 
-class Values {
-  readonly #values: Readonly<Record<string, FlagValue>>;
-  constructor(values: Readonly<Record<string, FlagValue>>) {
-    this.#values = values;
-  }
-  text(name: string): string {
-    return (this.#values[name] as string | undefined) ?? '';
-  }
-  optional(name: string): string | undefined {
-    return this.text(name) || undefined;
-  }
-  list(name: string): string[] {
-    return ((this.#values[name] as string[] | undefined) ?? []).filter((item) => item !== '');
-  }
-  number(name: string): number {
-    return (this.#values[name] as number | undefined) ?? 0;
-  }
-  boolean(name: string): boolean {
-    return this.#values[name] === true;
-  }
-  map(name: string): Record<string, string> {
-    return (this.#values[name] as Record<string, string> | undefined) ?? {};
-  }
-  file(name: string): string | undefined {
-    const path = this.optional(name);
-    return path === undefined ? undefined : readFile(name, path);
-  }
-}
-
-function readFile(flag: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new FlagError(`Cannot read "${path}" of --${flag}: ${(error as Error).message}`);
-  }
-}
-
 function pair<A extends string, B extends string>(
   a: A,
   first: string | undefined,
@@ -137,7 +98,7 @@ function pair<A extends string, B extends string>(
 }
 
 function configOf(parsed: ParsedFlags): ApiServerConfig {
-  const values = new Values(parsed.values);
+  const values = new FlagValues(parsed);
   const tls =
     pair(
       'tls-cert-file',
@@ -173,7 +134,7 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
       ...given('keyPem', values.file('etcd-keyfile')),
     },
     authentication: authenticationOf(values),
-    authorizationModes: authorizationModesOf(values.list('authorization-mode')),
+    authorization: authorizationOf(values),
     admissionWebhookBreaker: values.boolean('admission-webhook-breaker'),
     enableAdmissionPlugins: values.list('enable-admission-plugins'),
     disableAdmissionPlugins: values.list('disable-admission-plugins'),
@@ -223,20 +184,6 @@ function tlsInDirectory(
   return { 'tls-cert-file': certFile, 'tls-private-key-file': keyFile };
 }
 
-function given<K extends string, V>(key: K, value: V | undefined): { [key in K]?: V } {
-  return (value === undefined ? {} : { [key]: value }) as { [key in K]?: V };
-}
-
-function authorizationModesOf(modes: readonly string[]): AuthorizationMode[] {
-  const known: readonly string[] = ['Node', 'RBAC', 'AlwaysAllow', 'AlwaysDeny'];
-  for (const mode of modes) {
-    if (!known.includes(mode)) {
-      throw new FlagError(`Unsupported authorization mode "${mode}": want some of ${known.join(', ')}`);
-    }
-  }
-  return modes.length === 0 ? ['AlwaysAllow'] : (modes as AuthorizationMode[]);
-}
-
 function gatesOf(map: Readonly<Record<string, string>>): Record<string, boolean> {
   return Object.fromEntries(
     Object.entries(map).map(([gate, text]) => {
@@ -248,7 +195,7 @@ function gatesOf(map: Readonly<Record<string, string>>): Record<string, boolean>
   );
 }
 
-function encryptionOf(values: Values): Pick<ApiServerConfig, 'encryption'> {
+function encryptionOf(values: FlagValues): Pick<ApiServerConfig, 'encryption'> {
   const path = values.optional('encryption-provider-config');
   const reload = values.boolean('encryption-provider-config-automatic-reload');
   if (path !== undefined) return { encryption: { path, reload } };
@@ -258,53 +205,9 @@ function encryptionOf(values: Values): Pick<ApiServerConfig, 'encryption'> {
   );
 }
 
-function goawayChanceOf(values: Values): number {
+function goawayChanceOf(values: FlagValues): number {
   const chance = values.number('goaway-chance');
   if (chance < 0 || chance > 0.02)
     throw new FlagError('--goaway-chance can not be less than 0 or greater than 0.02');
   return chance;
-}
-
-function authenticationOf(values: Values): AuthenticationConfig {
-  const issuers = values.list('service-account-issuer');
-  const signingKeyPem = values.file('service-account-signing-key-file');
-  const keyPems = values
-    .list('service-account-key-file')
-    .map((path) => readFile('service-account-key-file', path));
-  if (keyPems.length === 0 && signingKeyPem !== undefined) keyPems.push(signingKeyPem);
-  const audiences = values.list('api-audiences');
-  const maxExpirationMs = values.number('service-account-max-token-expiration');
-  const serviceAccounts: ServiceAccountConfig | undefined =
-    issuers.length === 0
-      ? undefined
-      : {
-          issuers,
-          keyPems,
-          ...given('signingKeyPem', signingKeyPem),
-          lookup: values.boolean('service-account-lookup'),
-          ...(audiences.length > 0 ? { apiAudiences: audiences } : {}),
-          extendExpiration: values.boolean('service-account-extend-token-expiration'),
-          ...(maxExpirationMs > 0 ? { maxExpirationSeconds: maxExpirationMs / 1000 } : {}),
-          ...given('jwksUri', values.optional('service-account-jwks-uri')),
-        };
-  const proxyCaPem = values.file('requestheader-client-ca-file');
-  const requestHeader: RequestHeaderConfig | undefined =
-    proxyCaPem === undefined
-      ? undefined
-      : {
-          caPem: proxyCaPem,
-          allowedNames: values.list('requestheader-allowed-names'),
-          usernameHeaders: values.list('requestheader-username-headers'),
-          groupHeaders: values.list('requestheader-group-headers'),
-          uidHeaders: values.list('requestheader-uid-headers'),
-          extraHeaderPrefixes: values.list('requestheader-extra-headers-prefix'),
-        };
-  return {
-    ...given('clientCaPem', values.file('client-ca-file')),
-    ...given('requestHeader', requestHeader),
-    ...given('tokenFile', values.file('token-auth-file')),
-    ...given('serviceAccounts', serviceAccounts),
-    bootstrapTokens: values.boolean('enable-bootstrap-token-auth'),
-    anonymous: { enabled: values.boolean('anonymous-auth') },
-  };
 }

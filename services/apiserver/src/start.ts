@@ -111,7 +111,7 @@ export async function startApiServer(
         ...config.authentication,
         externalAddress: `${config.externalHostname ?? advertised}:${config.securePort}`,
       },
-      authorization: { modes: config.authorizationModes },
+      authorization: config.authorization,
       admission: {
         enable: config.enableAdmissionPlugins,
         disable: config.disableAdmissionPlugins,
@@ -216,7 +216,7 @@ export async function startApiServer(
       Object.entries(featureGates).map(([name, { stage }]) => ({ name, stage, enabled: enabled(name) })),
   });
   if (encryption) registerEncryptionMetrics(server.metrics.registry, encryption, transformations);
-  for (const resource of config.authorizationModes.includes('RBAC') ? policyBasedResources : []) {
+  for (const resource of authorization.has('RBAC') ? policyBasedResources : []) {
     const storage = registry.storage('rbac.authorization.k8s.io', 'v1', resource);
     if (storage) {
       server.resources.add(
@@ -241,9 +241,9 @@ export async function startApiServer(
   await definitions.start();
   closers.push(() => aggregator.stop());
   await aggregator.start(server);
-  closers.push(await authorization.start());
+  closers.push(authentication.start(), await authorization.start());
   started = true;
-  if (config.authorizationModes.includes('RBAC')) {
+  if (authorization.has('RBAC')) {
     policyWork.run('rbac/bootstrap-roles', () => authorization.reconcileBootstrapPolicy());
     closers.push(() => policyWork.stop());
   }

@@ -8,6 +8,7 @@ import type { Authentication, AuthenticationConfig, AuthenticationDependencies }
 import type { AuthenticationResult, Authenticator, TokenAuthenticator } from './interface.ts';
 import { anonymousUser, authenticatedGroup } from './interface.ts';
 import { openIdDocuments } from './openid.ts';
+import { StructuredTokens } from './jwt/structured-tokens.ts';
 import { requestHeaderAuthenticator } from './request-header.ts';
 import { reviewSelf, reviewToken } from './reviews.ts';
 import { readSigningKey, readVerificationKeys } from './service-account-keys.ts';
@@ -16,10 +17,13 @@ import { tokenFileAuthenticator } from './token-file.ts';
 import { TokenCache } from './token-cache.ts';
 import type { TokenIssuerOptions } from './token-issuer.ts';
 import { fulfilTokenRequest } from './token-issuer.ts';
+import { webhookTokenAuthenticator } from './webhook-token.ts';
+import { readWebhookAccess, WebhookEndpoint } from '../security/webhook-endpoint.ts';
 
 /**
  * Puts the configured methods together in upstream's order: front proxy, client certificate, bearer tokens (file,
- * ServiceAccount, bootstrap), anonymous. Throws an Error on a key, certificate or token file that cannot be read.
+ * ServiceAccount, bootstrap, OpenID providers, webhook), anonymous. Throws an Error on a key, certificate, token
+ * file or configuration that cannot be used.
  */
 export function createAuthentication(
   config: AuthenticationConfig,
@@ -46,10 +50,27 @@ export function createAuthentication(
   if (config.bootstrapTokens === true) {
     tokens.push(bootstrapTokenAuthenticator(objects, clock, apiAudiences));
   }
-  const anonymous =
-    config.anonymous?.enabled === false ? undefined : anonymousAuthenticator(config.anonymous?.paths);
-
   const tokenCache = new TokenCache(clock);
+  const structured = new StructuredTokens(
+    {
+      ...(config.structured === undefined ? {} : { file: config.structured }),
+      ...(config.oidc === undefined ? {} : { flags: config.oidc }),
+      serviceAccountIssuers: issuers,
+      apiAudiences,
+    },
+    { clock, logger, onChange: () => tokenCache.clear() },
+  );
+  tokens.push(structured);
+  const closers: (() => void)[] = [];
+  if (config.tokenWebhook !== undefined) {
+    const { kubeconfig, version, cacheTtlMs } = config.tokenWebhook;
+    const endpoint = new WebhookEndpoint(readWebhookAccess(kubeconfig), { clock, random });
+    closers.push(() => endpoint.close());
+    tokens.push(webhookTokenAuthenticator({ endpoint, version, cacheTtlMs, apiAudiences, clock }));
+  }
+  const openTo = structured.anonymous ?? config.anonymous;
+  const anonymous = openTo?.enabled === false ? undefined : anonymousAuthenticator(openTo?.paths);
+
   const authenticator: Authenticator = {
     async authenticate(request) {
       const findings: string[] = [];
@@ -101,6 +122,13 @@ export function createAuthentication(
   return {
     authenticator,
     apiAudiences,
+    start() {
+      const end = structured.start();
+      return () => {
+        end();
+        for (const close of closers) close();
+      };
+    },
     async issueToken(serviceAccount, request) {
       if (issuer === undefined) {
         throw statusErrors.methodNotSupported({ group: '', resource: 'serviceaccounts/token' }, 'create');

@@ -3,7 +3,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock } from '@pilothouse/base';
 import type { ObjectAccess } from '../security/object-access.ts';
 import { resources } from '../security/object-access.ts';
-import { commonAudiences } from './audiences.ts';
+import { withApiAudiences } from './audiences.ts';
 import type { TokenAuthenticator } from './interface.ts';
 
 const tokenPattern = /^([a-z0-9]{6})\.([a-z0-9]{16})$/;
@@ -37,10 +37,7 @@ export function bootstrapTokenAuthenticator(
         if (!groups.includes(group)) groups.push(group);
       }
       const user = { name: `system:bootstrap:${id}`, groups: groups.sort() };
-      // A server without issuers has no audiences to ask for.
-      if (audiences.length === 0 && apiAudiences.length === 0) return { user };
-      const common = commonAudiences(audiences, apiAudiences);
-      return common === undefined ? undefined : { user, audiences: common };
+      return withApiAudiences({ user }, audiences, apiAudiences);
     },
   };
 }

@@ -2,6 +2,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import type { ObjectAccess } from '../security/object-access.ts';
 import type { Authenticator, UserInfo } from './interface.ts';
+import type { OidcFlags } from './jwt/configuration.ts';
 
 /** Front proxy: a client certificate of its own CA vouches for the headers. */
 export interface RequestHeaderConfig {
@@ -34,6 +35,12 @@ export interface ServiceAccountConfig {
   readonly jwksUri?: string;
 }
 
+/** A file of configuration as it was when the server started. */
+export interface ConfigFile {
+  readonly file: string;
+  readonly text: string;
+}
+
 export interface AuthenticationConfig {
   /** PEM bundle of --client-ca-file. */
   readonly clientCaPem?: string;
@@ -43,7 +50,17 @@ export interface AuthenticationConfig {
   readonly serviceAccounts?: ServiceAccountConfig;
   /** --enable-bootstrap-token-auth. */
   readonly bootstrapTokens?: boolean;
-  /** --anonymous-auth, default on. With `paths` only those paths (exact) are open to anonymous requests. */
+  /** --authentication-config: OpenID providers and who may be anonymous. Read again when it changes. */
+  readonly structured?: ConfigFile;
+  /** --oidc-*: one provider; not together with `structured`. */
+  readonly oidc?: OidcFlags;
+  /** --authentication-token-webhook-*. `kubeconfig` is the file's name. */
+  readonly tokenWebhook?: {
+    readonly kubeconfig: string;
+    readonly version: 'v1' | 'v1beta1';
+    readonly cacheTtlMs: number;
+  };
+  /** --anonymous-auth, default on; the file of `structured` goes before it. With `paths` only those paths (exact) are open to anonymous requests. */
   readonly anonymous?: { readonly enabled: boolean; readonly paths?: readonly string[] };
   /** `host:port` that clients use, for the default jwks_uri. */
   readonly externalAddress?: string;
@@ -61,6 +78,8 @@ export interface AuthenticationDependencies {
 export interface Authentication {
   readonly authenticator: Authenticator;
   readonly apiAudiences: readonly string[];
+  /** Asks OpenID providers for their keys and follows the file of configuration; the returned function ends it. */
+  start(): () => void;
   /**
    * serviceaccounts/token: checks `request` (a TokenRequest) for `serviceAccount` and returns the TokenRequest with its status.
    * Throws StatusError (422 bad spec, 404 bound object, 409 uid mismatch).

@@ -12,6 +12,8 @@ const entriesMax = 4096;
  */
 export class TokenCache {
   readonly #clock: Clock;
+  /** Counts what made all answers void, so that a check from before does not bring one back. */
+  #generation = 0;
   readonly #entries = new Map<string, { readonly result: AuthenticationResult; readonly untilMs: number }>();
 
   constructor(clock: Clock) {
@@ -24,9 +26,17 @@ export class TokenCache {
     const known = this.#entries.get(key);
     const nowMs = this.#clock.monotonic();
     if (known !== undefined && nowMs < known.untilMs) return known.result;
+    const generation = this.#generation;
     const result = await check();
+    if (generation !== this.#generation) return result;
     if (this.#entries.size >= entriesMax) this.#entries.clear();
     this.#entries.set(key, { result, untilMs: nowMs + goodMs });
     return result;
+  }
+
+  /** Forgets all: who vouches for tokens has changed. */
+  clear(): void {
+    this.#generation++;
+    this.#entries.clear();
   }
 }

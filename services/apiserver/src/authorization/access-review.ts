@@ -2,6 +2,7 @@ import type { FieldError, KubeObject, StatusError } from '@pilothouse/apimachine
 import { FieldPath, fieldError, statusErrors } from '@pilothouse/apimachinery';
 import type { UserInfo } from '../authentication/interface.ts';
 import type { AuthorizationAttributes, Authorizer, ResolvedRules, SelectorRequirement } from './interface.ts';
+import { fieldRequirements, labelRequirements } from '../filters/selector-requirements.ts';
 import { pathAttributes } from './interface.ts';
 
 interface SelectorSpec {
@@ -239,13 +240,21 @@ function attributesOf(spec: ReviewSpec, user: UserInfo): AuthorizationAttributes
     subresource: target.subresource ?? '',
     name: target.name ?? '',
     path: '',
-    ...(target.fieldSelector?.requirements === undefined
-      ? {}
-      : { fieldSelector: target.fieldSelector.requirements }),
-    ...(target.labelSelector?.requirements === undefined
-      ? {}
-      : { labelSelector: target.labelSelector.requirements }),
+    ...selected('fieldSelector', target.fieldSelector, fieldRequirements),
+    ...selected('labelSelector', target.labelSelector, labelRequirements),
   };
+}
+
+/** What an authorizer is told of a selector: nothing when it is bad, which asks for the broader right. */
+function selected(
+  name: 'fieldSelector' | 'labelSelector',
+  selector: SelectorSpec | undefined,
+  parse: (text: string | undefined) => SelectorRequirement[] | undefined,
+): Record<string, readonly SelectorRequirement[]> {
+  const requirements =
+    selector?.requirements?.filter(({ operator }) => selectorOperators.includes(operator)) ??
+    parse(selector?.rawSelector);
+  return requirements === undefined || requirements.length === 0 ? {} : { [name]: requirements };
 }
 
 function nonEmpty(values: readonly string[] | undefined): boolean {

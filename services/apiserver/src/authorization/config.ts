@@ -1,14 +1,22 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
-import type { Clock, Logger } from '@pilothouse/base';
+import type { Clock, Logger, Random } from '@pilothouse/base';
+import type { ConfigFile } from '../authentication/config.ts';
 import type { UserInfo } from '../authentication/interface.ts';
 import type { ObjectAccess } from '../security/object-access.ts';
+import type { WebhookLink } from './chain-config.ts';
 import type { Authorizer, RuleResolver } from './interface.ts';
 
-export type AuthorizationMode = 'Node' | 'RBAC' | 'AlwaysAllow' | 'AlwaysDeny';
+export type AuthorizationMode = 'Node' | 'RBAC' | 'ABAC' | 'Webhook' | 'AlwaysAllow' | 'AlwaysDeny';
 
 export interface AuthorizationConfig {
-  /** --authorization-mode, in order. */
+  /** --authorization-mode, in order. Not looked at with `structured`. */
   readonly modes: readonly AuthorizationMode[];
+  /** --authorization-config: the chain; read again when it changes. */
+  readonly structured?: ConfigFile;
+  /** --authorization-policy-file, for mode ABAC. */
+  readonly policyFile?: ConfigFile;
+  /** --authorization-webhook-*, for mode Webhook. */
+  readonly webhook?: Omit<WebhookLink, 'type' | 'name' | 'conditions' | 'timeoutMs' | 'onError'>;
   /** --authorization-always-allow-paths is the business of components; the server has none. */
   readonly alwaysAllowPaths?: readonly string[];
 }
@@ -16,6 +24,7 @@ export interface AuthorizationConfig {
 /** Ports of {@link createAuthorization}. */
 export interface AuthorizationDependencies {
   readonly clock: Clock;
+  readonly random: Random;
   readonly objects: ObjectAccess;
   readonly logger: Logger;
 }
@@ -25,6 +34,8 @@ export interface Authorization {
   /** system:masters first, then the modes in order; the first opinion wins. */
   readonly authorizer: Authorizer;
   readonly ruleResolver: RuleResolver;
+  /** Whether a mode was in the chain when the server started. */
+  has(mode: AuthorizationMode): boolean;
   /** Begins to follow bindings and pods; resolves when those that exist are known. The returned function ends it. */
   start(): Promise<() => void>;
   /** SubjectAccessReview: checks the spec (StatusError 422), returns the object with status. */

@@ -35,8 +35,8 @@ export interface Security {
   readonly admission: AdmissionChain;
   readonly objects: ObjectAccess;
   /**
-   * Follows bindings and pods and, with RBAC, completes the default policy. Resolves when requests can be authorized; the
-   * returned function ends what was started.
+   * Follows bindings, pods and files of configuration and, with RBAC, completes the default policy. Resolves when requests can be
+   * authorized; the returned function ends what was started.
    */
   start(): Promise<() => void>;
 }
@@ -47,7 +47,7 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
   const find: InternalClient['storage'] = dependencies.find ?? ((...path) => client.storage(...path));
   const objects = objectAccess(client, { clock, logger });
   const authentication = createAuthentication(config.authentication, { clock, random, objects, logger });
-  const authorization = createAuthorization(config.authorization, { clock, objects, logger });
+  const authorization = createAuthorization(config.authorization, { clock, random, objects, logger });
   const admission = createAdmission(config.admission, {
     clock,
     random,
@@ -71,8 +71,9 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
     admission,
     objects,
     async start() {
-      if (config.authorization.modes.includes('RBAC')) await authorization.reconcileBootstrapPolicy();
-      return authorization.start();
+      if (authorization.has('RBAC')) await authorization.reconcileBootstrapPolicy();
+      const ends = [authentication.start(), await authorization.start()];
+      return () => ends.forEach((end) => end());
     },
   };
 }

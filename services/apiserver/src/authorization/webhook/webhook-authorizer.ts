@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto';
+import type { CelProgram } from '@pilothouse/api/cel';
+import type { Clock, Logger } from '@pilothouse/base';
+import { errorMessage } from '@pilothouse/base';
+import type { WebhookEndpoint } from '../../security/webhook-endpoint.ts';
+import type { AuthorizationAttributes, AuthorizationResult, Authorizer } from '../interface.ts';
+import { accessReviewSpec } from './access-review-spec.ts';
+import { conditionsMatch } from './match-conditions.ts';
+
+const cacheEntriesMax = 8192;
+/** A question whose names are longer is not remembered. */
+const cachedLengthMax = 10_000;
+
+export interface WebhookAuthorizerOptions {
+  readonly name: string;
+  readonly endpoint: Pick<WebhookEndpoint, 'post'>;
+  readonly reviewVersion: 'v1' | 'v1beta1';
+  readonly timeoutMs: number;
+  /** How long answers count; 0: not kept. */
+  readonly authorizedTtlMs: number;
+  readonly unauthorizedTtlMs: number;
+  /** What an unanswered question counts as. */
+  readonly onError: 'noOpinion' | 'deny';
+  readonly conditions: readonly CelProgram[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface ReviewStatus {
+  readonly allowed?: boolean;
+  readonly denied?: boolean;
+  readonly reason?: string;
+}
+
+/** Asks a webhook by SubjectAccessReview. */
+export function webhookAuthorizer(options: WebhookAuthorizerOptions): Authorizer {
+  const { endpoint, clock, logger } = options;
+  const cache = new Map<string, { readonly status: ReviewStatus; readonly untilMs: number }>();
+
+  const failed = (error: unknown): AuthorizationResult => ({
+    decision: options.onError,
+    reason: '',
+    evaluationError: errorMessage(error),
+  });
+
+  async function ask(
+    attributes: AuthorizationAttributes,
+    spec: Record<string, unknown>,
+  ): Promise<ReviewStatus> {
+    const key = createHash('sha256').update(JSON.stringify(spec)).digest('base64');
+    const known = cache.get(key);
+    if (known !== undefined && clock.monotonic() < known.untilMs) return known.status;
+    const { groups, ...rest } = spec;
+    const isOld = options.reviewVersion === 'v1beta1';
+    const review = await endpoint.post(
+      {
+        kind: 'SubjectAccessReview',
+        apiVersion: `authorization.k8s.io/${options.reviewVersion}`,
+        metadata: {},
+        spec: { ...rest, ...(groups === undefined ? {} : { [isOld ? 'group' : 'groups']: groups }) },
+        status: { allowed: false },
+      },
+      options.timeoutMs,
+    );
+    const status = (review['status'] ?? {}) as ReviewStatus;
+    const ttlMs = status.allowed === true ? options.authorizedTtlMs : options.unauthorizedTtlMs;
+    if (ttlMs > 0 && lengthOf(attributes) < cachedLengthMax) {
+      if (cache.size >= cacheEntriesMax) cache.delete(cache.keys().next().value as string);
+      cache.delete(key);
+      cache.set(key, { status, untilMs: clock.monotonic() + ttlMs });
+    }
+    return status;
+  }
+
+  return {
+    async authorize(attributes) {
+      const spec = accessReviewSpec(attributes);
+      let status: ReviewStatus;
+      try {
+        if (!conditionsMatch(options.conditions, spec)) return { decision: 'noOpinion', reason: '' };
+        status = await ask(attributes, spec);
+      } catch (error) {
+        logger.error('Failed to make webhook authorizer request', {
+          authorizer: options.name,
+          error: errorMessage(error),
+        });
+        return failed(error);
+      }
+      const { allowed = false, denied = false, reason = '' } = status;
+      if (denied && allowed) {
+        return {
+          decision: 'deny',
+          reason,
+          evaluationError: 'webhook subject access review returned both allow and deny response',
+        };
+      }
+      return { decision: denied ? 'deny' : allowed ? 'allow' : 'noOpinion', reason };
+    },
+  };
+}
+
+function lengthOf(attributes: AuthorizationAttributes): number {
+  const { namespace, verb, apiGroup, apiVersion, resource, subresource, name, path } = attributes;
+  let length = 0;
+  for (const text of [namespace, verb, apiGroup, apiVersion, resource, subresource, name, path])
+    length += text.length;
+  return length;
+}

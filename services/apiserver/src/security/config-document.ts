@@ -1,0 +1,68 @@
+import type { FieldError } from '@pilothouse/apimachinery';
+import { decodeYaml } from '@pilothouse/serializer';
+
+/** The members that a document may have; what is not listed is refused, as a misspelt rule must not count as absent. */
+export type Shape =
+  'string' | 'boolean' | { readonly list: Shape } | { readonly fields: Readonly<Record<string, Shape>> };
+
+export const apiServerConfigGroup = 'apiserver.config.k8s.io';
+
+/**
+ * Reads a document of `apiserver.config.k8s.io` (YAML or JSON). Throws an Error that names the first bad member, another kind or an
+ * unknown version.
+ */
+export function readConfigDocument(
+  text: string,
+  kind: string,
+  versions: readonly string[],
+  shape: Readonly<Record<string, Shape>>,
+): Readonly<Record<string, unknown>> {
+  if (text.trim() === '') throw new Error('empty config data');
+  const { value, duplicates } = decodeYaml(text);
+  const problems = duplicates.map((each) => each);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Error(`expected ${kind}, got a document that is no object`);
+  const document = value as Record<string, unknown>;
+  const apiVersion = String(document['apiVersion'] ?? '');
+  if (document['kind'] !== kind) {
+    throw new Error(
+      `no kind ${JSON.stringify(document['kind'] ?? '')} is registered for version ${JSON.stringify(apiVersion)}: expected ${kind} of ${apiServerConfigGroup}/${versions[0]}`,
+    );
+  }
+  if (!versions.some((version) => apiVersion === `${apiServerConfigGroup}/${version}`)) {
+    throw new Error(
+      `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)}: expected ${versions.map((version) => `${apiServerConfigGroup}/${version}`).join(' or ')}`,
+    );
+  }
+  problems.push(...misfits(document, { fields: { apiVersion: 'string', kind: 'string', ...shape } }, ''));
+  if (problems.length > 0) throw new Error(`strict decoding error: ${problems.join(', ')}`);
+  return document;
+}
+
+function misfits(value: unknown, shape: Shape, path: string): string[] {
+  if (value === null || value === undefined) return [];
+  if (typeof shape === 'string') {
+    return typeof value === shape ? [] : [`field "${path}" must be a ${shape}, not ${nameOf(value)}`];
+  }
+  if ('list' in shape) {
+    if (!Array.isArray(value)) return [`field "${path}" must be a list, not ${nameOf(value)}`];
+    return value.flatMap((each, index) => misfits(each, shape.list, `${path}[${index}]`));
+  }
+  if (typeof value !== 'object' || Array.isArray(value))
+    return [`field "${path}" must be an object, not ${nameOf(value)}`];
+  return Object.entries(value).flatMap(([name, member]) => {
+    const inner = path === '' ? name : `${path}.${name}`;
+    const known = Object.hasOwn(shape.fields, name) ? shape.fields[name] : undefined;
+    return known === undefined ? [`unknown field "${inner}"`] : misfits(member, known, inner);
+  });
+}
+
+function nameOf(value: unknown): string {
+  return Array.isArray(value) ? 'a list' : typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/** Findings in one line, as upstream joins them. */
+export function joinedFindings(problems: readonly FieldError[]): string {
+  const texts = problems.map(({ field, message }) => `${field}: ${message}`);
+  return texts.length === 1 ? (texts[0] as string) : `[${texts.join(', ')}]`;
+}

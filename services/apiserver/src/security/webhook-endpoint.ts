@@ -1,0 +1,156 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Clock, Random } from '@pilothouse/base';
+import { errorMessage, sleep } from '@pilothouse/base';
+import { decodeYaml } from '@pilothouse/serializer';
+import type { HttpsPeer } from './https-json.ts';
+import { HttpsClient } from './https-json.ts';
+
+/** Attempts and waits of upstream's webhooks. */
+const attempts = 5;
+const firstWaitMs = 500;
+const waitFactor = 1.5;
+const waitJitter = 0.2;
+
+/** Where a webhook is and how this server proves itself to it. */
+export interface WebhookAccess {
+  readonly url: string;
+  readonly peer: HttpsPeer;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+type Entry = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads a kubeconfig file that describes a webhook: the cluster is the webhook, the user is this server. Throws an Error that names the
+ * file and what is missing, never a value of it.
+ */
+export function readWebhookAccess(file: string): WebhookAccess {
+  const wrong = (detail: string): Error => new Error(`Cannot use webhook kubeconfig "${file}": ${detail}`);
+  let document: Entry;
+  try {
+    document = (decodeYaml(readFileSync(file, 'utf8')).value ?? {}) as Entry;
+  } catch (error) {
+    throw wrong(
+      (error as { syscall?: string }).syscall === undefined ? 'it is no YAML' : errorMessage(error),
+    );
+  }
+  const find = (list: string, member: string, name: unknown): Entry => {
+    const entries = document[list];
+    const entry = Array.isArray(entries)
+      ? (entries as Entry[]).find((each) => each['name'] === name)
+      : undefined;
+    if (entry === undefined) throw wrong(`it has no ${member} "${String(name ?? '')}"`);
+    return (entry[member] ?? {}) as Entry;
+  };
+  const context = find('contexts', 'context', document['current-context']);
+  const cluster = find('clusters', 'cluster', context['cluster']);
+  const user = context['user'] === undefined ? {} : find('users', 'user', context['user']);
+  for (const method of ['exec', 'auth-provider']) {
+    if (user[method] !== undefined) throw wrong(`its user has "${method}", which this server does not run`);
+  }
+  const text = (holder: Entry, key: string): string | undefined => {
+    const value = holder[key];
+    return typeof value === 'string' && value !== '' ? value : undefined;
+  };
+  const content = (name: string): string => {
+    try {
+      return readFileSync(path.resolve(path.dirname(file), name), 'utf8');
+    } catch (error) {
+      throw wrong(errorMessage(error));
+    }
+  };
+  const pem = (holder: Entry, key: string): string | undefined => {
+    const inline = text(holder, `${key}-data`);
+    if (inline !== undefined) return Buffer.from(inline, 'base64').toString('utf8');
+    const name = text(holder, key);
+    return name === undefined ? undefined : content(name);
+  };
+  const url = text(cluster, 'server');
+  if (url === undefined || !url.startsWith('https://')) throw wrong('its server must be an https URL');
+  const tokenFile = text(user, 'tokenFile');
+  const token = text(user, 'token') ?? (tokenFile === undefined ? undefined : content(tokenFile).trim());
+  const name = text(user, 'username');
+  const peer: Record<string, unknown> = {
+    caPem: pem(cluster, 'certificate-authority'),
+    certPem: pem(user, 'client-certificate'),
+    keyPem: pem(user, 'client-key'),
+    serverName: text(cluster, 'tls-server-name'),
+    insecure: cluster['insecure-skip-tls-verify'] === true ? true : undefined,
+  };
+  const authorization =
+    token !== undefined
+      ? `Bearer ${token}`
+      : name === undefined
+        ? undefined
+        : `Basic ${Buffer.from(`${name}:${text(user, 'password') ?? ''}`).toString('base64')}`;
+  return {
+    url,
+    peer: Object.fromEntries(Object.entries(peer).filter(([, value]) => value !== undefined)) as HttpsPeer,
+    headers: authorization === undefined ? {} : { authorization },
+  };
+}
+
+/** Sends reviews to one webhook. */
+export class WebhookEndpoint {
+  readonly #access: WebhookAccess;
+  readonly #client: HttpsClient;
+  readonly #clock: Clock;
+  readonly #random: Random;
+
+  constructor(access: WebhookAccess, ports: { clock: Clock; random: Random }) {
+    this.#access = access;
+    this.#client = new HttpsClient(access.peer);
+    this.#clock = ports.clock;
+    this.#random = ports.random;
+  }
+
+  /**
+   * POSTs a review and gives the parsed answer. Tries again, five times in all, after a reset connection, 429, 500 and 504; the whole
+   * takes `timeoutMs` at most. Rejects with an Error whose text has no part of the review.
+   */
+  async post(review: object, timeoutMs: number): Promise<Readonly<Record<string, unknown>>> {
+    const body = JSON.stringify(review);
+    const deadline = this.#clock.monotonic() + timeoutMs;
+    let waitMs = firstWaitMs;
+    for (let attempt = 1; ; attempt++) {
+      const leftMs = deadline - this.#clock.monotonic();
+      if (leftMs <= 0) throw new Error(`Post "${this.#access.url}": context deadline exceeded`);
+      try {
+        return await this.#once(body, leftMs);
+      } catch (error) {
+        const again = error instanceof Temporary || (error as { code?: string }).code === 'ECONNRESET';
+        if (!again || attempt === attempts) throw error;
+        await sleep(this.#clock, waitMs * (1 + waitJitter * this.#random.float()));
+        waitMs *= waitFactor;
+      }
+    }
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  async #once(body: string, timeoutMs: number): Promise<Readonly<Record<string, unknown>>> {
+    const { url, headers } = this.#access;
+    const answer = await this.#client.send(url, {
+      method: 'POST',
+      headers: { 'user-agent': 'kube-apiserver', ...headers },
+      body,
+      timeoutMs,
+    });
+    if (answer.status < 200 || answer.status > 299) {
+      const text = `the webhook ${url} answered with status ${answer.status}`;
+      throw [429, 500, 504].includes(answer.status) ? new Temporary(text) : new Error(text);
+    }
+    try {
+      const parsed: unknown = JSON.parse(answer.text);
+      if (typeof parsed === 'object' && parsed !== null) return parsed as Record<string, unknown>;
+    } catch {
+      // Told below.
+    }
+    throw new Error(`the webhook ${url} answered with something that is no JSON object`);
+  }
+}
+
+class Temporary extends Error {}
