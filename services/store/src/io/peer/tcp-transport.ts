@@ -229,7 +229,14 @@ export class TcpTransport implements PeerTransport {
 
   send(message: Message): void {
     const outbound = this.#outbound.get(message.to);
-    if (outbound?.isWritable) outbound.write(this.#framer.frame(message));
+    const { traffic } = this.#options;
+    if (!outbound?.isWritable) {
+      traffic?.dropped(message);
+      return;
+    }
+    const frame = this.#framer.frame(message);
+    traffic?.sent(message, frame.length);
+    outbound.write(frame);
   }
 
   #accept(socket: net.Socket): void {
