@@ -47,3 +47,10 @@ test('a current revision without the label gets one and keeps its number', async
   assert.equal(current['revision'], 4);
   assert.equal(all.length, 1);
 });
+
+test('the data of a revision has sorted keys, as clients that compare bytes expect', () => {
+  assert.equal(
+    JSON.stringify(revisionData({ spec: { b: 1, a: [{ d: 1, c: 2 }] }, metadata: {} })),
+    '{"spec":{"template":{"$patch":"replace","metadata":{},"spec":{"a":[{"c":2,"d":1}],"b":1}}}}',
+  );
+});

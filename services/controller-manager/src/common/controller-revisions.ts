@@ -15,10 +15,15 @@ export const hashLabels = {
 const byRevision = (a: KubeObject, b: KubeObject): number =>
   (a['revision'] as number) - (b['revision'] as number);
 
-/** The recorded template of an owner: a strategic patch that puts it back. */
-export const revisionData = (template: unknown): Record<string, unknown> => ({
-  spec: { template: { ...(template as object), $patch: 'replace' } },
-});
+/**
+ * The recorded template of an owner: a strategic patch that puts it back. Its keys are sorted, for clients find the revision of a template
+ * by comparing bytes.
+ */
+export const revisionData = (template: unknown): Record<string, unknown> =>
+  JSON.parse(canonical({ spec: { template: { ...(template as object), $patch: 'replace' } } })) as Record<
+    string,
+    unknown
+  >;
 
 export interface Revisions {
   readonly current: KubeObject;
