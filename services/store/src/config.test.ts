@@ -93,6 +93,7 @@ test('flags of etcd 3.5 work under their old names; what cannot be done is refus
   for (const [flag, wanted] of [
     ['--discovery-token=abc', /--discovery-token is not supported: list all first members/],
     ['--feature-gates=Nothing=true', /unrecognized feature gate: Nothing/],
+    ['--feature-gates=LeaseCheckpointPersist=true', /requires enabling feature gate LeaseCheckpoint/],
     ['--auth-token=jwt,sign-method=none,priv-key=x', /sign-method must be one of/],
     ['--auth-token=jwt,sign-method=RS256', /priv-key/],
     ['--tls-min-version=TLS1.0', /unexpected TLS version/],

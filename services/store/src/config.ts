@@ -91,12 +91,15 @@ export interface StoreConfig {
   /** 0: never. */
   readonly corruptCheckMs: number;
   readonly compactHashCheckMs: number;
+  /** With the gate LeaseCheckpoint: how often the rest of a long lease is written down. */
+  readonly leaseCheckpointMs: number;
   readonly features: Readonly<Record<StoreFeature, boolean>>;
   readonly logOutputs: readonly string[];
 }
 
 /** What `--feature-gates` can turn on here. */
-export type StoreFeature = 'InitialCorruptCheck' | 'CompactHashCheck' | 'LearnerAutoPromotion';
+export type StoreFeature =
+  'InitialCorruptCheck' | 'CompactHashCheck' | 'LearnerAutoPromotion' | 'LeaseCheckpoint';
 
 export interface ParsedConfig {
   readonly kind: 'config';
@@ -148,8 +151,7 @@ export function parseConfig(
     }
   }
   checkUnsupported(parsed.values, parsed.given);
-  const [features, unknownFeatures] = parseFeatures(text(parsed.values['feature-gates']), parsed.values);
-  warnings.push(...unknownFeatures);
+  const features = parseFeatures(text(parsed.values['feature-gates']), parsed.values);
   const given: Record<string, FlagValue> = {};
   for (const name of parsed.given) given[name] = parsed.values[name];
   return { kind: 'config', config: toConfig(parsed.values, parsed.given, features), warnings, given };
@@ -348,6 +350,7 @@ function toConfig(
     hostWhitelist: list(values['host-whitelist']),
     corruptCheckMs: integer('corrupt-check-time'),
     compactHashCheckMs: integer('compact-hash-check-time'),
+    leaseCheckpointMs: 300_000,
     features,
     logOutputs: list(values['log-outputs']),
   };

@@ -45,7 +45,12 @@ export function checkUnsupported(
   }
 }
 
-const features: readonly StoreFeature[] = ['InitialCorruptCheck', 'CompactHashCheck', 'LearnerAutoPromotion'];
+const features: readonly StoreFeature[] = [
+  'InitialCorruptCheck',
+  'CompactHashCheck',
+  'LearnerAutoPromotion',
+  'LeaseCheckpoint',
+];
 /** Of etcd; what they ask for is always so here, or means nothing here. */
 const settled = new Set([
   'AllAlpha',
@@ -58,29 +63,33 @@ const settled = new Set([
   'DistributedTracing',
 ]);
 
-const withoutEffect = new Set(['LeaseCheckpoint', 'LeaseCheckpointPersist']);
-
-/** The gates, and a warning for each that asks for what is not here. Throws FlagError. */
+/** The gates. Throws FlagError. */
 export function parseFeatures(
   text: string,
   values: Readonly<Record<string, FlagValue>>,
-): [Readonly<Record<StoreFeature, boolean>>, string[]] {
+): Readonly<Record<StoreFeature, boolean>> {
   const on = {
     InitialCorruptCheck: values['initial-corrupt-check'] === true,
     CompactHashCheck: false,
     LearnerAutoPromotion: false,
+    LeaseCheckpoint: values['lease-checkpoint'] === true,
   };
-  const warnings: string[] = [];
+  // Checkpoints are always kept on the disk.
+  let isPersistAsked = false;
   for (const pair of text.split(',').filter((part) => part !== '')) {
     const [name = '', value = ''] = pair.split('=').map((part) => part.trim());
     if (value !== 'true' && value !== 'false')
       throw new FlagError(`Invalid value "${pair}" for --feature-gates: want name=true or name=false`);
     if (features.includes(name as StoreFeature)) on[name as StoreFeature] = value === 'true';
-    else if (withoutEffect.has(name)) {
-      if (value === 'true') warnings.push(`feature gate ${name} is known but has no effect`);
-    } else if (!settled.has(name)) throw new FlagError(`unrecognized feature gate: ${name}`);
+    else if (name === 'LeaseCheckpointPersist') isPersistAsked = value === 'true';
+    else if (!settled.has(name)) throw new FlagError(`unrecognized feature gate: ${name}`);
   }
-  return [on, warnings];
+  if (isPersistAsked && !on.LeaseCheckpoint) {
+    throw new FlagError(
+      'enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint',
+    );
+  }
+  return on;
 }
 
 /** Node's name of a TLS version; undefined for an empty text. Throws FlagError. */

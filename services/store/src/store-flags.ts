@@ -191,7 +191,11 @@ export const storeFlags: FlagSpecs = {
   'log-format': off('string', 'json'),
   'enable-log-rotation': off('boolean', false),
   'log-rotation-config-json': off('string'),
-  'lease-checkpoint': off('boolean', false),
+  'lease-checkpoint': {
+    type: 'boolean',
+    default: false,
+    help: 'Old form of the feature gate LeaseCheckpoint',
+  },
   'initial-corrupt-check': {
     type: 'boolean',
     default: false,

@@ -212,8 +212,8 @@ async function refuseLostMember(config: StoreConfig, memberId: MemberId): Promis
     const own = members.find(
       ({ id, peerURLs }) => BigInt(`0x${id}`) === memberId || [...peerURLs].sort().join() === mine,
     );
-    // It tells the others its client addresses once it has a leader.
-    if (own === undefined || own.clientURLs.length === 0) continue;
+    // It tells the others its client addresses once it has a leader. Under another ID it was added to a cluster that runs.
+    if (own === undefined || (own.clientURLs.length === 0 && BigInt(`0x${own.id}`) === memberId)) continue;
     throw new StartupError(
       `member ${own.id} has already been bootstrapped: the others know "${config.name}", but the data directory "${config.dataDir}" is empty. Restore that directory; if it is lost, remove the member, add it again and start it with --initial-cluster-state=existing (pilothouse store --replace-lost-member=CLIENT-URL,… does it)`,
     );

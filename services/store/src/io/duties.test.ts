@@ -10,6 +10,7 @@ import { MemoryBackend } from '../core/memory-backend.ts';
 import type { LogIndex, MemberId, ReplicaStatus, Replication, Term } from '../core/replication.ts';
 import { Duties } from './duties.ts';
 import { simpleTokens } from './rpc/auth-tokens.ts';
+import { localLeaderCalls } from './rpc/leader-calls.ts';
 import { StoreService } from './rpc/store-service.ts';
 
 const { NOSPACE } = etcdserverpb.AlarmType;
@@ -169,5 +170,61 @@ test('a lease is revoked only after a round with the quorum, and only in the ter
   assert.ok(lone.machine.lessor.exists(5n), 'A new leader gives the full TTL');
   await lone.pass(4000);
   assert.equal(lone.machine.lessor.exists(5n), false);
+  lone.duties.stop();
+});
+
+/** Seconds after which a leader that takes over now ends lease 5. */
+async function endsAfter(lone: Lone): Promise<number> {
+  lone.term++;
+  const from = lone.clock.monotonic();
+  while (lone.machine.lessor.exists(5n)) await lone.pass(1000);
+  return (lone.clock.monotonic() - from) / 1000;
+}
+
+test('with checkpoints a new leader goes on with what is left of a lease', async () => {
+  for (const [flag, least, most] of [
+    ['--feature-gates=LeaseCheckpoint=true', 1790, 1810],
+    ['--feature-gates=LeaseCheckpoint=false', 3595, 3605],
+  ] as const) {
+    const lone = new Lone([flag]);
+    await lone.do({ leaseGrant: { ID: 5n, TTL: 3600 } });
+    // A checkpoint every five minutes: the last one after half an hour.
+    await lone.pass(1_805_000);
+    const seconds = await endsAfter(lone);
+    assert.ok(seconds >= least && seconds <= most, `${flag}: ended after ${seconds} s`);
+    lone.duties.stop();
+  }
+});
+
+test('a renewal takes the checkpoint back, also one that is under way', async () => {
+  const lone = new Lone(['--feature-gates=LeaseCheckpoint=true']);
+  await lone.do({ leaseGrant: { ID: 5n, TTL: 3600 } });
+  await lone.pass(1_805_000);
+  assert.equal(await localLeaderCalls(lone.service).keepAlive(5n), 3600);
+  assert.ok((await endsAfter(lone)) >= 3600);
+  lone.duties.stop();
+
+  const { lessor } = lone.machine;
+  await lone.do({ leaseGrant: { ID: 6n, TTL: 3600 } });
+  assert.equal(lessor.checkpointsToTakeBack(6n), undefined);
+  const now = lone.clock.monotonic();
+  assert.deepEqual(lessor.dueCheckpoints(now + 400_000, 300_000, 10), [{ id: 6n, remainingSeconds: 3200 }]);
+  assert.notEqual(lessor.checkpointsToTakeBack(6n), undefined, 'it may still be applied');
+});
+
+test('a checkpoint counts in the term of the leader that counted, and goes with its lease', async () => {
+  const lone = new Lone(['--feature-gates=LeaseCheckpoint=true']);
+  await lone.do({ leaseGrant: { ID: 5n, TTL: 3600 } });
+  const late = { leaseCheckpoint: { checkpoints: [{ ID: 5n, remainingTTL: 7 }] } };
+  await lone.service.propose(late, undefined, 9);
+  assert.equal(lone.machine.lessor.checkpointsToTakeBack(5n), undefined);
+  await lone.service.propose(late, undefined, 1);
+  assert.notEqual(lone.machine.lessor.checkpointsToTakeBack(5n), undefined);
+  // A restart finds it.
+  const again = new StoreStateMachine({ backend: lone.machine.backend });
+  again.lessor.promote(0, 0);
+  assert.equal(again.lessor.remainingSeconds(5n, 0), 7);
+  await lone.do({ leaseRevoke: { ID: 5n } });
+  assert.deepEqual([...lone.machine.backend.scanRecords('checkpoint/')], []);
   lone.duties.stop();
 });

@@ -7,6 +7,7 @@ import { versions, type StoreService } from './rpc/store-service.ts';
 
 const leaseCheckMs = 500;
 const expiredBatch = 1000;
+const checkpointBatch = 500;
 
 /** What a member does by the clock: expiring leases and setting the cluster version while it leads, compacting, notifying. */
 export class Duties {
@@ -50,6 +51,7 @@ export class Duties {
       this.#clock.setInterval(() => {
         lead();
         void this.#expireLeases();
+        this.#checkpointLeases();
         this.#quota.check();
       }, leaseCheckMs),
       this.#clock.setInterval(
@@ -101,6 +103,21 @@ export class Duties {
         })
         .finally(() => this.#revoking.delete(id));
     }
+  }
+
+  /** Writes down what is left of long leases now and then, so that a new leader does not give them their whole TTL again. */
+  #checkpointLeases(): void {
+    const { features, leaseCheckpointMs } = this.#config;
+    if (!features.LeaseCheckpoint) return;
+    const { lessor } = this.#service.machine;
+    const due = lessor.dueCheckpoints(this.#clock.monotonic(), leaseCheckpointMs, checkpointBatch);
+    if (due.length === 0) return;
+    const checkpoints = due.map(({ id, remainingSeconds }) => ({ ID: id, remainingTTL: remainingSeconds }));
+    this.#service
+      .propose({ leaseCheckpoint: { checkpoints } }, undefined, this.#leadTerm)
+      .catch((error: unknown) => {
+        this.#logger.debug('failed to checkpoint leases', { error: errorMessage(error) });
+      });
   }
 
   async #setClusterVersion(): Promise<void> {

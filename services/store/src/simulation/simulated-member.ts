@@ -37,9 +37,13 @@ export interface World {
 type RunningReplica = Awaited<ReturnType<typeof createReplica>>;
 
 const segmentBytes = 32 * 1024;
-const parsed = parseConfig(['--heartbeat-interval=100', '--election-timeout=1000'], {});
+const parsed = parseConfig(
+  ['--heartbeat-interval=100', '--election-timeout=1000', '--feature-gates=LeaseCheckpoint=true'],
+  {},
+);
 assert(parsed.kind === 'config', 'These flags are valid');
-const { config } = parsed;
+/** The leases here last some seconds: their rest is written down twice or so. */
+const config = { ...parsed.config, leaseCheckpointMs: 1000 };
 /** By how much the mutation `early-lease` is early, milliseconds. */
 const earlyLeaseMs = 1800;
 /** What a failing disk, or a machine that dies at a planned step, looks like to its own program. */

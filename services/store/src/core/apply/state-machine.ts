@@ -34,6 +34,7 @@ export interface StateMachineOptions {
 
 const appliedRecord = 'meta/applied';
 const leasePrefix = 'lease/';
+const checkpointPrefix = 'checkpoint/';
 const alarmPrefix = 'alarm/';
 const clusterVersionRecord = 'meta/cluster-version';
 const downgradeRecord = 'meta/downgrade';
@@ -131,9 +132,14 @@ export class StoreStateMachine implements StateMachine {
       this.#appliedTerm = view.getFloat64(8) as Term;
     }
     this.lessor.clear();
+    const remaining = new Map<bigint, number>();
+    for (const [, bytes] of this.#backend.scanRecords(checkpointPrefix)) {
+      const { ID, remainingTTL } = decodeMessage(etcdserverpb.LeaseCheckpoint, bytes);
+      remaining.set(ID, remainingTTL);
+    }
     for (const [, bytes] of this.#backend.scanRecords(leasePrefix)) {
       const { ID, TTL } = decodeMessage(etcdserverpb.LeaseGrantRequest, bytes);
-      this.lessor.load(ID, TTL);
+      this.lessor.load(ID, TTL, remaining.get(ID));
     }
     this.store.load((key, lease) => {
       if (lease !== 0n) this.lessor.attach(key, lease);
@@ -225,7 +231,10 @@ export class StoreStateMachine implements StateMachine {
       this.auth.checkKeys(info, this.#keysOfLease(command.leaseRevoke.ID), 'write');
       return this.#revoke(command.leaseRevoke.ID);
     }
-    if (command.leaseCheckpoint) return this.#renew(command.leaseCheckpoint.checkpoints);
+    if (command.leaseCheckpoint) {
+      const isOfTerm = header?.ID === BigInt(term);
+      return this.#checkpoint(command.leaseCheckpoint.checkpoints, isOfTerm);
+    }
     if (command.alarm) return this.#alarm(command.alarm);
     if (command.clusterMemberAttrSet) {
       const { memberID, memberAttributes } = command.clusterMemberAttrSet;
@@ -319,17 +328,25 @@ export class StoreStateMachine implements StateMachine {
     return { header: this.#header(), ID: lease.id, TTL: lease.ttlSeconds };
   }
 
-  /** A renewal that reached a member which does not lead; the TTL starts anew where time is counted. */
-  #renew(
-    leases: readonly etcdserverpb.LeaseCheckpoint[],
+  /** What is left of leases by the count of a leader. Later than its term it is not true any more: only taking one back does no harm then. */
+  #checkpoint(
+    checkpoints: readonly etcdserverpb.LeaseCheckpoint[],
+    isOfTerm: boolean,
   ): MessageInput<etcdserverpb.LeaseCheckpointResponse> {
-    for (const { ID } of leases) this.lessor.renew(ID, this.#monotonic());
+    for (const { ID, remainingTTL } of checkpoints) {
+      if ((remainingTTL > 0 && !isOfTerm) || !this.lessor.checkpoint(ID, remainingTTL)) continue;
+      const key = checkpointPrefix + hexId(ID);
+      if (remainingTTL > 0)
+        this.#backend.writeRecord(key, encodeMessage(etcdserverpb.LeaseCheckpoint, { ID, remainingTTL }));
+      else this.#backend.deleteRecord(key);
+    }
     return { header: this.#header() };
   }
 
   #revoke(id: bigint): MessageInput<etcdserverpb.LeaseRevokeResponse> {
     const keys = this.lessor.revoke(id);
     this.#backend.deleteRecord(leasePrefix + hexId(id));
+    this.#backend.deleteRecord(checkpointPrefix + hexId(id));
     this.#inTxn((txn) => {
       for (const key of keys) txn.delete(key);
     });

@@ -11,13 +11,20 @@ export interface Lease {
 
 interface HeldLease extends Lease {
   readonly keys: Set<KeyText>;
+  /** Replicated: what a new leader leaves of the TTL; 0: all of it. */
+  remainingSeconds: number;
   /** Monotonic milliseconds; Infinity on a member that does not lead. */
   expiresAtMs: number;
+  /** Leader only: when {@link remainingSeconds} was last looked after. */
+  checkpointedAtMs: number;
+  /** Leader only: checkpoints that were proposed in this term, and how many of them were taken back since. */
+  checkpoints: number;
+  checkpointsTakenBack: number;
 }
 
 /**
  * Leases and their keys are replicated state; expiry times are not: only the leader counts time, and it starts anew when it
- * begins to lead. Expired leases are revoked through the log.
+ * begins to lead, from the last checkpoint of a lease if there is one. Expired leases are revoked through the log.
  */
 export class Lessor {
   readonly #leases = new Map<bigint, HeldLease>();
@@ -42,8 +49,17 @@ export class Lessor {
   }
 
   /** Takes over a lease from stored state. */
-  load(id: bigint, ttlSeconds: number): void {
+  load(id: bigint, ttlSeconds: number, remainingSeconds = 0): void {
     this.#add(id, ttlSeconds, 0);
+    this.checkpoint(id, remainingSeconds);
+  }
+
+  /** Replicated. A leader from now on gives the lease only `remainingSeconds`; 0: its whole TTL. False: there is no such lease. */
+  checkpoint(id: bigint, remainingSeconds: number): boolean {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return false;
+    lease.remainingSeconds = Math.max(0, Math.min(remainingSeconds, lease.ttlSeconds));
+    return true;
   }
 
   #add(id: bigint, ttlSeconds: number, nowMs: number): Lease {
@@ -51,6 +67,10 @@ export class Lessor {
       id,
       ttlSeconds,
       keys: new Set(),
+      remainingSeconds: 0,
+      checkpointedAtMs: nowMs,
+      checkpoints: 0,
+      checkpointsTakenBack: 0,
       expiresAtMs: this.#isPrimary ? nowMs + ttlSeconds * 1000 : Infinity,
     };
     this.#leases.set(id, lease);
@@ -107,10 +127,16 @@ export class Lessor {
     return this.#isPrimary;
   }
 
-  /** This member leads now: every lease gets its full TTL plus `extendMs` for the time without a leader. */
+  /** This member leads now: every lease gets its TTL, or what the last checkpoint left of it, plus `extendMs` for the time without a leader. */
   promote(nowMs: number, extendMs: number): void {
     this.#isPrimary = true;
-    for (const lease of this.#leases.values()) lease.expiresAtMs = nowMs + lease.ttlSeconds * 1000 + extendMs;
+    for (const lease of this.#leases.values()) {
+      const seconds = lease.remainingSeconds > 0 ? lease.remainingSeconds : lease.ttlSeconds;
+      lease.expiresAtMs = nowMs + seconds * 1000 + extendMs;
+      lease.checkpointedAtMs = nowMs;
+      // Checkpoints of earlier terms have no effect any more.
+      lease.checkpoints = lease.checkpointsTakenBack = 0;
+    }
   }
 
   demote(): void {
@@ -124,6 +150,43 @@ export class Lessor {
     if (lease === undefined || lease.expiresAtMs <= nowMs) return undefined;
     if (this.#isPrimary) lease.expiresAtMs = nowMs + lease.ttlSeconds * 1000;
     return lease.ttlSeconds;
+  }
+
+  /**
+   * Whether a renewal must first take a checkpoint back, or the next leader would end the lease early: the number to give to
+   * {@link Lessor.checkpointsTakenBack} once a checkpoint with nothing in it, proposed after this call, is applied. Undefined: no need.
+   */
+  checkpointsToTakeBack(id: bigint): number | undefined {
+    const lease = this.#leases.get(id);
+    if (lease === undefined) return undefined;
+    return lease.remainingSeconds > 0 || lease.checkpoints > lease.checkpointsTakenBack
+      ? lease.checkpoints
+      : undefined;
+  }
+
+  checkpointsTakenBack(id: bigint, count: number): void {
+    const lease = this.#leases.get(id);
+    if (lease) lease.checkpointsTakenBack = Math.max(lease.checkpointsTakenBack, count);
+  }
+
+  /**
+   * Up to `max` leases of which a part of the TTL has gone by and that were not looked at for `intervalMs`, with the whole seconds that
+   * are left. Whoever asks proposes these checkpoints, in this term only. Shorter leases are not worth one.
+   */
+  dueCheckpoints(nowMs: number, intervalMs: number, max: number): { id: bigint; remainingSeconds: number }[] {
+    const due: { id: bigint; remainingSeconds: number }[] = [];
+    if (!this.#isPrimary) return due;
+    for (const lease of this.#leases.values()) {
+      if (due.length >= max) break;
+      if (lease.ttlSeconds * 1000 <= intervalMs || nowMs - lease.checkpointedAtMs < intervalMs) continue;
+      const remainingSeconds = Math.ceil((lease.expiresAtMs - nowMs) / 1000);
+      if (remainingSeconds <= 0) continue;
+      lease.checkpointedAtMs = nowMs;
+      if (remainingSeconds >= lease.ttlSeconds) continue;
+      lease.checkpoints++;
+      due.push({ id: lease.id, remainingSeconds });
+    }
+    return due;
   }
 
   /** Whole seconds left, at least 0; undefined for an unknown lease. */

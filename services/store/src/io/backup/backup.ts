@@ -87,6 +87,7 @@ function buckets(image: BackendImage, moment: Moment): (readonly [string, Entrie
     records
       .filter(([key]) => key.startsWith(prefix))
       .map(([key, value]) => [key.slice(prefix.length), value] as const);
+  const remaining = new Map(under('checkpoint/'));
   const sorted = (entries: readonly (readonly [Uint8Array, Uint8Array])[]): Entries =>
     [...entries].sort(([a], [b]) => Buffer.compare(a, b));
   const bytes = (text: string): Uint8Array => Buffer.from(text);
@@ -106,7 +107,11 @@ function buckets(image: BackendImage, moment: Moment): (readonly [string, Entrie
     ['key', revisions(image, revision)],
     [
       'lease',
-      sorted(under('lease/').map(([key, value]) => [Buffer.from(key, 'hex'), leaseValue(value)] as const)),
+      sorted(
+        under('lease/').map(
+          ([key, value]) => [Buffer.from(key, 'hex'), leaseValue(value, remaining.get(key))] as const,
+        ),
+      ),
     ],
     [
       'members',
@@ -158,14 +163,18 @@ function* revisions(image: BackendImage, revision: number): Entries {
     yield [revisionKey(revision, 0, true), encodeMessage(mvccpb.KeyValue, { key: Uint8Array.of(0) })];
 }
 
-/** etcd's stored form of a lease: ID = 1, TTL = 2. */
-function leaseValue(stored: Uint8Array): Uint8Array {
+/** etcd's stored form of a lease: ID = 1, TTL = 2, remaining TTL = 3. */
+function leaseValue(stored: Uint8Array, checkpoint: Uint8Array | undefined): Uint8Array {
   const { ID, TTL } = decodeMessage(etcdserverpb.LeaseGrantRequest, stored);
   const writer = new Writer(32);
   writer.uint32(8);
   writer.bigint64(ID);
   writer.uint32(16);
   writer.int64(TTL);
+  if (checkpoint !== undefined) {
+    writer.uint32(24);
+    writer.int64(decodeMessage(etcdserverpb.LeaseCheckpoint, checkpoint).remainingTTL);
+  }
   return writer.finish();
 }
 

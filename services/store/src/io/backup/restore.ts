@@ -171,11 +171,13 @@ async function fillBackend(
 /** Everything but the history. Alarms, the old members and the old version stay behind. */
 function writeRecords(reader: BboltReader, backend: Backend, members: readonly MemberInfo[]): void {
   for (const [key, value] of reader.entries('lease')) {
-    const { ID, TTL } = readLease(value);
-    backend.writeRecord(
-      `lease/${Buffer.from(key).toString('hex')}`,
-      encodeMessage(etcdserverpb.LeaseGrantRequest, { ID, TTL }),
-    );
+    const { ID, TTL, remainingTTL } = readLease(value);
+    const id = Buffer.from(key).toString('hex');
+    backend.writeRecord(`lease/${id}`, encodeMessage(etcdserverpb.LeaseGrantRequest, { ID, TTL }));
+    if (remainingTTL > 0) {
+      const checkpoint = encodeMessage(etcdserverpb.LeaseCheckpoint, { ID, remainingTTL });
+      backend.writeRecord(`checkpoint/${id}`, checkpoint);
+    }
   }
   for (const [key, value] of reader.entries('auth'))
     backend.writeRecord(`auth/meta/${Buffer.from(key).toString()}`, value.slice());
@@ -218,14 +220,15 @@ function writeLog(
 }
 
 /** etcd's stored form of a lease: ID = 1, TTL = 2, remaining TTL = 3. */
-function readLease(bytes: Uint8Array): { ID: bigint; TTL: number } {
+function readLease(bytes: Uint8Array): { ID: bigint; TTL: number; remainingTTL: number } {
   const reader = new Reader(bytes);
   const end = bytes.length;
-  const lease = { ID: 0n, TTL: 0 };
+  const lease = { ID: 0n, TTL: 0, remainingTTL: 0 };
   while (reader.position < end) {
     const tag = reader.uint32();
     if (tag === 8) lease.ID = reader.bigint64();
     else if (tag === 16) lease.TTL = reader.int64();
+    else if (tag === 24) lease.remainingTTL = reader.int64();
     else reader.skip(tag & 7);
   }
   return lease;

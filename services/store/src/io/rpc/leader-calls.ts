@@ -32,6 +32,16 @@ export function localLeaderCalls(service: StoreService): LeaderCalls {
   return {
     async keepAlive(id) {
       await mustLead();
+      // A leader that comes after this one must not go on from where the lease was before its renewal.
+      for (;;) {
+        const count = machine.lessor.checkpointsToTakeBack(id);
+        if (count === undefined) break;
+        const { term } = service.replication.status();
+        await service.propose({ leaseCheckpoint: { checkpoints: [{ ID: id, remainingTTL: 0 }] } });
+        await mustLead();
+        if (service.replication.status().term !== term) continue;
+        machine.lessor.checkpointsTakenBack(id, count);
+      }
       return machine.lessor.renew(id, options.clock.monotonic()) ?? 0;
     },
     async remainingSeconds(id) {
