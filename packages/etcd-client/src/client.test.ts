@@ -225,6 +225,79 @@ test('a watch stream that a server without a leader refuses is opened again', as
   assert.deepEqual([revision, refusals], [4, 3]);
 });
 
+test('a large request goes out as the windows of the server open', async () => {
+  let received = 0;
+  const etcd = new FakeEtcd((stream) => {
+    stream.on('data', (piece: Buffer) => (received += piece.length));
+    stream.on('end', () => reply(stream, encodeMessage(etcdserverpb.PutResponse, {})));
+  });
+  const client = await setUp(etcd);
+  const value = Buffer.alloc(1_500_000, 'v');
+  await client.kv.put({ key: bytes('k'), value });
+  assert.ok(received > value.length);
+});
+
+test('more calls than a server takes at a time wait for their turn', async () => {
+  let open = 0;
+  let most = 0;
+  const server = http2.createServer({ settings: { maxConcurrentStreams: 3 } });
+  server.on('stream', (stream) => {
+    most = Math.max(most, ++open);
+    stream.on('data', () => {});
+    stream.on('close', () => open--);
+    stream.on('end', () =>
+      setTimeout(() => reply(stream, encodeMessage(etcdserverpb.RangeResponse, { count: 7 })), 5),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closers.push(server);
+  const client = createEtcdClient({
+    endpoints: [`http://127.0.0.1:${(server.address() as AddressInfo).port}`],
+    clock,
+    random,
+  });
+  closers.unshift(client);
+  // The first call brings the server's settings.
+  await client.kv.range({ key: bytes('k') });
+  const answers = await Promise.all(Array.from({ length: 10 }, () => client.kv.range({ key: bytes('k') })));
+  assert.ok(answers.every(({ count }) => count === 7));
+  assert.equal(most, 3);
+});
+
+test('a server that says goodbye finishes what it began; the next call goes to another', async () => {
+  const leaving = new FakeEtcd((stream) => {
+    stream.session?.goaway(0, Number(stream.id));
+    setTimeout(() => answerRange(stream, ''), 20);
+  });
+  const other = new FakeEtcd(answerRange);
+  const client = await setUp(leaving, other);
+  assert.equal((await client.kv.range({ key: bytes('k') })).count, 7);
+  assert.equal((await client.kv.range({ key: bytes('k') })).count, 7);
+  assert.deepEqual([leaving.calls, other.calls], [1, 1]);
+});
+
+test("a server's text with any character comes through", async () => {
+  const etcd = new FakeEtcd((stream) => refuse(stream, 9, 'caf%C3%A9 ~{}|\\^ "etcdserver" @ 100%25'));
+  const client = await setUp(etcd);
+  await assert.rejects(client.kv.put({ key: bytes('k') }), { message: 'café ~{}|\\^ "etcdserver" @ 100%' });
+});
+
+test('a server that does not speak HTTP/2 is an error of the connection', async () => {
+  const server = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closers.push(server);
+  const client = createEtcdClient({
+    endpoints: [`http://127.0.0.1:${(server.address() as AddressInfo).port}`],
+    clock,
+    random,
+  });
+  closers.unshift(client);
+  await assert.rejects(client.kv.put({ key: bytes('k') }), /broke|Cannot reach/);
+});
+
 test('prefixEnd() is the first key after all with the prefix', () => {
   assert.deepEqual([...prefixEnd(bytes('ab'))], [0x61, 0x63]);
   const shared = Buffer.from('ab');
@@ -242,7 +315,7 @@ test('a connection that comes up in the moment in which it is given up does no h
   const { connect } = net;
   mock.method(net, 'connect', (options: net.NetConnectOpts) => {
     const socket = connect(options);
-    socket.once('connect', () => process.nextTick(() => timers[0]?.()));
+    socket.once('connect', () => timers[0]?.());
     return socket;
   });
   try {

@@ -1,8 +1,12 @@
-import http2 from 'node:http2';
 import type { Clock, Timer } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
 import { EtcdError, grpcCode } from './errors.ts';
 import { openSocket, type Endpoint, type EtcdTls } from './endpoint.ts';
+import type { Deadline } from './deadlines.ts';
+import { Deadlines } from './deadlines.ts';
+import { headerBlock } from './http2/header-block.ts';
+import type { StreamHandler } from './http2/session.ts';
+import { ClientSession } from './http2/session.ts';
 import { limits } from './limits.ts';
 
 /** A gRPC stream as the watch and lease code sees it. */
@@ -72,8 +76,9 @@ export class Deframer {
 /** One HTTP/2 session to one endpoint. Made connecting; dead for good once `onDown` fired. */
 export class Connection {
   readonly endpoint: Endpoint;
-  readonly #session: http2.ClientHttp2Session;
+  readonly #session: ClientSession;
   readonly #clock: Clock;
+  readonly #deadlines: Deadlines;
   #keepAlive: Timer | undefined;
   #connectTimer: Timer | undefined;
   #isUp = false;
@@ -81,6 +86,10 @@ export class Connection {
   #lastError: Error | undefined;
   readonly #onDown: (connection: Connection, error: Error | undefined) => void;
   readonly #ready: Promise<void>;
+  /** Header blocks of calls, by path. */
+  readonly #heads = new Map<string, Buffer>();
+  #timeoutText = '';
+  #timeoutHead: Buffer = Buffer.alloc(0);
 
   constructor(
     endpoint: Endpoint,
@@ -92,37 +101,35 @@ export class Connection {
   ) {
     this.endpoint = endpoint;
     this.#clock = options.clock;
+    this.#deadlines = new Deadlines(options.clock);
     this.#onDown = options.onDown;
-    const authority = `${endpoint.secure ? 'https' : 'http'}://${endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host}:${endpoint.port}`;
-    this.#session = http2.connect(authority, {
-      createConnection: () => openSocket(endpoint, options.tls),
-      settings: { enablePush: false, initialWindowSize: limits.windowBytes, maxFrameSize: 1 << 20 },
-      maxSessionMemory: 1024,
-      peerMaxConcurrentStreams: 2 ** 31 - 1,
-    });
+    const socket = openSocket(endpoint, options.tls);
     this.#ready = new Promise((resolve, reject) => {
-      this.#session.once('connect', () => {
+      socket.once(endpoint.secure ? 'secureConnect' : 'connect', () => {
         // The timer below may have ended it in the same turn.
-        if (this.#session.destroyed) return;
+        if (socket.destroyed) return;
         this.#isUp = true;
         this.#connectTimer?.cancel();
-        this.#session.setLocalWindowSize(limits.windowBytes);
         this.#scheduleKeepAlive();
         resolve();
       });
-      this.#session.once('close', () => reject(this.#notConnected()));
+      socket.once('close', () => reject(this.#notConnected()));
     });
     this.#ready.catch(() => {});
+    this.#session = new ClientSession(socket, {
+      windowBytes: limits.windowBytes,
+      // After GOAWAY running streams finish, new ones must go elsewhere.
+      onGoAway: () => this.#down(),
+      onClose: (error) => {
+        this.#lastError ??= error;
+        this.#deadlines.clear();
+        this.#down();
+      },
+    });
     this.#connectTimer = this.#clock.setTimeout(() => {
       this.#lastError = new Error(`no connection within ${limits.connectTimeoutMs} ms`);
       this.#session.destroy();
     }, limits.connectTimeoutMs);
-    this.#session.on('error', (error: Error) => {
-      this.#lastError = error;
-    });
-    // After GOAWAY running streams finish, new ones must go elsewhere.
-    this.#session.on('goaway', () => this.#down());
-    this.#session.on('close', () => this.#down());
   }
 
   get isUp(): boolean {
@@ -152,101 +159,93 @@ export class Connection {
     if (this.#isDown) return;
     this.#isDown = true;
     this.#onDown(this, this.#lastError);
-    if (!this.#session.destroyed) this.#session.close();
+    this.#session.close();
   }
 
   #scheduleKeepAlive(): void {
     this.#keepAlive = this.#clock.setInterval(() => {
-      if (this.#session.destroyed || this.#isDown) return;
+      if (this.#isDown || this.#session.isDown) return;
       const timeout = this.#clock.setTimeout(() => {
         this.#lastError = new Error('keepalive ping was not answered');
         this.#session.destroy();
       }, limits.keepAliveTimeoutMs);
-      try {
-        this.#session.ping(() => timeout.cancel());
-      } catch {
-        timeout.cancel();
-      }
+      this.#session.ping(() => timeout.cancel());
     }, limits.keepAliveIntervalMs);
   }
 
-  #request(path: string, metadata: Metadata, timeoutMs: number | undefined): http2.ClientHttp2Stream {
-    if (this.#isDown || this.#session.destroyed) throw this.#notConnected();
-    const headers: http2.OutgoingHttpHeaders = {
-      ':method': 'POST',
-      ':path': path,
-      'content-type': 'application/grpc',
-      te: 'trailers',
-      'user-agent': 'pilothouse-etcd-client',
-      ...metadata,
-    };
-    if (timeoutMs !== undefined) headers['grpc-timeout'] = `${Math.max(1, Math.ceil(timeoutMs))}m`;
-    return this.#session.request(headers, { endStream: false });
+  /** The header block of a call, which is the same for all calls of a path but for their deadline. */
+  #head(path: string, metadata: Metadata): Buffer {
+    let head = this.#heads.get(path);
+    if (head === undefined) {
+      const { host, port, secure } = this.endpoint;
+      head = headerBlock([
+        [':method', 'POST'],
+        [':scheme', secure ? 'https' : 'http'],
+        [':path', path],
+        [':authority', `${host.includes(':') ? `[${host}]` : host}:${port}`],
+        ['content-type', 'application/grpc'],
+        ['te', 'trailers'],
+        ['user-agent', 'pilothouse-etcd-client'],
+        ...Object.entries(metadata),
+      ]);
+      this.#heads.set(path, head);
+    }
+    return head;
   }
 
-  #track(
-    stream: http2.ClientHttp2Stream,
+  #deadlineHead(timeoutMs: number): Buffer {
+    const text = `${Math.max(1, Math.ceil(timeoutMs))}m`;
+    if (text !== this.#timeoutText) {
+      this.#timeoutText = text;
+      this.#timeoutHead = headerBlock([['grpc-timeout', text]]);
+    }
+    return this.#timeoutHead;
+  }
+
+  /** A call's side of a stream: cuts messages and tells how it ended. */
+  #handler(
     onMessage: (message: Uint8Array) => void,
     done: (error: EtcdError | undefined) => void,
-  ): void {
+    cancel: () => void,
+  ): StreamHandler {
     const deframer = new Deframer();
     let status: number | undefined;
     let text = '';
-    let failure: Error | undefined;
-    let answered = false;
-    const readStatus = (headers: http2.IncomingHttpHeaders): void => {
-      const value = headers['grpc-status'];
-      if (value === undefined) return;
-      status = Number(value);
-      const message = headers['grpc-message'];
-      text = typeof message === 'string' ? decodeGrpcMessage(message) : '';
+    return {
+      onHeaders: ({ httpStatus, grpcStatus, grpcMessage }) => {
+        if (grpcStatus !== undefined) {
+          status = Number(grpcStatus);
+          text = grpcMessage === undefined ? '' : decodeGrpcMessage(grpcMessage);
+        } else if (httpStatus !== undefined && httpStatus !== 200) {
+          status = httpStatus === 503 || httpStatus === 502 ? grpcCode.unavailable : grpcCode.unknown;
+          text = `unexpected HTTP status code received from server: ${httpStatus}`;
+        }
+      },
+      onData: (piece) => {
+        try {
+          deframer.push(piece, onMessage);
+        } catch (error) {
+          cancel();
+          if (error instanceof EtcdError) done(error);
+          else done(this.#broken(errorMessage(error), false, error));
+        }
+      },
+      onEnd: ({ code, isUnprocessed }) => {
+        if (status !== undefined) done(status === 0 ? undefined : new EtcdError(status, text));
+        else if (code === undefined && this.#lastError !== undefined)
+          done(this.#broken(errorMessage(this.#lastError), isUnprocessed, this.#lastError));
+        else
+          done(this.#broken(`stream ended without a status (code ${code ?? 0})`, isUnprocessed, undefined));
+      },
     };
-    stream.on('response', (headers) => {
-      answered = true;
-      readStatus(headers);
-      if (headers[':status'] !== 200 && status === undefined) {
-        status =
-          headers[':status'] === 503 || headers[':status'] === 502 ? grpcCode.unavailable : grpcCode.unknown;
-        text = `unexpected HTTP status code received from server: ${headers[':status']}`;
-      }
-    });
-    stream.on('data', (chunk: Buffer) => {
-      try {
-        deframer.push(chunk, onMessage);
-      } catch (error) {
-        failure = error instanceof Error ? error : new Error(String(error));
-        stream.close(http2.constants.NGHTTP2_CANCEL);
-      }
-    });
-    stream.on('trailers', readStatus);
-    // The server is done; without this, a stream whose own side is still open would never close.
-    stream.on('end', () => {
-      if (!stream.closed && !stream.writableEnded) stream.close();
-    });
-    stream.on('error', (error) => {
-      failure ??= error;
-    });
-    stream.on('close', () => {
-      if (failure instanceof EtcdError) done(failure);
-      else if (status === undefined) {
-        const refused =
-          stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM || (!answered && !this.#isUp);
-        const reason =
-          failure === undefined
-            ? `stream ended without a status (code ${stream.rstCode})`
-            : errorMessage(failure);
-        done(
-          new EtcdError(
-            grpcCode.unavailable,
-            `Connection to etcd endpoint "${this.endpoint.text}" broke: ${reason}`,
-            {
-              notSent: refused,
-              cause: failure ?? this.#lastError,
-            },
-          ),
-        );
-      } else done(status === 0 ? undefined : new EtcdError(status, text));
-    });
+  }
+
+  #broken(reason: string, notSent: boolean, cause: unknown): EtcdError {
+    return new EtcdError(
+      grpcCode.unavailable,
+      `Connection to etcd endpoint "${this.endpoint.text}" broke: ${reason}`,
+      { notSent, cause },
+    );
   }
 
   /** One request, one reply. The returned promise settles when the stream is closed. */
@@ -256,54 +255,64 @@ export class Connection {
     options: { timeoutMs: number; metadata: Metadata; signal?: AbortSignal | undefined },
   ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const stream = this.#request(path, options.metadata, options.timeoutMs);
+      if (this.#isDown || this.#session.isDown) throw this.#notConnected();
       let reply: Uint8Array | undefined;
-      const timer = this.#clock.setTimeout(
-        () => fail(new EtcdError(grpcCode.deadlineExceeded, 'context deadline exceeded')),
-        options.timeoutMs,
-      );
-      let settled: EtcdError | undefined;
-      const fail = (error: EtcdError): void => {
-        settled = error;
-        stream.close(http2.constants.NGHTTP2_CANCEL);
+      const { signal } = options;
+      const settle = (): void => {
+        this.#deadlines.delete(deadline);
+        signal?.removeEventListener('abort', onAbort);
       };
-      const onAbort = (): void => fail(new EtcdError(grpcCode.canceled, 'context canceled'));
-      options.signal?.addEventListener('abort', onAbort, { once: true });
-      this.#track(
-        stream,
-        (bytes) => (reply = bytes),
-        (error) => {
-          timer.cancel();
-          options.signal?.removeEventListener('abort', onAbort);
-          const problem = settled ?? error;
-          if (problem !== undefined) reject(problem);
-          else if (reply === undefined)
-            reject(new EtcdError(grpcCode.internal, `Server answered ${path} without a message`));
-          else resolve(reply);
-        },
+      const giveUp = (error: EtcdError): void => {
+        settle();
+        stream.cancel();
+        reject(error);
+      };
+      const onAbort = (): void => giveUp(new EtcdError(grpcCode.canceled, 'context canceled'));
+      const deadline: Deadline = {
+        at: this.#clock.monotonic() + options.timeoutMs,
+        onOver: () => giveUp(new EtcdError(grpcCode.deadlineExceeded, 'context deadline exceeded')),
+      };
+      const stream = this.#session.request(
+        [this.#head(path, options.metadata), this.#deadlineHead(options.timeoutMs)],
+        this.#handler(
+          (bytes) => (reply = bytes),
+          (error) => {
+            settle();
+            if (error !== undefined) reject(error);
+            else if (reply === undefined)
+              reject(new EtcdError(grpcCode.internal, `Server answered ${path} without a message`));
+            else resolve(reply);
+          },
+          () => stream.cancel(),
+        ),
       );
-      stream.end(frame(message));
+      this.#deadlines.add(deadline);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      stream.write(frame(message), true);
     });
   }
 
   stream(path: string, metadata: Metadata, handlers: GrpcStreamHandlers): GrpcStream {
-    const stream = this.#request(path, metadata, undefined);
+    if (this.#isDown || this.#session.isDown) throw this.#notConnected();
     let cancelled = false;
-    this.#track(
-      stream,
-      (message) => {
-        if (!cancelled) handlers.onMessage(message);
-      },
-      (error) => {
-        if (!cancelled) handlers.onEnd(error);
-      },
+    const stream = this.#session.request(
+      [this.#head(path, metadata)],
+      this.#handler(
+        (message) => {
+          if (!cancelled) handlers.onMessage(message);
+        },
+        (error) => {
+          if (!cancelled) handlers.onEnd(error);
+        },
+        () => stream.cancel(),
+      ),
     );
     return {
-      write: (message) => void stream.write(frame(message)),
-      end: () => void stream.end(),
+      write: (message) => stream.write(frame(message), false),
+      end: () => stream.end(),
       cancel: () => {
         cancelled = true;
-        stream.close(http2.constants.NGHTTP2_CANCEL);
+        stream.cancel();
       },
     };
   }
