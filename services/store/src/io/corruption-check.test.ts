@@ -36,6 +36,7 @@ test('the leader raises the alarm for the member that differs, once', async () =
       tick = callback;
       return { cancel: () => {} };
     },
+    monotonic: () => 0,
   } as unknown as Clock;
   const alarms: { memberId: bigint; type: number }[] = [];
   const member = (number: number): object => ({ id: id(number), peerUrls: [`http://m${number}`] });
@@ -45,7 +46,13 @@ test('the leader raises the alarm for the member that differs, once', async () =
     machine: {
       alarms,
       members: { list: () => [member(1), member(2), member(3)] },
-      store: { currentRevision: 9, hash: () => ({ hash: 7, compactRevision: 3 }) },
+      store: {
+        currentRevision: 9,
+        // eslint-disable-next-line require-yield
+        *hashSteps() {
+          return { hash: 7, compactRevision: 3 };
+        },
+      },
     },
     readBarrier: () => Promise.resolve(),
     propose: ({ alarm }: { alarm: { memberID: bigint; alarm: number } }) => {

@@ -336,3 +336,36 @@ test('watch goes on after a restore without gap or repeat', async () => {
   target.machine.watchable.deliver();
   assert.deepEqual(revisions, [2, 3, 4, 5]);
 });
+
+test('a hash that is taken in steps is that of the state at its start, whatever is written or compacted meanwhile', () => {
+  const driver = new Driver();
+  for (let at = 0; at < 1000; at++) driver.put(`k${at % 300}`, String(at));
+  driver.do({ deleteRange: { key: bytes('k7') } });
+  const { store } = driver.machine;
+  const revision = store.currentRevision;
+  const whole = store.hash(0);
+  const steps = store.hashSteps(0);
+  let count = 0;
+  let step = steps.next();
+  for (; step.done !== true; step = steps.next()) {
+    driver.put(`k${count}`, 'new');
+    driver.put(`other${count++}`, 'new');
+  }
+  assert.ok(count > 10, 'there were steps');
+  assert.deepEqual(step.value, whole);
+
+  const compacted = store.hashSteps(revision);
+  compacted.next();
+  driver.do({ compaction: { revision: revision - 200 } });
+  while (store.compactStep(50)) compacted.next();
+  let last = compacted.next();
+  while (last.done !== true) last = compacted.next();
+  assert.deepEqual(last.value, store.hash(revision));
+  assert.equal(last.value.compactRevision, revision - 200);
+  const late = store.hashSteps(revision - 100);
+  late.next();
+  driver.do({ compaction: { revision } });
+  assert.throws(() => {
+    while (late.next().done !== true);
+  }, /compacted/);
+});

@@ -42,6 +42,7 @@ interface Garbage {
 
 const compactRecord = 'meta/compact-revision';
 const revisionRecord = 'meta/revision';
+const hashStepRevisions = 64;
 
 /** Keys with all their revisions since the last compaction. Deterministic; told of every change by a {@link WriteTxn}. */
 export class MvccStore {
@@ -56,6 +57,7 @@ export class MvccStore {
   #liveBytes = 0;
   #liveKeys = 0;
   #openTxn: WriteTxn | undefined;
+  #loads = 0;
   /** Operations since the start, for metrics. */
   readonly counts = { put: 0, delete: 0, range: 0, txn: 0 };
 
@@ -84,6 +86,7 @@ export class MvccStore {
 
   /** Reads the index from the backend. `onLive` is told each key that exists now, with its lease (0n: none). */
   load(onLive: (key: KeyText, lease: bigint) => void): void {
+    this.#loads++;
     this.index.clear();
     this.#values.clear();
     this.#garbage = [];
@@ -276,24 +279,59 @@ export class MvccStore {
    * A checksum (CRC-32C) over every revision ≤ `revision` that a compaction at `compactRevision` keeps, whether or not the
    * physical removal got that far: equal on all members for equal state.
    */
-  hash(revision: number): { hash: number; compactRevision: number; hashRevision: number } {
-    if (revision > 0 && revision < this.#compacted) throw new StoreError('compacted');
-    if (revision > this.#current) throw new StoreError('futureRevision');
-    const upTo = revision > 0 ? revision : this.#current;
-    const crc = new Crc32c();
-    crc.update(Uint8Array.of(0x6b, 0x65, 0x79)); // "key", the bucket's name
-    for (const { main, sub, bytes } of this.#backend.scanRevisions(0, upTo)) {
-      const value = decodeMessage(mvccpb.KeyValue, bytes);
-      const isTombstone = value.createRevision === 0;
-      if (main <= this.#compacted) {
-        if (isTombstone && main < this.#compacted) continue;
-        if (this.index.get(keyText(value.key))?.isNewestAt(main, sub, this.#compacted) !== true) continue;
-      }
-      crc.update(revisionKey(main, sub, isTombstone));
-      crc.update(isTombstone ? encodeMessage(mvccpb.KeyValue, { key: value.key }) : bytes);
+  hash(revision: number): KeyHashResult {
+    const steps = this.hashSteps(revision);
+    for (;;) {
+      const step = steps.next();
+      if (step.done === true) return step.value;
     }
-    return { hash: crc.digest(), compactRevision: this.#compacted, hashRevision: upTo };
   }
+
+  /**
+   * {@link MvccStore.hash} in steps of some revisions each, between which anything may happen: it is the hash of the state at the start, taken
+   * anew when a compaction or a new state comes in between. Must be run to its end, or returned.
+   */
+  *hashSteps(revision: number): Generator<void, KeyHashResult> {
+    const upTo = revision > 0 ? revision : this.#current;
+    for (;;) {
+      if (revision > 0 && revision < this.#compacted) throw new StoreError('compacted');
+      if (upTo > this.#current) throw new StoreError('futureRevision');
+      const compacted = this.#compacted;
+      const loads = this.#loads;
+      const image = this.#backend.snapshot();
+      try {
+        const crc = new Crc32c();
+        crc.update(Uint8Array.of(0x6b, 0x65, 0x79)); // "key", the bucket's name
+        let count = 0;
+        let isSame = true;
+        for (const { main, sub, bytes } of image.revisions()) {
+          if (main > upTo) break;
+          if (++count % hashStepRevisions === 0) {
+            yield;
+            isSame = compacted === this.#compacted && loads === this.#loads;
+            if (!isSame) break;
+          }
+          const value = decodeMessage(mvccpb.KeyValue, bytes);
+          const isTombstone = value.createRevision === 0;
+          if (main <= compacted) {
+            if (isTombstone && main < compacted) continue;
+            if (this.index.get(keyText(value.key))?.isNewestAt(main, sub, compacted) !== true) continue;
+          }
+          crc.update(revisionKey(main, sub, isTombstone));
+          crc.update(isTombstone ? encodeMessage(mvccpb.KeyValue, { key: value.key }) : bytes);
+        }
+        if (isSame) return { hash: crc.digest(), compactRevision: compacted, hashRevision: upTo };
+      } finally {
+        image.release();
+      }
+    }
+  }
+}
+
+export interface KeyHashResult {
+  readonly hash: number;
+  readonly compactRevision: number;
+  readonly hashRevision: number;
 }
 
 /** The writes of one revision. */

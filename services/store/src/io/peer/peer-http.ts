@@ -14,11 +14,11 @@ export function peerPost(config: StoreConfig): PeerPost {
     http: new http.Agent({ keepAlive: true, timeout: 30_000 }),
     https: new https.Agent({ keepAlive: true, timeout: 30_000 }),
   };
-  return (url, body) =>
+  return (url, body, timeoutMs = 2000) =>
     peerRequest(url, config.peerTls, {
       method: 'POST',
       body,
-      timeoutMs: 2_000,
+      timeoutMs,
       agent: url.startsWith('https:') ? agents.https : agents.http,
     });
 }
@@ -55,7 +55,7 @@ export async function servePeer(
     return json({ clusterId: clusterId.toString(16), members });
   }
   if (pathname === '/members/hashkv' && request.method === 'POST')
-    return { status: 200, contentType: 'application/json', body: answerHash(service, body) };
+    return { status: 200, contentType: 'application/json', body: await answerHash(service, body) };
   const answer = request.method === 'POST' ? await answerLeaderCall(service, pathname, body) : undefined;
   return answer === undefined
     ? { status: 404, contentType: 'text/plain', body: '404 page not found\n' }

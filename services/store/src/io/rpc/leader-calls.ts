@@ -15,8 +15,8 @@ export interface LeaderCalls {
   promote(id: MemberId): Promise<void>;
 }
 
-/** Sends a request to a peer's HTTP side; rejects when there is no 200. */
-export type PeerPost = (url: string, body: string) => Promise<string>;
+/** Sends a request to a peer's HTTP side; rejects when there is no 200 in time (default 2 s). */
+export type PeerPost = (url: string, body: string, timeoutMs?: number) => Promise<string>;
 
 /** The calls, answered here when this member leads. Throws `notLeader` otherwise. */
 export function localLeaderCalls(service: StoreService): LeaderCalls {
