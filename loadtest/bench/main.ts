@@ -5,13 +5,14 @@ import path from 'node:path';
 import { errorMessage } from '@pilothouse/base';
 import { benchApi } from './api-bench.ts';
 import { comparisonTable, markdownTable } from './measure.ts';
+import { benchDefinitions } from './crd-bench.ts';
 import { benchPlane } from './plane-bench.ts';
 import { findUpstream, repository, storeProgram, versionOf } from './programs.ts';
 import { stopAll } from './server-process.ts';
 import { benchStore } from './store-bench.ts';
 import { benchRecovery } from './store-recovery.ts';
 
-const usage = `npm run bench -- [store] [api] [plane] [flags]      default: all three
+const usage = `npm run bench -- [store] [api] [crds] [plane] [flags]      default: all four
 
   --quick           a minute in all: short runs, one round, fewer objects
   --rounds=N        rounds of each pair (default 3); the medians are printed
@@ -19,6 +20,7 @@ const usage = `npm run bench -- [store] [api] [plane] [flags]      default: all 
   --objects=N       ConfigMaps that are read and written (default 1000)
   --pods=N          pods in the list (default 10000)
   --watchers=N      watchers of the fan-out (default 500)
+  --definitions=N   CustomResourceDefinitions that are made (default 500)
   --stall=N         watchers of which one stalls (default 1000)
   --many=N          ConfigMaps of the question whether GET stays as fast (default 100000; 0: not asked)
   --keys=N          keys of the large store that compacts and starts again (default 1000000)
@@ -32,9 +34,9 @@ ETCD and KUBE_APISERVER name the upstream programs, PEERS_DIR a directory with b
 `;
 
 const args = process.argv.slice(2);
-const sections = ['store', 'api', 'plane'];
+const sections = ['store', 'api', 'crds', 'plane'];
 const known =
-  /^--(quick|(rounds|seconds|objects|pods|watchers|stall|many|keys|value)=\d+(\.\d+)?|(node-arg|only)=.+)$/;
+  /^--(quick|(rounds|seconds|objects|pods|watchers|definitions|stall|many|keys|value)=\d+(\.\d+)?|(node-arg|only)=.+)$/;
 const unknown = args.find((each) => !sections.includes(each) && !known.test(each));
 if (unknown !== undefined) {
   process.stdout.write(unknown === '--help' ? usage : `Unknown argument "${unknown}"\n${usage}`);
@@ -68,6 +70,7 @@ const options = {
   objects: number('objects', 1000, 1000),
   pods: number('pods', 10_000, 2000),
   watchers: number('watchers', 500, 200),
+  definitions: number('definitions', 500, 100),
   stallWatchers: number('stall', 1000, 200),
   many: number('many', 100_000, 5000),
   keys: number('keys', 1_000_000, 50_000),
@@ -105,6 +108,10 @@ const parts: Readonly<Record<string, () => Promise<void>>> = {
     say(
       `\n### API server on a store of 1 member, TLS, client certificate\n\n${comparisonTable(comparisons)}\n\n${memoryTable(memory)}\n\n${grown}`,
     );
+  },
+  async crds() {
+    const rows = await benchDefinitions(upstream, options);
+    say(`\n### CustomResourceDefinitions\n\n${markdownTable(['what', 'ours', 'upstream'], rows)}`);
   },
   async plane() {
     const rows = await benchPlane({ rounds: options.rounds, idleSeconds: quick ? 5 : 20 });

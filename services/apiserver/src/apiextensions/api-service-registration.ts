@@ -32,7 +32,7 @@ export class ApiServiceRegistration {
       this.#tail = this.#tail.then(async () => {
         if (this.#stopped) return;
         try {
-          if (each.definitions.length > 0) await this.#ensure(each.group, each.version);
+          if (each.isServed) await this.#ensure(each.group, each.version);
           else if (!this.#isDefined(each.group, each.version))
             await this.#remove(`${each.version}.${each.group}`);
         } catch (error) {
@@ -59,6 +59,8 @@ export class ApiServiceRegistration {
 
   async #ensure(ofGroup: string, version: string): Promise<void> {
     const name = `${version}.${ofGroup}`;
+    const known = this.#client.watchCache(group, 'apiservices')?.get('', name);
+    if (known?.['status']?.conditions !== undefined) return;
     let object = await this.#find(name);
     if (object === undefined) {
       const { groupPriority, versionPriority } = customGroupPriority;

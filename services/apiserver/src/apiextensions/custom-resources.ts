@@ -33,6 +33,9 @@ export interface CustomResourcesOptions {
 export interface GroupVersionResources {
   readonly group: string;
   readonly version: string;
+  /** Whether there is any definition. */
+  readonly isServed: boolean;
+  /** Made when it is first read. */
   readonly definitions: readonly {
     readonly spec: CustomResourceDefinitionSpec;
     readonly names: CustomResourceNames;
@@ -43,6 +46,8 @@ export interface GroupVersionResources {
 export class CustomResources {
   readonly #options: CustomResourcesOptions;
   readonly #served = new Map<string, Served>();
+  /** The same by group and version, then by name. */
+  readonly #byVersion = new Map<string, Map<string, Served>>();
 
   constructor(options: CustomResourcesOptions) {
     this.#options = options;
@@ -82,7 +87,7 @@ export class CustomResources {
     const custom = this.#options.open(spec, names);
     await custom.opened.start();
     this.#withdraw(name);
-    this.#served.set(name, { spec, names, custom });
+    this.#serve(name, { spec, names, custom });
     for (const storage of custom.storages) this.#options.resources.add(storage);
     this.#publish([
       ...versionsOf(before),
@@ -96,7 +101,6 @@ export class CustomResources {
     const before = this.#served.get(name);
     if (before === undefined) return;
     this.#withdraw(name);
-    this.#served.delete(name);
     this.#publish(versionsOf(before));
     before.custom.opened.close();
   }
@@ -104,12 +108,30 @@ export class CustomResources {
   close(): void {
     for (const { custom } of this.#served.values()) custom.opened.close();
     this.#served.clear();
+    this.#byVersion.clear();
+  }
+
+  #serve(name: string, served: Served): void {
+    this.#served.set(name, served);
+    const { spec } = served;
+    for (const version of spec.versions) {
+      if (!version.served) continue;
+      const key = `${spec.group}/${version.name}`;
+      const known = this.#byVersion.get(key);
+      if (known === undefined) this.#byVersion.set(key, new Map([[name, served]]));
+      else known.set(name, served);
+    }
   }
 
   #withdraw(name: string): void {
-    for (const { resource } of this.#served.get(name)?.custom.storages ?? []) {
+    const served = this.#served.get(name);
+    if (served === undefined) return;
+    for (const { resource } of served.custom.storages) {
       this.#options.resources.remove(resource.group, resource.version, resource.resource);
     }
+    for (const version of served.spec.versions)
+      this.#byVersion.get(`${served.spec.group}/${version.name}`)?.delete(name);
+    this.#served.delete(name);
   }
 
   #publish(changed: readonly (readonly [group: string, version: string])[]): void {
@@ -117,16 +139,27 @@ export class CustomResources {
     const told: GroupVersionResources[] = [];
     for (const key of new Set(changed.map(([group, version]) => `${group}/${version}`))) {
       const [group = '', version = ''] = key.split('/');
-      const definitions = [...this.#served.values()].filter(
-        ({ spec }) =>
-          spec.group === group && spec.versions.some((each) => each.name === version && each.served),
+      // Definitions come by the hundred: lists of all are made when somebody reads them.
+      const served = this.#byVersion.get(key) ?? new Map<string, Served>();
+      // By name, so that all servers make the same documents.
+      const definitions = lazy(() =>
+        [...served].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, definition]) => definition),
       );
-      told.push({ group, version, definitions });
+      told.push({
+        group,
+        version,
+        isServed: served.size > 0,
+        get definitions() {
+          return definitions();
+        },
+      });
       const own = builtIn.filter(({ resource }) => resource.group === group && resource.version === version);
-      const storages = definitions
-        .flatMap(({ custom }) => custom.storages)
-        .filter(({ resource }) => resource.version === version);
-      if (storages.length === 0 && own.length === 0) {
+      const descriptors = lazy(() =>
+        [...own, ...[...served.values()].flatMap(({ custom }) => custom.storages)]
+          .map(({ resource }) => resource)
+          .filter((resource) => resource.version === version),
+      );
+      if (served.size === 0 && own.length === 0) {
         discovery.remove(group, version);
         continue;
       }
@@ -136,11 +169,18 @@ export class CustomResources {
         version,
         groupPriority: before?.groupPriority ?? customGroupPriority.groupPriority,
         versionPriority: before?.versionPriority ?? customGroupPriority.versionPriority,
-        resources: [...own, ...storages].map(({ resource }) => resource),
+        get resources() {
+          return descriptors();
+        },
       });
     }
     this.#options.changed(told);
   }
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 function versionsOf(served: Served | undefined): (readonly [string, string])[] {

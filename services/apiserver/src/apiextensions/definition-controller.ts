@@ -39,6 +39,8 @@ export class DefinitionController {
   readonly #logger: Logger;
   /** Definitions with work to do; the value is the work after the one that runs. */
   readonly #running = new Map<string, { again: boolean }>();
+  /** Names of definitions whose names are not accepted. */
+  readonly #waiting = new Set<string>();
   #watch: WatchStream | undefined;
   #stopped = false;
 
@@ -106,12 +108,15 @@ export class DefinitionController {
           if (event.type === 'ERROR') break;
           if (event.type === 'BOOKMARK') continue;
           const { object } = event.object;
-          if (event.type === 'DELETED') this.#resources.remove(nameOf(object));
-          void this.#enqueue(nameOf(object));
+          const name = nameOf(object);
+          if (event.type === 'DELETED') this.#resources.remove(name);
+          if (event.type === 'DELETED' || isAccepted(object)) this.#waiting.delete(name);
+          else this.#waiting.add(name);
+          void this.#enqueue(name);
           // A name that was given up may be what another definition of the group waits for.
-          for (const other of this.#definitions()) {
-            if (other['spec'].group === object['spec'].group && !isAccepted(other))
-              void this.#enqueue(nameOf(other));
+          for (const other of this.#waiting) {
+            if (other !== name && other.endsWith(`.${String(object['spec'].group)}`))
+              void this.#enqueue(other);
           }
         }
       } catch (error) {
@@ -173,6 +178,8 @@ export class DefinitionController {
   async #decideNames(definition: KubeObject): Promise<void> {
     const spec = definition['spec'] as CustomResourceDefinitionSpec;
     const status = statusOf(definition);
+    // Names that were accepted stay so, whatever the others want.
+    if (isAccepted(definition) && deepEqual(spec.names, status.acceptedNames)) return;
     const taken = this.#definitions()
       .filter((other) => other['spec'].group === spec.group && nameOf(other) !== nameOf(definition))
       .flatMap((other) => statusOf(other).acceptedNames ?? []);

@@ -3,7 +3,7 @@ import type { BuiltinResource } from '@pilothouse/api';
 import type { JsonSchema } from '@pilothouse/api/apiextensions';
 import { buildOpenApiV3, DefinitionBuilder } from '@pilothouse/api/openapi';
 import type { OpenApiSchema } from '@pilothouse/api/openapi';
-import type { CustomOpenApi, OpenApiDocuments } from '../endpoints/openapi-documents.ts';
+import type { CustomOpenApi, OpenApiDocuments, OpenApiSource } from '../endpoints/openapi-documents.ts';
 import type { GroupVersionResources } from './custom-resources.ts';
 
 const mainVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
@@ -21,7 +21,7 @@ export class CustomOpenApiPublisher {
   publish(changed: readonly GroupVersionResources[]): void {
     for (const each of changed) {
       const key = `apis/${each.group}/${each.version}`;
-      if (each.definitions.length === 0) {
+      if (!each.isServed) {
         this.#served.delete(key);
         this.#documents.remove(key);
       } else {
@@ -36,13 +36,19 @@ export class CustomOpenApiPublisher {
         this.#documents.add(groupKey, { hash: hashOf(groupKey), text });
       }
     }
-    this.#documents.customize([...this.#served.values()].map((each) => customOpenApi(each, 'v2')));
+    this.#documents.customize(() => [...this.#served.values()].map((each) => customOpenApi(each, 'v2')));
   }
 
-  #source(key: string, served: GroupVersionResources) {
+  // Definitions come by the hundred, and nobody may ask in between: nothing is made before it is asked for.
+  #source(key: string, served: GroupVersionResources): OpenApiSource {
+    let hash: string | undefined;
     let text: string | undefined;
     return {
-      hash: hashOf(JSON.stringify(served)),
+      get hash() {
+        return (hash ??= hashOf(
+          [served.group, served.version, ...served.definitions.map(hashOfDefinition)].join(),
+        ));
+      },
       text: (): string => {
         const custom = customOpenApi(served, 'v3');
         return (text ??= JSON.stringify(
@@ -55,6 +61,18 @@ export class CustomOpenApiPublisher {
       },
     };
   }
+}
+
+/** By spec: each state of a definition has one of its own. */
+const hashes = new WeakMap<object, string>();
+
+function hashOfDefinition({ spec, names }: GroupVersionResources['definitions'][number]): string {
+  let hash = hashes.get(spec);
+  if (hash === undefined) {
+    hash = hashOf(JSON.stringify([spec, names]));
+    hashes.set(spec, hash);
+  }
+  return hash;
 }
 
 function hashOf(text: string): string {

@@ -42,7 +42,7 @@ export class OpenApiDocuments {
   readonly #v3 = new Map<string, OpenApiDocument>();
   readonly #v3Protobuf = new Map<string, OpenApiDocument>();
   readonly #added = new Map<string, OpenApiSource>();
-  #custom: readonly CustomOpenApi[] = [];
+  #custom: () => readonly CustomOpenApi[] = () => [];
   /** By name of the APIService, so that the document does not depend on who answered first. */
   readonly #foreign = new Map<string, ForeignOpenApi>();
   #v2: OpenApiDocument | undefined;
@@ -71,8 +71,8 @@ export class OpenApiDocuments {
     return openApiV3Paths(this.#served).includes(key);
   }
 
-  /** Replaces the custom resources in the v2 document. */
-  customize(custom: readonly CustomOpenApi[]): void {
+  /** Replaces the custom resources in the v2 document; they are asked for when it is. */
+  customize(custom: () => readonly CustomOpenApi[]): void {
     this.#custom = custom;
     this.#forgetV2();
   }
@@ -162,7 +162,7 @@ export class OpenApiDocuments {
   }
 
   #buildV2(): OpenApiSchema {
-    const custom = this.#custom;
+    const custom = this.#custom();
     if (custom.length === 0) return buildOpenApiV2({ resources: this.#resources });
     return buildOpenApiV2({
       resources: [...this.#resources, ...custom.flatMap(({ resources }) => resources)],
