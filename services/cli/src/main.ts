@@ -3,6 +3,7 @@ import { FlagError, flagUsage } from '@pilothouse/host';
 import { componentNames, runComponent } from '@pilothouse/local';
 import { certs } from './commands/certs.ts';
 import { backup, backupFlags } from './commands/backup.ts';
+import { drill, drillFlags } from './commands/drill.ts';
 import { down } from './commands/down.ts';
 import { kubeconfig } from './commands/kubeconfig.ts';
 import { rejoinArguments } from './commands/rejoin.ts';
@@ -20,6 +21,7 @@ const usage = `pilothouse runs a Kubernetes-compatible control plane.
   pilothouse down         stop the plane; its data stays
   pilothouse backup FILE  the whole store in one file, from a running plane or any etcd
   pilothouse restore FILE a new cluster from a backup
+  pilothouse drill NAME   break a running plane on purpose and tell what clients noticed (pilothouse drill list)
   pilothouse certs        init, show or renew the certificates of a plane (pilothouse certs help)
 
 One component with the flags of its upstream counterpart:
@@ -33,6 +35,9 @@ ${flagUsage(backupFlags)}
 
 Flags of pilothouse restore:
 ${flagUsage(restoreFlags)}
+
+Flags of pilothouse drill:
+${flagUsage(drillFlags)}
 `;
 
 async function main(argv: readonly string[]): Promise<void> {
@@ -52,6 +57,8 @@ async function main(argv: readonly string[]): Promise<void> {
       return backup(rest);
     case 'restore':
       return restore(rest);
+    case 'drill':
+      return drill(rest);
     case 'load-balancer':
       return runLoadBalancer(rest);
     case 'help':

@@ -18,6 +18,8 @@ export interface ControllerSettings {
   readonly signingCert?: string;
   readonly signingKey?: string;
   readonly serviceAccountKey?: string;
+  /** Where local-volume-provisioner-controller puts volumes, a directory of every node. */
+  readonly localVolumeRoot?: string;
 }
 
 /** What a controller gets. Informers are shared; `client` acts as the controller's own service account. */

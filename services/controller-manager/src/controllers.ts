@@ -34,6 +34,7 @@ import { createTokenController } from './controllers/serviceaccount/token-contro
 import { createStatefulSetController } from './controllers/statefulset/statefulset-controller.ts';
 import { createTtlAfterFinishedController } from './controllers/ttl-after-finished/ttl-after-finished-controller.ts';
 import { createEphemeralVolumeController } from './controllers/volume/ephemeral-volume-controller.ts';
+import { createLocalVolumeProvisioner } from './controllers/volume/local-volume-provisioner.ts';
 import { createPersistentVolumeBinder } from './controllers/volume/persistent-volume-binder.ts';
 import {
   createClaimProtectionController,
@@ -202,6 +203,14 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'ephemeral-volume-controller',
     eventSource: 'ephemeral_volume',
     create: createEphemeralVolumeController,
+  },
+  {
+    name: 'local-volume-provisioner-controller',
+    // Its rights and the class come from whoever turns it on (`pilothouse up --local-storage`).
+    serviceAccount: 'local-volume-provisioner',
+    eventSource: 'local-volume-provisioner',
+    offByDefault: true,
+    create: createLocalVolumeProvisioner,
   },
   {
     name: 'horizontal-pod-autoscaler-controller',

@@ -124,6 +124,7 @@ function planeMembers(dataDir: string, values: ReturnType<typeof parseFlags>['va
     apiserverArguments: none,
     storeArguments: none,
     etcdServers: none,
+    localStorage: false,
   } as PlaneOptions;
   const { clusterToken } = loadIdentity(options);
   return planProcesses(options, clusterToken)

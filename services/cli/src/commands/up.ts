@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { openSync, readFileSync } from 'node:fs';
+import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { errorMessage, sleep } from '@pilothouse/base';
 import type { FlagSpecs, Pki } from '@pilothouse/host';
@@ -8,6 +8,7 @@ import { CommandError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { PlaneOptions, ProcessSpec } from '../plane/layout.ts';
 import { kubeconfigPath, planProcesses, serverUrl } from '../plane/layout.ts';
+import { addLocalStorage } from '../plane/local-storage.ts';
 import { checkPorts, loadIdentity, prepareDirectories, prepareIdentities } from '../plane/prepare.ts';
 import { probe } from '../plane/readiness.ts';
 import { isAlive, readState, writeState } from '../plane/state-file.ts';
@@ -39,6 +40,16 @@ const specs: FlagSpecs = {
   'controller-managers': { type: 'integer', default: 2, help: 'Controller managers, one of them active' },
   'apiserver-arg': { type: 'strings', default: [], help: 'A flag for every API server; may be repeated' },
   'store-arg': { type: 'strings', default: [], help: 'A flag for every store member; may be repeated' },
+  'local-storage': {
+    type: 'boolean',
+    default: false,
+    help: 'A default StorageClass "standard" whose volumes are directories of the nodes',
+  },
+  faketime: {
+    type: 'string',
+    default: '',
+    help: 'libfaketimeMT.so.1, so that the clock-jump drill can move clocks one by one',
+  },
   'etcd-servers': {
     type: 'strings',
     default: [],
@@ -104,8 +115,16 @@ function readOptions(argv: readonly string[]): { options: PlaneOptions; detach: 
       apiserverArguments: collected['apiserver-arg'] ?? [],
       storeArguments: collected['store-arg'] ?? [],
       etcdServers: values['etcd-servers'] as string[],
+      localStorage: values['local-storage'] === true,
+      ...(values['faketime'] === '' ? {} : { faketimeLibrary: existing(values['faketime'] as string) }),
     },
   };
+}
+
+function existing(file: string): string {
+  if (!existsSync(file))
+    throw new CommandError(`Invalid value "${file}" for --faketime: there is no such file`);
+  return path.resolve(file);
 }
 
 /** `pilothouse up`: starts a whole plane and keeps it running. */
@@ -120,7 +139,7 @@ export async function up(argv: readonly string[]): Promise<void> {
   prepareDirectories(options.dataDir);
   if (running) await stopLeftovers(running);
   if (detach) await runDetached(argv, options);
-  else await runForeground(options);
+  else await runForeground(options, argv);
 }
 
 /** Starts the same command without --detach in a process group of its own and waits until it is ready. */
@@ -152,7 +171,7 @@ async function runDetached(argv: readonly string[], options: PlaneOptions): Prom
   );
 }
 
-async function runForeground(options: PlaneOptions): Promise<void> {
+async function runForeground(options: PlaneOptions, argv: readonly string[]): Promise<void> {
   const startedMs = nodeClock.monotonic();
   const say = (text: string): void =>
     void process.stdout.write(
@@ -174,12 +193,14 @@ async function runForeground(options: PlaneOptions): Promise<void> {
     command: pilothouseCommand(),
     logDirectory: path.join(options.dataDir, 'logs'),
     clock: nodeClock,
+    environment: (spec) => clockEnvironment(options, spec),
     onChange: (records) =>
       writeState(options.dataDir, {
         supervisorPid: process.pid,
         ready,
         server: serverUrl(options),
         processes: records,
+        arguments: argv,
       }),
     onExit: (spec, how) => {
       say(`${spec.name} ended (${how}), starting it again; log: ${logFile(spec)}`);
@@ -220,6 +241,13 @@ async function runForeground(options: PlaneOptions): Promise<void> {
       say,
       isStopping,
     );
+    if (options.localStorage)
+      await addLocalStorage(serverUrl(options), {
+        ca: pki.ca.certPem,
+        cert: pki.admin.certPem,
+        key: pki.admin.keyPem,
+        timeoutMs: limits.rejoinCallTimeoutMs,
+      });
     for (const spec of layer('scheduler', 'controller-manager', 'node-agent')) supervisor.start(spec);
     await waitFor(
       'schedulers',
@@ -249,6 +277,7 @@ async function runForeground(options: PlaneOptions): Promise<void> {
       ready,
       server: serverUrl(options),
       processes: supervisor.processes(),
+      arguments: argv,
     });
     say('Everything is ready');
     process.stdout.write(`
@@ -265,6 +294,20 @@ async function runForeground(options: PlaneOptions): Promise<void> {
   await stopped;
   writeState(options.dataDir, { supervisorPid: 0, ready: false, server: serverUrl(options), processes: [] });
   say('Stopped');
+}
+
+/** A clock of its own for each process, when the clock-jump drill is wanted; only the wall clock moves. */
+function clockEnvironment(options: PlaneOptions, spec: ProcessSpec): Readonly<Record<string, string>> {
+  if (options.faketimeLibrary === undefined) return {};
+  const file = path.join(options.dataDir, 'run', `clock-${spec.name}`);
+  writeFileSync(file, '+0\n');
+  return {
+    LD_PRELOAD: options.faketimeLibrary,
+    FAKETIME_TIMESTAMP_FILE: file,
+    // Reading the file at each look at the clock would slow everything down.
+    FAKETIME_CACHE_DURATION: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+  };
 }
 
 function lastLine(file: string): string {

@@ -14,6 +14,7 @@ const options: PlaneOptions = {
   apiserverArguments: [],
   storeArguments: [],
   etcdServers: [],
+  localStorage: false,
 };
 
 const flagsOf = (component: string, given: Partial<PlaneOptions>): readonly string[] =>

@@ -21,6 +21,9 @@ export interface PlaneOptions {
   readonly storeArguments: readonly string[];
   /** URLs of an etcd that is used instead of store members; empty: the plane has its own. */
   readonly etcdServers: readonly string[];
+  /** A default storage class whose volumes are directories of the nodes. */
+  readonly localStorage: boolean;
+  readonly faketimeLibrary?: string;
 }
 
 /** One child process: `pilothouse <component> <arguments>`. */
@@ -222,6 +225,12 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
         `--bind-address=${host}`,
         '--leader-elect',
         '--use-service-account-credentials',
+        ...(options.localStorage
+          ? [
+              '--controllers=*,local-volume-provisioner-controller',
+              `--local-volume-root=${path.join(options.dataDir, 'volumes')}`,
+            ]
+          : []),
         `--root-ca-file=${pki('ca.crt')}`,
         `--cluster-signing-cert-file=${pki('ca.crt')}`,
         `--cluster-signing-key-file=${pki('ca.key')}`,

@@ -7,6 +7,8 @@ export interface HttpProbe {
   readonly cert?: string;
   readonly key?: string;
   readonly timeoutMs: number;
+  /** The name that the server's certificate must have, where it is not the URL's. */
+  readonly serverName?: string;
 }
 
 export interface HttpAnswer {
@@ -24,9 +26,11 @@ export function probe(options: HttpProbe, body?: string): Promise<HttpAnswer | u
         method: body === undefined ? 'GET' : 'POST',
         timeout: options.timeoutMs,
         agent: false,
+        ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' } }),
         ...(options.ca === undefined ? {} : { ca: options.ca }),
         ...(options.cert === undefined ? {} : { cert: options.cert }),
         ...(options.key === undefined ? {} : { key: options.key }),
+        ...(options.serverName === undefined ? {} : { servername: options.serverName }),
       },
       (response) => {
         const pieces: Buffer[] = [];

@@ -17,6 +17,8 @@ export interface PlaneState {
   readonly ready: boolean;
   readonly server: string;
   readonly processes: readonly ProcessRecord[];
+  /** Of `pilothouse up`, to start the plane again as it was; absent in files of older versions. */
+  readonly arguments?: readonly string[];
 }
 
 export const stateFilePath = (dataDir: string): string => path.join(dataDir, 'run', 'state.json');

@@ -20,6 +20,8 @@ export interface SupervisorOptions {
   readonly command: readonly string[];
   readonly logDirectory: string;
   readonly clock: Clock;
+  /** What a child finds in its environment besides this process's. */
+  environment?(spec: ProcessSpec): Readonly<Record<string, string>>;
   /** Called whenever the set of running processes changes. */
   onChange(processes: readonly ProcessRecord[]): void;
   /** Called when a child ends without being told to. */
@@ -77,7 +79,11 @@ export class Supervisor {
     const [program, ...rest] = command as [string, ...string[]];
     const spawned = spawn(program, [...rest, child.spec.component, ...child.spec.arguments], {
       stdio: ['ignore', log, log],
-      env: { ...process.env, PILOTHOUSE_INSTANCE: child.spec.name },
+      env: {
+        ...process.env,
+        ...this.#options.environment?.(child.spec),
+        PILOTHOUSE_INSTANCE: child.spec.name,
+      },
     });
     closeSync(log);
     child.process = spawned;

@@ -1,0 +1,243 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { sleep } from '@pilothouse/base';
+import { loadKubeconfig } from '@pilothouse/client';
+import { nodeClock } from '@pilothouse/host';
+import { CommandError } from '../errors.ts';
+import { probe } from '../plane/readiness.ts';
+import { cannotCutContainers, cutContainer, descendants, runProgram } from './privileges.ts';
+import type { Cut, Target, TargetProcess, Undo } from './target.ts';
+
+interface Container {
+  readonly id: string;
+  readonly service: string;
+  readonly address: string;
+  /** Of the container's init; 0 while it does not run. */
+  readonly pid: number;
+  readonly isHealthy: boolean;
+  readonly isRunning: boolean;
+}
+
+interface Inspected {
+  Id: string;
+  State: { Pid: number; Running: boolean; Health?: { Status: string } };
+  Config: { Labels: Record<string, string> };
+  NetworkSettings: { Networks: Record<string, { IPAddress: string }> };
+}
+
+const docker = (...args: string[]): string => runProgram(process.env['DOCKER'] ?? 'docker', args);
+
+/** What compose takes for the project's name: the environment's, the one of .env beside the file, or the folder's. */
+export function projectName(file: string, environment: NodeJS.ProcessEnv): string {
+  const given = environment['COMPOSE_PROJECT_NAME'];
+  if (given !== undefined && given !== '') return given;
+  const settings = path.join(path.dirname(file), '.env');
+  const line = existsSync(settings)
+    ? /^COMPOSE_PROJECT_NAME=(.+)$/m.exec(readFileSync(settings, 'utf8'))
+    : null;
+  const text = line?.[1]?.trim() ?? path.basename(path.dirname(path.resolve(file)));
+  return text.toLowerCase().replaceAll(/[^-_a-z0-9]/g, '');
+}
+
+const components: readonly [prefix: string, component: string][] = [
+  ['store-', 'store'],
+  ['apiserver-', 'apiserver'],
+  ['scheduler-', 'scheduler'],
+  ['controller-manager-', 'controller-manager'],
+  ['node-', 'node-agent'],
+  ['haproxy', 'load-balancer'],
+];
+
+/** The containers of a compose project, through the docker command; works for version 1 and 2 of compose. */
+export function composeTarget(file: string): Target {
+  const project = projectName(file, process.env);
+  const containers = (): Container[] => {
+    const ids = docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`)
+      .split('\n')
+      .filter((each) => each !== '');
+    if (ids.length === 0)
+      throw new CommandError(
+        `No containers of the compose project "${project}" (${file}): start it with docker compose up -d`,
+      );
+    return (JSON.parse(docker('inspect', ...ids)) as Inspected[]).map((each) => ({
+      id: each.Id,
+      service: each.Config.Labels['com.docker.compose.service'] ?? '',
+      address: Object.values(each.NetworkSettings.Networks)[0]?.IPAddress ?? '',
+      pid: each.State.Pid,
+      isRunning: each.State.Running,
+      isHealthy: each.State.Running && (each.State.Health?.Status ?? 'healthy') === 'healthy',
+    }));
+  };
+  const find = (name: string): Container => {
+    const found = containers().find((each) => each.service === name);
+    if (!found) throw new CommandError(`The compose project "${project}" has no service "${name}"`);
+    return found;
+  };
+  const nodePid = (init: number): number => descendants(init)[0] ?? init;
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-drill-'));
+  const kubeconfig = path.join(scratch, 'admin.yaml');
+  docker('cp', `${find('store-0').id}:/kubeconfig/admin.yaml`, kubeconfig);
+  const access = loadKubeconfig(kubeconfig);
+  rmSync(scratch, { recursive: true, force: true });
+  const base = {
+    ca: access.ca as string,
+    cert: access.cert as string,
+    key: access.key as string,
+    timeoutMs: 2000,
+  };
+  const holder = async (lease: string): Promise<string> => {
+    const answer = await probe({
+      ...base,
+      url: `${access.server}/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/${lease}`,
+    });
+    if (answer?.status !== 200) return '';
+    return (JSON.parse(answer.body) as { spec?: { holderIdentity?: string } }).spec?.holderIdentity ?? '';
+  };
+  const stores = (): Container[] => containers().filter((each) => each.service.startsWith('store-'));
+
+  return {
+    kind: 'compose',
+    flag: `--compose ${file}`,
+    access,
+    hasNodes: containers().some((each) => each.service.startsWith('node-')),
+    async processes(): Promise<readonly TargetProcess[]> {
+      const holders: Readonly<Record<string, string>> = {
+        scheduler: await holder('kube-scheduler'),
+        'controller-manager': await holder('kube-controller-manager'),
+      };
+      const found = await Promise.all(
+        containers().map(async (each): Promise<TargetProcess | undefined> => {
+          const component = components.find(([prefix]) => each.service.startsWith(prefix))?.[1];
+          if (component === undefined) return undefined;
+          const plain = { component, name: each.service, pid: each.isRunning ? nodePid(each.pid) : 0 };
+          if (component === 'store') {
+            const url = `http://${each.address}:2381`;
+            const [metrics, ready] = each.isRunning
+              ? await Promise.all([
+                  probe({ url: `${url}/metrics`, timeoutMs: 2000 }),
+                  probe({ url: `${url}/readyz`, timeoutMs: 2000 }),
+                ])
+              : [];
+            const isLeader = /^etcd_server_is_leader 1$/m.test(metrics?.body ?? '');
+            return { ...plain, ready: ready?.status === 200, role: isLeader ? 'leader' : 'follower' };
+          }
+          const held = holders[component];
+          const ready =
+            component === 'apiserver'
+              ? each.isRunning &&
+                (await probeReadiness(`https://${each.address}:6443/readyz`, access.ca as string))
+              : each.isHealthy;
+          return held === undefined
+            ? { ...plain, ready }
+            : { ...plain, ready, role: held.startsWith(each.id.slice(0, 12)) ? 'leader' : 'follower' };
+        }),
+      );
+      return found.filter((each) => each !== undefined);
+    },
+    kill(names) {
+      // Docker starts it again as it would after a crash, which it does not after `docker kill`.
+      for (const { pid } of names.map(find)) if (pid > 0) process.kill(pid, 'SIGKILL');
+      return Promise.resolve();
+    },
+    freeze(names): Promise<Undo> {
+      const ids = names.map((name) => find(name).id);
+      docker('pause', ...ids);
+      return Promise.resolve(() => Promise.resolve(void docker('unpause', ...ids)));
+    },
+    restart: (name) => Promise.resolve(void docker('restart', '--time', '40', find(name).id)),
+    cannotCut: () => Promise.resolve(cannotCutContainers()),
+    cut: (name: string, how: Cut) =>
+      Promise.resolve(
+        cutContainer({
+          pid: find(name).pid,
+          others: stores()
+            .filter((each) => each.service !== name)
+            .map((each) => each.address),
+          peerPort: 2380,
+          how,
+        }),
+      ),
+    cannotReplace: () =>
+      process.getuid?.() === 0 ? undefined : 'the member’s volume can be emptied only as root',
+    async replaceMember(name) {
+      const { id } = find(name);
+      docker('stop', '--time', '0', id);
+      const mounts = JSON.parse(docker('inspect', '--format', '{{json .Mounts}}', id)) as {
+        Destination: string;
+        Source: string;
+      }[];
+      const volume = mounts.find((each) => each.Destination === '/var/lib/pilothouse')?.Source;
+      if (volume === undefined) throw new CommandError(`${name} has no volume at /var/lib/pilothouse`);
+      rmSync(path.join(volume, 'store'), { recursive: true, force: true });
+      docker('start', id);
+      for (let turn = 0; turn < 240; turn++) {
+        const { address } = find(name);
+        const answer = await probe({ url: `http://${address}:2381/metrics`, timeoutMs: 2000 });
+        if (
+          /^etcd_server_is_learner 0$/m.test(answer?.body ?? '') &&
+          /^etcd_server_has_leader 1$/m.test(answer?.body ?? '')
+        )
+          return;
+        await sleep(nodeClock, 250);
+      }
+      throw new CommandError(`${name} did not become a voter within 60 s`);
+    },
+    cannotRotate: () => undefined,
+    rotateCertificates() {
+      // The init container makes what is missing; `renew` removes the leaves before.
+      const image = docker('inspect', '--format', '{{.Config.Image}}', find('certs').id).trim();
+      const command = JSON.parse(
+        docker('inspect', '--format', '{{json .Config.Cmd}}', find('certs').id),
+      ) as string[];
+      docker(
+        'run',
+        '--rm',
+        '--read-only',
+        '--tmpfs',
+        '/tmp',
+        '--volumes-from',
+        find('certs').id,
+        image,
+        'certs',
+        'renew',
+        ...command.slice(2),
+      );
+      return Promise.resolve('all leaf certificates');
+    },
+    cannotRestore: () => 'a compose plane is restored by hand, member by member (docs/tutorials/compose.md)',
+    restoreFromBackup: () => Promise.reject(new CommandError('Not with compose')),
+    cannotMoveClock: () => Promise.resolve('containers share the host’s clock'),
+    moveClock: () => Promise.reject(new CommandError('Not with compose')),
+    cannotUpgrade: () =>
+      process.env['PILOTHOUSE_NEXT_IMAGE'] === undefined
+        ? 'PILOTHOUSE_NEXT_IMAGE does not name the next version’s image'
+        : undefined,
+    upgrade(name) {
+      const next = process.env['PILOTHOUSE_NEXT_IMAGE'] as string;
+      const env = { ...process.env, PILOTHOUSE_IMAGE: next };
+      const args = ['-f', file, 'up', '-d', '--no-deps', name];
+      try {
+        runProgram('docker', ['compose', ...args], env);
+      } catch {
+        runProgram('docker-compose', args, env);
+      }
+      return Promise.resolve();
+    },
+    redis() {
+      const found = containers().find((each) => each.service === 'redis' && each.isRunning);
+      if (!found) return Promise.resolve('Redis does not run: docker compose --profile redis up -d');
+      return Promise.resolve({
+        stop: () => {
+          docker('kill', found.id);
+          return Promise.resolve(() => Promise.resolve(void docker('start', found.id)));
+        },
+      });
+    },
+  };
+}
+
+/** /readyz of a replica by its address, which its certificate does not name. */
+async function probeReadiness(url: string, ca: string): Promise<boolean> {
+  return (await probe({ url, ca, timeoutMs: 2000, serverName: 'kubernetes' }))?.status === 200;
+}

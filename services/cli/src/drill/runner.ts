@@ -1,0 +1,174 @@
+import type { Clock } from '@pilothouse/base';
+import { errorMessage, sleep } from '@pilothouse/base';
+import { CommandError } from '../errors.ts';
+import { checkHistory, longestGap } from './check.ts';
+import type { Drill, DrillContext } from './drills.ts';
+import { Load } from './load.ts';
+import type { DrillResult, Mark } from './model.ts';
+import type { Target, TargetProcess } from './target.ts';
+
+const times = { warmUpMs: 2500, calmMs: 1500, healthyMs: 45_000, lookMs: 250 } as const;
+
+/** A small generator (mulberry32) whose numbers follow from the seed. */
+export function seeded(seed: number): (bound: number) => number {
+  let state = seed >>> 0;
+  return (bound) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296) * bound);
+  };
+}
+
+/** Whether a majority of the store is ready and has a leader. */
+export async function hasQuorum(target: Target): Promise<boolean> {
+  const stores = (await target.processes()).filter((each) => each.component === 'store');
+  const ready = stores.filter((each) => each.ready).length;
+  return ready > stores.length / 2 && stores.some((each) => each.role === 'leader' && each.ready);
+}
+
+/** Runs one drill under its own load and judges it. Never throws for what the plane does. */
+export async function runDrill(
+  drill: Drill,
+  target: Target,
+  options: { readonly seed: number; readonly clock: Clock; say(text: string): void },
+): Promise<DrillResult> {
+  const { seed, clock, say } = options;
+  const command = `pilothouse drill ${drill.name} ${target.flag} --seed ${seed}`;
+  const empty = {
+    name: drill.name,
+    title: drill.title,
+    lostAcknowledgedWrites: 0,
+    staleReads: 0,
+    watchViolations: 0,
+    doubleBinds: 0,
+    writeGapMs: 0,
+    readGapMs: 0,
+    failedWrites: 0,
+    failedReads: 0,
+    failedAfterRetry: 0,
+    writes: 0,
+    reads: 0,
+    seed,
+    command,
+    marks: [],
+    operations: [],
+    durationMs: 0,
+  };
+  const reason = await drill.cannot?.(target);
+  if (reason !== undefined) {
+    say(`SKIPPED ${drill.name}: ${reason}`);
+    return { ...empty, verdict: 'skip', problems: [reason] };
+  }
+  say(`${drill.name}: ${drill.title}`);
+  const problems: string[] = [];
+  const marks: { atMs: number; text: string; untilMs?: number }[] = [];
+  const load = new Load({
+    access: target.access,
+    clock,
+    namespace: `drill-${drill.name}-${seed.toString(36)}-${Math.floor(clock.now() % 1e7).toString(36)}`,
+    withPods: target.hasNodes,
+  });
+  const context = makeContext(target, load, clock, seeded(seed), marks, problems);
+  await load.start();
+  await sleep(clock, times.warmUpMs);
+  const faultMs = load.nowMs;
+  try {
+    await drill.strike(context);
+  } catch (error) {
+    problems.push(errorMessage(error));
+  }
+  const endMs = load.nowMs;
+  await sleep(clock, times.calmMs);
+  const durationMs = load.nowMs;
+  let verdict: ReturnType<typeof checkHistory> | undefined;
+  let operations: DrillResult['operations'] = load.operations;
+  try {
+    const history = await load.finish();
+    operations = history.operations;
+    verdict = checkHistory(history);
+  } catch (error) {
+    problems.push(`The plane does not answer after the drill: ${errorMessage(error)}`);
+  }
+  if (verdict) {
+    problems.push(...verdict.lost.map((each) => `lost: ${each}`));
+    problems.push(...verdict.staleReads.map((each) => `stale read: ${each}`));
+    problems.push(...verdict.watchViolations.map((each) => `watch: ${each}`));
+    problems.push(...verdict.doubleBinds.map((each) => `bound twice: ${each}`));
+    if (verdict.pendingPods.length > 0)
+      problems.push(`not running at the end: ${verdict.pendingPods.join(', ')}`);
+  }
+  const inFault = operations.filter((each) => each.endMs >= faultMs && each.startMs <= endMs);
+  const failed = (kind: string): number => inFault.filter((each) => each.kind === kind && !each.ok).length;
+  const failedAfterRetry = failed('read');
+  if (drill.wantsRetriedReadsToSucceed === true && failedAfterRetry > 0)
+    problems.push(`${failedAfterRetry} reads failed although they were repeated once`);
+  const gap = (kind: 'write' | 'read'): number =>
+    Math.round(longestGap(operations, kind, faultMs, durationMs));
+  return {
+    ...empty,
+    verdict: problems.length === 0 ? 'pass' : 'fail',
+    problems: problems.slice(0, 50),
+    lostAcknowledgedWrites: verdict?.lost.length ?? 0,
+    staleReads: verdict?.staleReads.length ?? 0,
+    watchViolations: verdict?.watchViolations.length ?? 0,
+    doubleBinds: verdict?.doubleBinds.length ?? 0,
+    writeGapMs: gap('write'),
+    readGapMs: gap('read'),
+    failedWrites: failed('write'),
+    failedReads: inFault.filter((each) => each.kind === 'read' && each.retried).length,
+    failedAfterRetry,
+    writes: operations.filter((each) => each.kind === 'write' && each.ok).length,
+    reads: operations.filter((each) => each.kind === 'read' && each.ok).length,
+    marks,
+    operations,
+    durationMs: Math.round(durationMs),
+  };
+}
+
+function makeContext(
+  target: Target,
+  load: Load,
+  clock: Clock,
+  integer: (bound: number) => number,
+  marks: { atMs: number; text: string; untilMs?: number }[],
+  problems: string[],
+): DrillContext {
+  const processes = async (component: string): Promise<TargetProcess[]> =>
+    (await target.processes()).filter((each) => each.component === component);
+  return {
+    target,
+    load,
+    integer,
+    processes,
+    mark(text) {
+      const mark: { -readonly [K in keyof Mark]: Mark[K] } = { atMs: load.nowMs, text };
+      marks.push(mark);
+      return { end: () => void (mark.untilMs = load.nowMs) };
+    },
+    async leader(component) {
+      const deadline = clock.monotonic() + times.healthyMs;
+      for (;;) {
+        const found = (await processes(component)).find((each) => each.role === 'leader' && each.ready);
+        if (found) return found;
+        if (clock.monotonic() > deadline) throw new CommandError(`No ${component} leads`);
+        await sleep(clock, times.lookMs);
+      }
+    },
+    async healthy(withinMs = times.healthyMs) {
+      const deadline = clock.monotonic() + withinMs;
+      for (;;) {
+        const all = await target.processes().catch(() => []);
+        const bad = all.filter((each) => !each.ready).map((each) => each.name);
+        if (bad.length === 0 && all.some((each) => each.component === 'store' && each.role === 'leader'))
+          return;
+        if (clock.monotonic() > deadline)
+          throw new CommandError(
+            `Not ready ${withinMs / 1000} s after the fault: ${bad.join(', ') || 'the store has no leader'}`,
+          );
+        await sleep(clock, times.lookMs);
+      }
+    },
+    problem: (text) => void problems.push(text),
+  };
+}
