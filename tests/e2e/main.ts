@@ -10,6 +10,7 @@ import { swaps } from './etcd/swaps.ts';
 import { golden } from './golden.ts';
 import { startPlane } from './plane.ts';
 import { prepareTools } from './tools.ts';
+import { monitoring } from './monitoring/monitoring.ts';
 import { tour } from './tour/tour.ts';
 
 const usage = `npm run e2e -- tour [--kubeconfig FILE]   every command of the README with real clients
@@ -23,6 +24,9 @@ npm run e2e -- connect [--quick]          logs, exec, attach, cp, port-forward a
 npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
 ${clientSuitesHelp}
 KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
+npm run e2e -- security [PART]             encryption at rest beside a stock server; audit; hostile requests
+npm run e2e -- monitoring                 a real Prometheus on a plane: rules, every panel, what stock dashboards read
+npm run e2e -- auth                       a real OpenID provider, webhooks, kubectl about rights, attackers
 `;
 
 const [command, ...rest] = process.argv.slice(2);
@@ -87,6 +91,18 @@ switch (command) {
   default: {
     const suite = clientSuite(command ?? '', {
       port,
+  case 'monitoring': {
+    const checks = new Checks();
+    await monitoring(checks, port);
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'auth': {
+    const checks = new Checks();
+    await auth(checks, findProgram('kubectl'), port);
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
       ...(rest[0] === '--kubeconfig' && rest[1] !== undefined ? { kubeconfig: rest[1] } : {}),
     });
     if (suite) process.exit(await suite);
