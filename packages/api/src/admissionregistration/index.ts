@@ -10,6 +10,10 @@ export const admissionRegistrationStrategies: readonly ResourceStrategy[] = [
   validatingWebhookConfigurationStrategy,
   ...policyStrategies,
 ];
+export type { OpenApiComponents } from './openapi-schema.ts';
+export { openApiSchemaOf } from './openapi-schema.ts';
+export type { CheckedKind, CheckedPolicy, ExpressionWarning } from './type-checking.ts';
+export { expressionWarnings } from './type-checking.ts';
 export type { PolicyNames } from './policy-expressions.ts';
 export {
   CelResultTypeError,

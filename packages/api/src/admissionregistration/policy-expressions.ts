@@ -81,15 +81,20 @@ export interface PolicyNames {
   readonly namespaceObject?: boolean;
   /** Types for objects of patches. */
   readonly patches?: boolean;
+  /** Of the object before and after; default: unknown. */
+  readonly object?: CelType;
+  /** Of the parameters; default: unknown. */
+  readonly paramsType?: CelType;
   /** Variables of the policy that came before, and their types. */
   readonly variables?: ReadonlyMap<string, CelType>;
 }
 
 /** The environment of an expression in a policy, or in a webhook's match conditions. */
 export function policyEnvironment(names: PolicyNames): CelEnvironment {
-  const variables: Record<string, CelType> = { object: dyn, oldObject: dyn, request };
+  const object = names.object ?? dyn;
+  const variables: Record<string, CelType> = { object, oldObject: object, request };
   if (names.namespaceObject !== false) variables['namespaceObject'] = namespaceObject;
-  if (names.params === true) variables['params'] = dyn;
+  if (names.params === true) variables['params'] = names.paramsType ?? dyn;
   if (names.authorizer === true) {
     variables['authorizer'] = libraryTypes.authorizer;
     variables['authorizer.requestResource'] = libraryTypes.resourceCheck;
