@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import type { AuditConfig } from './audit/audit-config.ts';
+import { auditConfigOf } from './audit/audit-flags.ts';
 import type { AuthorizationConfig } from './authorization/config.ts';
 import type { AuthenticationConfig } from './authentication/config.ts';
 import type { ParsedFlags } from '@pilothouse/host';
@@ -56,7 +58,8 @@ export interface ApiServerConfig {
   readonly shutdownWatchGraceMs: number;
   readonly goawayChance: number;
   readonly priorityAndFairness: boolean;
-  readonly auditLogPath?: string;
+  /** Absent: nothing is audited. */
+  readonly audit?: AuditConfig;
   /** Objects are encrypted in the store as this file says. */
   readonly encryption?: { readonly path: string; readonly reload: boolean };
   readonly eventTtlMs: number;
@@ -152,7 +155,7 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     shutdownWatchGraceMs: values.number('shutdown-watch-termination-grace-period'),
     goawayChance: goawayChanceOf(values),
     priorityAndFairness: values.boolean('enable-priority-and-fairness'),
-    ...given('auditLogPath', values.optional('audit-log-path')),
+    ...given('audit', auditConfigOf(values)),
     ...encryptionOf(values),
     eventTtlMs: values.number('event-ttl'),
     kubeletPreferredAddressTypes: values.list('kubelet-preferred-address-types'),

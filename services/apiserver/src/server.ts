@@ -9,6 +9,8 @@ import { deferred, sleep } from '@pilothouse/base';
 import { statusErrors } from '@pilothouse/apimachinery';
 import type { BuiltinResource } from '@pilothouse/api';
 import type { AdmissionChain } from './admission/interface.ts';
+import type { AuditConfig } from './audit/audit-config.ts';
+import { openAudit } from './audit/audit-config.ts';
 import type { Authenticator } from './authentication/interface.ts';
 import type { Authorizer } from './authorization/interface.ts';
 import type { EndpointServices } from './endpoints/call.ts';
@@ -22,7 +24,6 @@ import { BuiltinObjectCodec } from './endpoints/object-codec.ts';
 import { PathTable, respondPathNotFound } from './endpoints/path-table.ts';
 import { ResourceTable } from './endpoints/resource-table.ts';
 import { auditIdFilter } from './filters/audit-id.ts';
-import { AuditLog } from './filters/audit.ts';
 import { authenticationFilter } from './filters/authentication.ts';
 import { authorizationFilter } from './filters/authorization.ts';
 import { deadlineFilter } from './filters/deadline.ts';
@@ -75,8 +76,7 @@ export interface ApiServerOptions {
   readonly shutdownWatchGraceMs?: number;
   /** Chance of a request to end its HTTP/2 connection, 0 to 0.02. */
   readonly goawayChance?: number;
-  /** File of the audit log, `-` for standard output. */
-  readonly auditLogPath?: string;
+  readonly audit?: AuditConfig;
   readonly health?: HealthSources;
   /** Adds paths of other parts (OpenID documents, debugging). */
   registerPaths?(paths: PathTable): void;
@@ -144,19 +144,17 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     shutdown: shutdown.signal,
     shutdownWatchGraceMs: options.shutdownWatchGraceMs ?? 0,
   };
-  const auditLog =
-    options.auditLogPath === undefined
-      ? undefined
-      : new AuditLog(options.auditLogPath, { clock, logger, metrics });
+  const audit = options.audit && openAudit(options.audit, { clock, random, logger, metrics });
   const flowFilter = createFlowFilter(options, { metrics, paths });
   const goawayChance = options.goawayChance ?? 0;
+  const authenticate = authenticationFilter(options.authenticator, metrics, clock);
   const filters: Filter[] = [
     ...(options.shutdownSendRetryAfter === true ? [shuttingDownFilter(() => ending)] : []),
     ...(goawayChance > 0 ? [goawayFilter(random, goawayChance)] : []),
     auditIdFilter(random),
     deadlineFilter(clock, options.requestTimeoutMs ?? 60_000),
-    authenticationFilter(options.authenticator, metrics, clock),
-    ...(auditLog ? [(exchange: Exchange) => auditLog.follow(exchange)] : []),
+    audit ? audit.authentication(authenticate) : authenticate,
+    ...(audit ? [audit.filter] : []),
     impersonationFilter(options.authorizer),
     flowFilter,
     authorizationFilter(options.authorizer, metrics, clock),
@@ -260,7 +258,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     if (options.shutdownSendRetryAfter === true) http?.stopListening();
     http?.destroyConnections();
     await app.close();
-    await auditLog?.close();
+    await audit?.close();
   };
 
   return {

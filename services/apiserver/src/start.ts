@@ -195,7 +195,7 @@ export async function startApiServer(
     shutdownWatchGraceMs: config.shutdownWatchGraceMs,
     goawayChance: config.goawayChance,
     priorityAndFairness: config.priorityAndFairness,
-    ...(config.auditLogPath === undefined ? {} : { auditLogPath: config.auditLogPath }),
+    ...(config.audit === undefined ? {} : { audit: config.audit }),
     health: {
       storage: async () => {
         await store.get('/registry/health');

@@ -56,6 +56,7 @@ export function respondBytes(
   contentType: string,
   body: Uint8Array,
 ): void {
+  exchange.audit?.response(contentType, body);
   startResponse(exchange, status, { 'Content-Type': contentType, 'Content-Length': body.length });
   exchange.response.end(exchange.method === 'HEAD' ? undefined : body);
 }
@@ -67,6 +68,7 @@ export async function respondObjectBytes(
   contentType: string,
   body: Uint8Array,
 ): Promise<void> {
+  exchange.audit?.response(contentType, body);
   if (body.length < limits.gzipBytesMin || !acceptsGzip(exchange)) {
     respondBytes(exchange, status, contentType, body);
     return;
@@ -139,6 +141,7 @@ export function respondError(exchange: Exchange, codec: ObjectCodec, error: unkn
   }
   const status = statusOf(error);
   const code = status.code ?? 500;
+  exchange.audit?.responseStatus(status);
   const retryAfter = status.details?.retryAfterSeconds;
   if (retryAfter !== undefined && retryAfter > 0) response.setHeader('Retry-After', String(retryAfter));
   const mediaType = negotiateError(exchange.header('accept'));

@@ -121,6 +121,23 @@ export class ServerMetrics {
     help: 'Audit events written',
     registers: [this.registry],
   });
+  readonly auditErrors = new CellFamily(this.registry, {
+    name: 'apiserver_audit_error_total',
+    help: 'Audit events that were lost, by backend',
+    type: 'counter',
+    labelNames: ['plugin'],
+  });
+  readonly auditLevels = new CellFamily(this.registry, {
+    name: 'apiserver_audit_level_total',
+    help: 'Requests by the level that the audit policy gave them',
+    type: 'counter',
+    labelNames: ['level'],
+  });
+  readonly auditRejected = new Counter({
+    name: 'apiserver_audit_requests_rejected_total',
+    help: 'Requests refused because their first audit event was lost',
+    registers: [this.registry],
+  });
   readonly tlsHandshakeErrors = new Counter({
     name: 'apiserver_tls_handshake_errors_total',
     help: 'TLS handshakes that failed',

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { AuditContext } from '../audit/audit-context.ts';
 import type { UserInfo } from '../authentication/interface.ts';
 import type { RequestInfo } from './request-info.ts';
 import { isLongRunning, requestInfoOf } from './request-info.ts';
@@ -41,6 +42,8 @@ export class Exchange {
   #onAbort: Set<(reason: unknown) => void> | undefined;
   #onClose: (() => void)[] | undefined = [];
   #onStarted: (() => void) | undefined;
+  /** Filter audit; undefined: nothing is written of this request. */
+  audit: AuditContext | undefined;
   /** Filter audit-id. */
   auditId = '';
   /** Filter deadline: wall time; infinite for long-running requests. */

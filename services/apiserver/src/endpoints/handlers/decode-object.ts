@@ -11,6 +11,7 @@ import type { WriteOptions } from '../options.ts';
 export async function readRequestBody(call: Call): Promise<Buffer> {
   const { exchange, services } = call;
   const body = await readBody(exchange);
+  exchange.audit?.requestBody(body);
   services.metrics.bodySizes.observe(
     { resource: exchange.info.resource, group: exchange.info.apiGroup, verb: exchange.info.verb },
     body.length,
@@ -32,6 +33,7 @@ export function decodeObject(
   const { object, warnings } = codecOf(call).decode(body, mediaType, expected, options.fieldValidation);
   for (const warning of warnings) call.exchange.addWarning(warning);
   call.storage.defaults?.(object);
+  call.exchange.audit?.requestObject(object);
   return object;
 }
 
