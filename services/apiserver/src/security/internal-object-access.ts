@@ -55,7 +55,8 @@ class CachedResource implements CachedObjects {
 
   list(namespace?: string): readonly KubeObject[] {
     const view = this.#client.watchCache(this.#resource.group, this.#resource.resource);
-    return view === undefined ? [] : [...view.list(namespace)];
+    const objects = view?.list(namespace) ?? [];
+    return Array.isArray(objects) ? (objects as KubeObject[]) : [...objects];
   }
 
   subscribe(listener: ObjectListener): () => void {

@@ -38,6 +38,7 @@ export function mutatingPolicies(dependencies: AdmissionDependencies): Admission
   const run = async (attributes: AdmissionAttributes, isAgain: boolean): Promise<void> => {
     const { objects } = dependencies;
     if (isExempt(attributes) || attributes.object === undefined || attributes.operation === 'CONNECT') return;
+    if (objects.cached(bindings).list().length === 0) return;
     const views = new VersionedViews(attributes, dependencies.findVersions ?? noVersions);
     const matching = await matchingPolicies(objects, policies, bindings, attributes, views);
     if (matching === undefined) return;

@@ -51,7 +51,7 @@ export function validatingPolicies({
     name: 'ValidatingAdmissionPolicy',
     handles: () => true,
     async validate(attributes) {
-      if (isExempt(attributes)) return;
+      if (isExempt(attributes) || objects.cached(bindings).list().length === 0) return;
       const views = new VersionedViews(attributes, findVersions);
       const matching = await matchingPolicies(objects, policies, bindings, attributes, views);
       if (matching === undefined) return;

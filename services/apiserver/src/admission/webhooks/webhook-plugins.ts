@@ -35,10 +35,12 @@ export function mutatingWebhooks(dependencies: AdmissionDependencies): Admission
   const patched = new WeakSet<AdmissionAttributes>();
   const run = async (attributes: AdmissionAttributes, again: boolean): Promise<void> => {
     if (isExempt(attributes)) return;
+    const configurations = objects.cached(mutatingConfigurations).list();
+    if (configurations.length === 0) return;
     const views = new VersionedViews(attributes, dependencies.findVersions ?? noVersions);
     const seen = rounds.get(attributes) ?? new Map<string, KubeObject | undefined>();
     rounds.set(attributes, seen);
-    for (const hook of webhooksOf(objects.cached(mutatingConfigurations).list())) {
+    for (const hook of webhooksOf(configurations)) {
       const key = `${hook.configuration}/${hook.webhook.name}`;
       if (again) {
         if (hook.webhook.reinvocationPolicy !== 'IfNeeded') continue;
@@ -77,9 +79,11 @@ export function validatingWebhooks(dependencies: AdmissionDependencies): Admissi
     handles: () => true,
     async validate(attributes) {
       if (isExempt(attributes)) return;
+      const configurations = objects.cached(validatingConfigurations).list();
+      if (configurations.length === 0) return;
       const views = new VersionedViews(attributes, dependencies.findVersions ?? noVersions);
       const concerned: { readonly hook: ConfiguredWebhook; readonly view: AdmissionAttributes }[] = [];
-      for (const hook of webhooksOf(objects.cached(validatingConfigurations).list())) {
+      for (const hook of webhooksOf(configurations)) {
         const view = await caller.concerns(hook, attributes, views);
         if (view !== undefined) concerned.push({ hook, view });
       }

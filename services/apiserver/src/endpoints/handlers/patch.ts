@@ -152,8 +152,8 @@ function patched(call: Call, type: string, body: Buffer, options: WriteOptions):
       const patch = decodeMergePatch(json(body, 'error decoding patch: ', exact));
       apply = (existing) => {
         const value = applyMergePatch(asJson(existing), patch);
-        const text = mergePatchedText(value, patch);
-        return { text, shown: () => text };
+        // Where the two texts differ is nothing that a decoder could complain about.
+        return { text: encodeUnstructuredJson(value), shown: () => mergePatchedText(value, patch) };
       };
       break;
     }

@@ -138,6 +138,8 @@ export class Cacher implements Storage, WatcherHost, CacheView {
   /** Frozen objects of a namespace (all when empty), in key order. */
   objects(namespace: string): KubeObject[] {
     const objects: KubeObject[] = [];
+    // Asked for policies and webhooks by every write; mostly there are none.
+    if (this.#state.size === 0) return objects;
     for (const stored of this.#select(this.#state, namespace === '' ? '' : `${namespace}/`))
       objects.push(stored.object);
     return objects;
