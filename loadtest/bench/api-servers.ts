@@ -67,6 +67,7 @@ export async function startApiSide(
     '--service-account-issuer=https://kubernetes.default.svc',
     '--authorization-mode=Node,RBAC',
     '--enable-admission-plugins=NodeRestriction',
+    '--allow-privileged=true',
     '--service-cluster-ip-range=10.0.0.0/16',
   ];
   const server =

@@ -13,14 +13,23 @@ export interface Credentials {
   readonly key: string;
 }
 
+/** A watch that is open. */
+export interface Watched {
+  /** The events so far, one JSON text each. */
+  lines(): string[];
+  stop(): void;
+}
+
 /** One of the two servers. */
 export class Client {
   readonly #url: string;
   readonly #agent: https.Agent;
+  readonly #watchAgent: https.Agent;
 
   constructor(url: string, credentials: Credentials) {
     this.#url = url;
     this.#agent = new https.Agent({ ...credentials, keepAlive: true, maxSockets: 4 });
+    this.#watchAgent = new https.Agent(credentials);
   }
 
   call(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<Answer> {
@@ -37,12 +46,14 @@ export class Client {
           ...(payload === undefined ? {} : { 'content-type': contentType, 'content-length': payload.length }),
         },
       });
-      request.on('error', reject);
+      const fail = (error: Error): void =>
+        reject(new Error(`${method} ${this.#url}${path}: ${error.message}`, { cause: error }));
+      request.on('error', fail);
       request.on('timeout', () => request.destroy(new Error(`${method} ${path}: no answer within a minute`)));
       request.on('response', (response) => {
         const pieces: Buffer[] = [];
         response.on('data', (piece: Buffer) => pieces.push(piece));
-        response.on('error', reject);
+        response.on('error', fail);
         response.on('end', () =>
           resolve({
             status: response.statusCode ?? 0,
@@ -55,7 +66,34 @@ export class Client {
     });
   }
 
+  /** Opens a watch of a collection from what it is now; resolves when the server has answered. */
+  async watch(path: string): Promise<Watched> {
+    const { text } = await this.call('GET', path);
+    const list = JSON.parse(text) as { metadata?: { resourceVersion?: string } };
+    const query = `${path.includes('?') ? '&' : '?'}watch=1&resourceVersion=${list.metadata?.resourceVersion}`;
+    return new Promise((resolve, reject) => {
+      const request = https.get(
+        `${this.#url}${path}${query}`,
+        { agent: this.#watchAgent, headers: { accept: 'application/json' } },
+        (response) => {
+          if (response.statusCode !== 200)
+            reject(new Error(`watch of ${this.#url}${path}: ${response.statusCode}`));
+          let lines = '';
+          response.setEncoding('utf8');
+          response.on('data', (piece: string) => (lines += piece));
+          response.on('error', () => undefined);
+          resolve({
+            lines: () => lines.split('\n').filter((line) => line !== ''),
+            stop: () => void request.destroy(),
+          });
+        },
+      );
+      request.on('error', reject);
+    });
+  }
+
   close(): void {
+    this.#watchAgent.destroy();
     this.#agent.destroy();
   }
 }

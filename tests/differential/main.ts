@@ -4,18 +4,23 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { findUpstream } from '../../loadtest/bench/programs.ts';
+import { compareCel } from './cel/compare-cel.ts';
 import { Client, type Credentials } from './client.ts';
 import { loadSamples, type Sample } from './objects.ts';
 import { type Case, Runner } from './runner.ts';
+import { runSequence, type SequenceDifference } from './sequence-runner.ts';
+import { sequences } from './sequences.ts';
 import { startSides } from './sides.ts';
 
-const usage = `npm run differential -- [--seed N] [--variants N] [--kinds Pod,Service] [--stock URL --ours URL --pki DIR] [--out FILE] [-v]
+const usage = `npm run differential -- [cel] [--seed N] [--variants N] [--kinds Pod,Service] [--sequences only|no] [--stock URL --ours URL --pki DIR] [--out FILE] [-v]
 
 Sends the same objects, good and bad, to a stock kube-apiserver on a real etcd and to this project's API server, and compares the answers.
+cel: rules of CustomResourceDefinitions and admission policies instead of objects.
 Without URLs both are started here; ETCD, KUBE_APISERVER or PEERS_DIR name the stock programs.
 `;
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     seed: { type: 'string', default: '1' },
     variants: { type: 'string', default: '40' },
@@ -25,11 +30,12 @@ const { values } = parseArgs({
     pki: { type: 'string' },
     out: { type: 'string' },
     only: { type: 'string' },
+    sequences: { type: 'string', default: 'also' },
     verbose: { type: 'boolean', short: 'v', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
-if (values.help) {
+if (values.help || positionals.some((each) => each !== 'cel')) {
   process.stdout.write(usage);
   process.exit(0);
 }
@@ -37,6 +43,40 @@ if (values.help) {
 const seed = Number(values.seed);
 const variants = Number(values.variants);
 const kinds = values.kinds === undefined ? undefined : new Set(values.kinds.split(','));
+
+/** Sequences of writes that are stored, one after the other. */
+async function compareSequences(stock: Client, ours: Client): Promise<boolean> {
+  let compared = 0;
+  const found: SequenceDifference[] = [];
+  for (const [index, sequence] of sequences.entries()) {
+    const namespace = `sequence-${index}-${process.pid}`;
+    for (const client of [stock, ours]) {
+      await client.call('POST', '/api/v1/namespaces', { metadata: { name: namespace } });
+      await client.call('POST', `/api/v1/namespaces/${namespace}/serviceaccounts`, {
+        metadata: { name: 'default' },
+      });
+    }
+    const result = await runSequence(sequence, stock, ours, namespace);
+    compared += result.compared;
+    found.push(...result.found);
+    for (const client of [stock, ours]) await client.call('DELETE', `/api/v1/namespaces/${namespace}`);
+  }
+  for (const each of found) {
+    process.stdout.write(`      ${each.sequence}\n      ${each.at}\n`);
+    for (const one of each.found.slice(0, values.verbose ? undefined : 3))
+      process.stdout.write(
+        `        ${one.path}\n          stock ${JSON.stringify(one.stock)?.slice(0, 400)}\n          ours  ${JSON.stringify(one.ours)?.slice(0, 400)}\n`,
+      );
+  }
+  process.stdout.write(`sequences: ${compared - found.length} passed, ${found.length} failed\n`);
+  return found.length === 0;
+}
+
+async function compareAll(stock: Client, ours: Client): Promise<boolean> {
+  if (positionals[0] === 'cel') return compareCel(stock, ours, values.verbose);
+  const stored = values.sequences === 'no' || (await compareSequences(stock, ours));
+  return (values.sequences === 'only' || (await compare(stock, ours))) && stored;
+}
 
 async function compare(stock: Client, ours: Client): Promise<boolean> {
   const namespace = `differential-${seed}-${process.pid}`;
@@ -119,7 +159,7 @@ if (values.stock !== undefined && values.ours !== undefined && values.pki !== un
   const credentials = credentialsIn(values.pki);
   const stock = new Client(values.stock, credentials);
   const ours = new Client(values.ours, credentials);
-  same = await compare(stock, ours);
+  same = await compareAll(stock, ours);
 } else {
   const { etcd, kubeApiserver } = findUpstream();
   if (etcd === undefined || kubeApiserver === undefined) {
@@ -131,7 +171,7 @@ if (values.stock !== undefined && values.ours !== undefined && values.pki !== un
   const directory = mkdtempSync(path.join(os.tmpdir(), 'differential-'));
   const sides = await startSides(directory, { etcd, kubeApiserver });
   try {
-    same = await compare(sides.stock, sides.ours);
+    same = await compareAll(sides.stock, sides.ours);
   } finally {
     await sides.stop();
     rmSync(directory, { recursive: true, force: true });

@@ -14,7 +14,7 @@ import { ensure } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, containersAndImages, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { podTemplateText } from '../validation/internal-text.ts';
+import { internalText, podTemplateText } from '../validation/internal-text.ts';
 import { formatLabelSelector, validateLabelSelector } from '../validation/meta.ts';
 import { isDns1123Label } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
@@ -84,6 +84,15 @@ function sortedSelector(selector: Json): Json {
     : selector;
 }
 
+/** A selector that does not parse is told elsewhere. */
+function selects(selector: Json, labels: Labels): boolean {
+  try {
+    return labelSelectorOf(selector).matches(labels);
+  } catch {
+    return true;
+  }
+}
+
 function validateGenerated(job: KubeObject): FieldError[] {
   const spec = specOf(job);
   if (spec['manualSelector'] === true || !isSet(spec['selector'])) return [];
@@ -97,18 +106,12 @@ function validateGenerated(job: KubeObject): FieldError[] {
     [legacyNameLabel, name],
     [nameLabel, name],
   ];
+  const path = specPath.child('template', 'metadata', 'labels');
   for (const [key, value] of wanted)
-    if (labels[key] !== value)
-      errors.push(
-        fieldError.invalid(
-          specPath.child('template', 'metadata', 'labels'),
-          sortedLabels(labels),
-          `must contain label ${key} with value ${value}`,
-        ),
-      );
-  const expected = { matchLabels: { [uidLabel]: uid } };
-  const legacy = { matchLabels: { [legacyUidLabel]: uid } };
-  if (!semanticEqual(spec['selector'], expected) && !semanticEqual(spec['selector'], legacy))
+    if (labels[key] === undefined) errors.push(fieldError.required(path.key(key), `must be '${value}'`));
+    else if (labels[key] !== value)
+      errors.push(fieldError.invalid(path.key(key), sortedLabels(labels), `must be '${value}'`));
+  if (!selects(spec['selector'] as Json, Object.fromEntries(wanted)))
     errors.push(
       fieldError.invalid(
         specPath.child('selector'),
@@ -202,14 +205,18 @@ function validateChange(job: KubeObject, old: KubeObject): FieldError[] {
       field: specPath.child('template').text,
       message: `Invalid value: ${podTemplateText(template)}: field is immutable`,
     });
-  for (const name of [
-    'completionMode',
-    'podFailurePolicy',
-    'backoffLimitPerIndex',
-    'managedBy',
-    'successPolicy',
-  ])
+  for (const name of ['completionMode', 'backoffLimitPerIndex', 'managedBy'])
     errors.push(...immutable(now[name] ?? null, before[name], specPath.child(name)));
+  for (const [name, type] of [
+    ['podFailurePolicy', 'PodFailurePolicy'],
+    ['successPolicy', 'SuccessPolicy'],
+  ] as const)
+    if (!semanticEqual(now[name], before[name]))
+      errors.push({
+        type: 'FieldValueInvalid',
+        field: specPath.child(name).text,
+        message: `Invalid value: ${internalText(type, now[name])}: field is immutable`,
+      });
   return errors;
 }
 

@@ -1,111 +1,18 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
-import { badValue, fieldError, shownMember } from '@pilothouse/apimachinery';
+import { fieldError } from '@pilothouse/apimachinery';
 import { keepGeneration, restore, rootPath, specPath } from '../common.ts';
 import { defaultAzureDisk, defaultRbd, defaultScaleIo, roundResourceList } from '../defaults/pod-spec.ts';
 import { ensure, setDefault, setZeroDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { validateNodeSelector } from '../validation/affinity.ts';
-import { nameIsDnsSubdomain } from '../validation/names.ts';
 import { internalDiff, internalValue } from '../validation/internal-text.ts';
-import { accessModes, volumeModes } from '../validation/persistent-volume-claim-spec.ts';
-import { quantityOf, quantitySign, quantityText } from '../validation/quantities.ts';
-import { validatePositiveQuantity } from '../validation/resources.ts';
+import { validateVolumeSpec } from '../validation/persistent-volume-spec.ts';
+import { quantityText } from '../validation/quantities.ts';
 import type { Json } from '../validation/values.ts';
-import {
-  entries,
-  immutable,
-  isSet,
-  list,
-  oneOf,
-  problems,
-  semanticEqual,
-  text,
-} from '../validation/values.ts';
-import { persistentSourceNames, validatePersistentSource } from '../validation/persistent-volume-source.ts';
+import { immutable, isSet, semanticEqual, text } from '../validation/values.ts';
+import { persistentSourceNames } from '../validation/persistent-volume-source.ts';
 import { accessModesText, classOf } from './volume-text.ts';
-
-const subdomain = (name: string): string[] => nameIsDnsSubdomain(name, false);
-
-function validateSpec(spec: Json): FieldError[] {
-  const errors: FieldError[] = [];
-  const modes = list(spec['accessModes']) as string[];
-  if (modes.length === 0) errors.push(fieldError.required(specPath.child('accessModes')));
-  for (const mode of modes) errors.push(...oneOf(specPath.child('accessModes'), mode, accessModes));
-  if (modes.includes('ReadWriteOncePod') && modes.length > 1)
-    errors.push(
-      fieldError.forbidden(
-        specPath.child('accessModes'),
-        'may not use ReadWriteOncePod with other access modes',
-      ),
-    );
-  const capacity = (spec['capacity'] ?? null) as Json | null;
-  const amounts = entries(capacity);
-  if (amounts.length === 0) errors.push(fieldError.required(specPath.child('capacity')));
-  if (!amounts.some(([name]) => name === 'storage') || amounts.length > 1)
-    errors.push({
-      type: 'FieldValueNotSupported',
-      field: specPath.child('capacity').text,
-      message: `Unsupported value: ${badValue(amounts.length > 0 ? Object.fromEntries(amounts) : shownMember(spec, 'capacity'))}: supported values: "storage"`,
-    });
-  for (const [name, value] of amounts)
-    if (name === 'storage') {
-      if (quantitySign(value) < 0)
-        errors.push(
-          fieldError.invalid(
-            specPath.child('capacity').key(name),
-            quantityOf(value).value,
-            'must be a valid resource quantity',
-          ),
-        );
-      errors.push(...validatePositiveQuantity(value, specPath.child('capacity').key(name)));
-    }
-  const policy = text(spec['persistentVolumeReclaimPolicy']);
-  if (policy !== '')
-    errors.push(
-      ...oneOf(specPath.child('persistentVolumeReclaimPolicy'), policy, ['Delete', 'Recycle', 'Retain']),
-    );
-  const affinity = spec['nodeAffinity'] as Json | null | undefined;
-  let affinityFound = false;
-  if (isSet(affinity)) {
-    const path = specPath.child('nodeAffinity', 'required');
-    if (isSet(affinity['required'])) {
-      const found = validateNodeSelector(affinity['required'] as Json, path);
-      errors.push(...found);
-      affinityFound = found.length === 0;
-    } else errors.push(fieldError.required(path, 'must specify required node constraints'));
-  }
-  errors.push(...validatePersistentSource(spec, specPath, affinityFound));
-  if (text(spec['hostPath']?.path) !== '' && isRootPath(text(spec['hostPath'].path)) && policy === 'Recycle')
-    errors.push(
-      fieldError.forbidden(
-        specPath.child('persistentVolumeReclaimPolicy'),
-        "may not be 'recycle' for a hostPath mount of '/'",
-      ),
-    );
-  const className = text(spec['storageClassName']);
-  if (className !== '')
-    errors.push(...problems(specPath.child('storageClassName'), className, subdomain(className)));
-  if (isSet(spec['volumeMode']))
-    errors.push(...oneOf(specPath.child('volumeMode'), spec['volumeMode'], volumeModes));
-  const attributes = spec['volumeAttributesClassName'] as string | null | undefined;
-  if (isSet(attributes)) {
-    const path = specPath.child('volumeAttributesClassName');
-    if (attributes === '') errors.push(fieldError.required(path, 'an empty string is disallowed'));
-    else errors.push(...problems(path, attributes, subdomain(attributes)));
-    if (!isSet(spec['csi']))
-      errors.push(
-        fieldError.required(
-          specPath.child('csi'),
-          'has to be specified when using volumeAttributesClassName',
-        ),
-      );
-  }
-  return errors;
-}
-
-const isRootPath = (path: string): boolean => path.replace(/\/+/g, '/').replace(/(.)\/$/, '$1') === '/';
 
 function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
   const now = (object['spec'] ?? {}) as Json;
@@ -182,14 +89,14 @@ export const persistentVolumeStrategy: ResourceStrategy = {
   prepareForCreate(object, context) {
     object['status'] = { phase: 'Pending', lastPhaseTransitionTime: context.now };
   },
-  validate: (object) => validateSpec((object['spec'] ?? {}) as Json),
+  validate: (object) => validateVolumeSpec((object['spec'] ?? {}) as Json, specPath),
   warningsOnCreate: warnings,
   prepareForUpdate(object, old) {
     restore(object, old, 'status');
     keepGeneration(object, old);
   },
   validateUpdate: (object, old) => [
-    ...validateSpec((object['spec'] ?? {}) as Json),
+    ...validateVolumeSpec((object['spec'] ?? {}) as Json, specPath),
     ...validateChange(object, old),
   ],
   warningsOnUpdate: warnings,

@@ -4,12 +4,24 @@ import { compileDeviceSelector, deviceSelectorCostMax } from '../cel/device-sele
 import { CelCompileError } from '../cel/issues.ts';
 import { formatType } from '../cel/types.ts';
 import { setZeroDefault } from '../defaults/set.ts';
-import { validateTolerations } from '../validation/affinity.ts';
-import { isDns1123Label, nameIsDnsSubdomain } from '../validation/names.ts';
+import { nameIsDnsSubdomain } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, list, problems, text } from '../validation/values.ts';
+import {
+  validateDeviceName,
+  validateDeviceToleration,
+  validateDriverName,
+  validateFullyQualifiedName,
+  validateItems,
+  validateRawObject,
+  validateSet,
+} from './device-names.ts';
 
-const requestsMax = 32;
+export const requestsMax = 32;
+const alternativesMax = 8;
+const tolerationsMax = 16;
+export const configsMax = 32;
+const parametersBytesMax = 10 * 1024;
 
 /** Requests of a claim's devices; an allocation without a mode is of a count, without a count of one. */
 export function defaultDevices(devices: Json | null | undefined): void {
@@ -27,34 +39,52 @@ function defaultRequest(request: Json): void {
     setZeroDefault(toleration, 'operator', 'Equal');
 }
 
+/** The requests of a claim by name, each with the names of its alternatives. */
+export type RequestNames = ReadonlyMap<string, ReadonlySet<string>>;
+
+export function requestNamesOf(devices: Json): RequestNames {
+  return new Map(
+    (list(devices['requests']) as Json[]).map((request) => [
+      text(request['name']),
+      new Set((list(request['firstAvailable']) as Json[]).map((each) => text(each['name']))),
+    ]),
+  );
+}
+
 /** A claim's devices. */
 export function validateDevices(devices: Json, path: FieldPath): FieldError[] {
-  const errors: FieldError[] = [];
-  const names = new Set<string>();
-  const requests = list(devices['requests']) as Json[];
-  if (requests.length > requestsMax)
-    errors.push(fieldError.tooMany(path.child('requests'), requests.length, requestsMax));
-  requests.forEach((request, index) => {
-    const at = path.child('requests').index(index);
-    errors.push(...validateRequest(request, at));
-    const name = text(request['name']);
-    if (names.has(name)) errors.push(fieldError.duplicate(at, name));
-    names.add(name);
-  });
-  list(devices['constraints']).forEach((constraint: Json, index) => {
-    errors.push(...validateConstraint(constraint, names, path.child('constraints').index(index)));
-  });
-  list(devices['config']).forEach((config: Json, index) => {
-    const at = path.child('config').index(index);
-    errors.push(...validateRequestNames(config['requests'], names, at.child('requests')));
-    if (!isSet(config['opaque'])) errors.push(fieldError.required(at.child('opaque')));
-    else errors.push(...validateOpaque(config['opaque'] as Json, at.child('opaque')));
-  });
-  return errors;
+  const names = requestNamesOf(devices);
+  return [
+    ...validateSet<Json>(
+      devices['requests'],
+      requestsMax,
+      path.child('requests'),
+      validateRequest,
+      (request) => text(request['name']),
+    ),
+    ...validateItems<Json>(devices['constraints'], requestsMax, path.child('constraints'), (constraint, at) =>
+      validateConstraint(constraint, names, at),
+    ),
+    ...validateItems<Json>(devices['config'], configsMax, path.child('config'), (config, at) => [
+      ...validateReferences(config['requests'], names, at.child('requests')),
+      ...validateConfiguration(config, at),
+    ]),
+  ];
+}
+
+/** What a driver is told beyond the request. */
+export function validateConfiguration(config: Json, path: FieldPath): FieldError[] {
+  const at = path.child('opaque');
+  if (!isSet(config['opaque'])) return [fieldError.required(at)];
+  const opaque = config['opaque'] as Json;
+  return [
+    ...validateDriverName(text(opaque['driver']), at.child('driver')),
+    ...validateRawObject(opaque['parameters'], parametersBytesMax, at.child('parameters')),
+  ];
 }
 
 function validateRequest(request: Json, path: FieldPath): FieldError[] {
-  const errors = validateRequestName(text(request['name']), path.child('name'));
+  const errors = validateDeviceName(text(request['name']), path.child('name'));
   const alternatives = list(request['firstAvailable']) as Json[];
   const exactly = request['exactly'] as Json | null | undefined;
   if (isSet(exactly) && alternatives.length > 0)
@@ -66,20 +96,21 @@ function validateRequest(request: Json, path: FieldPath): FieldError[] {
       ),
     );
   else if (isSet(exactly)) errors.push(...validateExact(exactly, path.child('exactly')));
-  else if (alternatives.length > 0) {
-    const seen = new Set<string>();
-    alternatives.forEach((each, index) => {
-      const at = path.child('firstAvailable').index(index);
-      errors.push(...validateRequestName(text(each['name']), at.child('name')), ...validateExact(each, at));
-      if (seen.has(text(each['name']))) errors.push(fieldError.duplicate(at, text(each['name'])));
-      seen.add(text(each['name']));
-    });
-  } else errors.push(fieldError.required(path, 'exactly one of `exactly` or `firstAvailable` is required'));
+  else if (alternatives.length > 0)
+    errors.push(
+      ...validateSet<Json>(
+        alternatives,
+        alternativesMax,
+        path.child('firstAvailable'),
+        (each, at) => [
+          ...validateDeviceName(text(each['name']), at.child('name')),
+          ...validateExact(each, at),
+        ],
+        (each) => text(each['name']),
+      ),
+    );
+  else errors.push(fieldError.required(path, 'exactly one of `exactly` or `firstAvailable` is required'));
   return errors;
-}
-
-function validateRequestName(name: string, path: FieldPath): FieldError[] {
-  return name === '' ? [fieldError.required(path)] : problems(path, name, isDns1123Label(name));
 }
 
 function validateExact(request: Json, path: FieldPath): FieldError[] {
@@ -113,7 +144,14 @@ function validateExact(request: Json, path: FieldPath): FieldError[] {
         ]),
       );
   }
-  errors.push(...validateTolerations(request['tolerations'], path.child('tolerations')));
+  errors.push(
+    ...validateItems<Json>(
+      request['tolerations'],
+      tolerationsMax,
+      path.child('tolerations'),
+      validateDeviceToleration,
+    ),
+  );
   return errors;
 }
 
@@ -142,77 +180,51 @@ function validateSelector(expression: string, path: FieldPath): FieldError[] {
 }
 
 export function validateSelectors(selectors: unknown, path: FieldPath): FieldError[] {
-  const all = list(selectors) as Json[];
-  const errors: FieldError[] = [];
-  if (all.length > requestsMax) errors.push(fieldError.tooMany(path, all.length, requestsMax));
-  all.forEach((selector, index) => {
+  return validateItems<Json>(selectors, requestsMax, path, (selector, at) => {
     const cel = selector['cel'] as Json | null | undefined;
-    if (!isSet(cel)) errors.push(fieldError.required(path.index(index).child('cel')));
-    else
-      errors.push(...validateSelector(text(cel['expression']), path.index(index).child('cel', 'expression')));
+    return isSet(cel)
+      ? validateSelector(text(cel['expression']), at.child('cel', 'expression'))
+      : [fieldError.required(at.child('cel'))];
   });
+}
+
+/** `request` or `request/alternative`, both of the claim. */
+export function validateReference(reference: string, names: RequestNames, path: FieldPath): FieldError[] {
+  const unknown = fieldError.invalid(
+    path,
+    reference,
+    "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
+  );
+  const [request, alternative, ...more] = reference.split('/') as [string, ...string[]];
+  if (more.length > 0) return [unknown];
+  const errors = validateDeviceName(request, path);
+  if (alternative !== undefined) errors.push(...validateDeviceName(alternative, path));
+  const alternatives = names.get(request);
+  if (alternatives === undefined || (alternative !== undefined && !alternatives.has(alternative)))
+    errors.push(unknown);
   return errors;
 }
 
-function validateRequestNames(
-  references: unknown,
-  names: ReadonlySet<string>,
-  path: FieldPath,
-): FieldError[] {
-  const errors: FieldError[] = [];
-  const seen = new Set<string>();
-  (list(references) as string[]).forEach((reference, index) => {
-    const base = reference.split('/')[0] as string;
-    errors.push(...problems(path.index(index), base, isDns1123Label(base)));
-    if (!names.has(base))
-      errors.push(
-        fieldError.invalid(
-          path.index(index),
-          reference,
-          "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'",
-        ),
-      );
-    if (seen.has(reference)) errors.push(fieldError.duplicate(path.index(index), reference));
-    seen.add(reference);
-  });
-  return errors;
+export function validateReferences(references: unknown, names: RequestNames, path: FieldPath): FieldError[] {
+  return validateSet<string>(
+    references,
+    requestsMax,
+    path,
+    (reference, at) => validateReference(reference, names, at),
+    (reference) => reference,
+  );
 }
 
-function validateConstraint(constraint: Json, names: ReadonlySet<string>, path: FieldPath): FieldError[] {
-  const errors = validateRequestNames(constraint['requests'], names, path.child('requests'));
-  const attribute = constraint['matchAttribute'] as string | null | undefined;
-  if (isSet(attribute)) errors.push(...validateFullyQualifiedName(attribute, path.child('matchAttribute')));
-  else if (isSet(constraint['distinctAttribute']))
-    errors.push(
-      ...validateFullyQualifiedName(text(constraint['distinctAttribute']), path.child('distinctAttribute')),
-    );
-  else errors.push(fieldError.required(path.child('matchAttribute')));
-  return errors;
-}
-
-/** `domain/C_identifier`. */
-export function validateFullyQualifiedName(name: string, path: FieldPath): FieldError[] {
-  if (name === '') return [fieldError.required(path)];
-  if (!name.includes('/'))
-    return [
-      fieldError.invalid(
-        path,
-        name,
-        'a fully qualified name must be a domain and a name separated by a slash',
-      ),
-    ];
-  return [];
-}
-
-export function validateDriverName(name: string, path: FieldPath): FieldError[] {
-  if (name === '') return [fieldError.required(path)];
-  const errors: FieldError[] = [];
-  if (name.length > 63) errors.push(fieldError.tooLong(path, 63));
-  return [...errors, ...problems(path, name, nameIsDnsSubdomain(name.toLowerCase(), false))];
-}
-
-export function validateOpaque(opaque: Json, path: FieldPath): FieldError[] {
-  const errors = validateDriverName(text(opaque['driver']), path.child('driver'));
-  if (!isSet(opaque['parameters'])) errors.push(fieldError.required(path.child('parameters')));
-  return errors;
+function validateConstraint(constraint: Json, names: RequestNames, path: FieldPath): FieldError[] {
+  const errors = validateReferences(constraint['requests'], names, path.child('requests'));
+  for (const name of ['matchAttribute', 'distinctAttribute'])
+    if (isSet(constraint[name]))
+      return [...errors, ...validateFullyQualifiedName(text(constraint[name]), path.child(name))];
+  return [
+    ...errors,
+    fieldError.required(
+      path,
+      'exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set',
+    ),
+  ];
 }

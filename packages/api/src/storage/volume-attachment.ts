@@ -1,13 +1,15 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
-import { restore, specPath, statusHooks } from '../common.ts';
+import { restore, specPath, statusHooks, statusPath } from '../common.ts';
 import { ensure } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { nameIsDnsSubdomain } from '../validation/names.ts';
+import { internalText } from '../validation/internal-text.ts';
+import { byteLength, nameIsDnsSubdomain } from '../validation/names.ts';
+import { validateVolumeSpec } from '../validation/persistent-volume-spec.ts';
 import type { Json } from '../validation/values.ts';
-import { isSet, problems, semanticEqual, text } from '../validation/values.ts';
+import { entries, isSet, problems, semanticEqual, text } from '../validation/values.ts';
 import { validateCsiDriverName } from '../validation/volumes.ts';
 
 function validate(object: KubeObject): FieldError[] {
@@ -37,9 +39,40 @@ function validate(object: KubeObject): FieldError[] {
       );
     errors.push(...problems(path.child('persistentVolumeName'), name, nameIsDnsSubdomain(name, false)));
   }
+  if (isSet(inline) && !isSet(name))
+    errors.push(...validateVolumeSpec(inline, path.child('inlineVolumeSpec'), true));
   const node = text(spec['nodeName']);
   errors.push(...problems(specPath.child('nodeName'), node, nameIsDnsSubdomain(node, false)));
   if (attacher !== '') errors.push(...validateCsiDriverName(attacher, specPath.child('attacher')));
+  return errors;
+}
+
+const metadataBytesMax = 256 * 1024;
+const messageBytesMax = 1024;
+
+function validateStatus(object: KubeObject): FieldError[] {
+  const status = (object['status'] ?? {}) as Json;
+  const errors: FieldError[] = [];
+  const bytes = entries(status['attachmentMetadata']).reduce(
+    (sum, [key, value]) => sum + byteLength(key) + byteLength(text(value)),
+    0,
+  );
+  if (bytes > metadataBytesMax)
+    errors.push(fieldError.tooLong(statusPath.child('attachmentMetadata'), metadataBytesMax));
+  for (const name of ['attachError', 'detachError']) {
+    const error = (status[name] ?? {}) as Json;
+    const path = statusPath.child(name);
+    if (byteLength(text(error['message'])) > messageBytesMax)
+      errors.push(fieldError.tooLong(path.child('message'), metadataBytesMax));
+    if ((error['errorCode'] ?? 0) < 0)
+      errors.push(
+        fieldError.invalid(
+          path.child('errorCode'),
+          error['errorCode'],
+          'must be between 0 and 2147483647, inclusive',
+        ),
+      );
+  }
   return errors;
 }
 
@@ -61,11 +94,15 @@ export const volumeAttachmentStrategy: ResourceStrategy = {
   validateUpdate(object, old) {
     const errors = validate(object);
     if (!semanticEqual(object['spec'], old['spec']))
-      errors.push(fieldError.invalid(specPath, object['spec'] ?? null, 'field is immutable'));
+      errors.push({
+        type: 'FieldValueInvalid',
+        field: specPath.text,
+        message: `Invalid value: ${internalText('VolumeAttachmentSpec', object['spec'] ?? {})}: field is immutable`,
+      });
     return errors;
   },
   defaults: (object) => void ensure(object, 'spec'),
-  subresources: { status: statusHooks(undefined, { keepMeta: true }) },
+  subresources: { status: statusHooks(validateStatus, { keepMeta: true }) },
   columns: columnsOf['storage.k8s.io/volumeattachments'] ?? [],
   cells: (object, nowMs) => [
     nameOf(object),

@@ -27,6 +27,35 @@ export const internalLayouts: Readonly<Record<string, string>> = {
   DaemonSetUpdateStrategy: 'Type:s RollingUpdate:*RollingUpdateDaemonSet',
   DeploymentStrategy: 'Type:s RollingUpdate:*RollingUpdateDeployment',
   RollingUpdateDeployment: 'MaxUnavailable:i MaxSurge:i',
+  AllocationResult: 'Devices:=DeviceAllocationResult NodeSelector:*NodeSelector AllocationTimestamp',
+  DeviceAllocationResult: 'Results:[]DeviceRequestAllocationResult Config:[]DeviceAllocationConfiguration',
+  DeviceRequestAllocationResult:
+    'Request:s Driver:s Pool:s Device:s AdminAccess Tolerations:[]DeviceToleration BindingConditions BindingFailureConditions ShareID ConsumedCapacity',
+  DeviceAllocationConfiguration: 'Source:s Requests Opaque:*OpaqueDeviceConfiguration',
+  DeviceAttribute:
+    'IntValue=int BoolValue=bool StringValue=string VersionValue=version IntValues=ints BoolValues=bools StringValues=strings VersionValues=versions',
+  ResourceClaimSpec: 'Devices:=DeviceClaim',
+  ResourceClaimTemplateSpec: 'Spec:=ResourceClaimSpec',
+  DeviceClaim: 'Requests:[]DeviceRequest Constraints:[]DeviceConstraint Config:[]DeviceClaimConfiguration',
+  DeviceRequest: 'Name:s Exactly:*ExactDeviceRequest FirstAvailable:[]DeviceSubRequest',
+  ExactDeviceRequest:
+    'DeviceClassName:s Selectors:[]DeviceSelector AllocationMode:s Count:i AdminAccess Tolerations:[]DeviceToleration Capacity:*CapacityRequirements',
+  DeviceSubRequest:
+    'Name:s DeviceClassName:s Selectors:[]DeviceSelector AllocationMode:s Count:i Tolerations:[]DeviceToleration Capacity:*CapacityRequirements',
+  DeviceSelector: 'CEL:*CELDeviceSelector',
+  CELDeviceSelector: 'Expression:s',
+  DeviceConstraint: 'Requests MatchAttribute DistinctAttribute',
+  DeviceClaimConfiguration: 'Requests Opaque:*OpaqueDeviceConfiguration',
+  OpaqueDeviceConfiguration: 'Driver:s Parameters',
+  DeviceToleration: 'Key:s Operator:s Value:s Effect:s TolerationSeconds',
+  CapacityRequirements: 'Requests',
+  VolumeAttachmentSpec: 'Attacher:s Source:=VolumeAttachmentSource NodeName:s',
+  VolumeAttachmentSource: 'PersistentVolumeName InlineVolumeSpec:*PersistentVolumeSpec',
+  PodFailurePolicy: 'Rules:[]PodFailurePolicyRule',
+  PodFailurePolicyRule:
+    'Action:s OnExitCodes:*PodFailurePolicyOnExitCodesRequirement OnPodConditions:[]PodFailurePolicyOnPodConditionsPattern',
+  PodFailurePolicyOnExitCodesRequirement: 'ContainerName Operator:s Values',
+  PodFailurePolicyOnPodConditionsPattern: 'Type:s Status:s',
   SuccessPolicy: 'Rules:[]SuccessPolicyRule',
   SuccessPolicyRule: 'SucceededIndexes SucceededCount',
   DownwardAPIProjection: 'Items:[]DownwardAPIVolumeFile',
@@ -69,6 +98,8 @@ export const internalLayouts: Readonly<Record<string, string>> = {
   NodeSelectorRequirement: 'Key:s Operator:s Values',
   NodeSelectorTerm: 'MatchExpressions:[]NodeSelectorRequirement MatchFields:[]NodeSelectorRequirement',
   ObjectFieldSelector: 'APIVersion:s FieldPath:s',
+  PersistentVolumeSpec:
+    'Capacity GCEPersistentDisk:*GCEPersistentDiskVolumeSource AWSElasticBlockStore:*AWSElasticBlockStoreVolumeSource HostPath:*HostPathVolumeSource Glusterfs:*GlusterfsPersistentVolumeSource NFS:*NFSVolumeSource RBD:*RBDPersistentVolumeSource Quobyte:*QuobyteVolumeSource ISCSI:*ISCSIPersistentVolumeSource FlexVolume:*FlexPersistentVolumeSource Cinder:*CinderPersistentVolumeSource CephFS=cephfs:*CephFSPersistentVolumeSource FC:*FCVolumeSource Flocker:*FlockerVolumeSource AzureFile:*AzureFilePersistentVolumeSource VsphereVolume:*VsphereVirtualDiskVolumeSource AzureDisk:*AzureDiskVolumeSource PhotonPersistentDisk:*PhotonPersistentDiskVolumeSource PortworxVolume:*PortworxVolumeSource ScaleIO:*ScaleIOPersistentVolumeSource Local:*LocalVolumeSource StorageOS=storageos:*StorageOSPersistentVolumeSource CSI:*CSIPersistentVolumeSource AccessModes ClaimRef:*ObjectReference PersistentVolumeReclaimPolicy:s StorageClassName:s MountOptions VolumeMode NodeAffinity:*VolumeNodeAffinity VolumeAttributesClassName',
   PersistentVolumeSource:
     'GCEPersistentDisk:*GCEPersistentDiskVolumeSource AWSElasticBlockStore:*AWSElasticBlockStoreVolumeSource HostPath:*HostPathVolumeSource Glusterfs:*GlusterfsPersistentVolumeSource NFS:*NFSVolumeSource RBD:*RBDPersistentVolumeSource Quobyte:*QuobyteVolumeSource ISCSI:*ISCSIPersistentVolumeSource FlexVolume:*FlexPersistentVolumeSource Cinder:*CinderPersistentVolumeSource CephFS=cephfs:*CephFSPersistentVolumeSource FC:*FCVolumeSource Flocker:*FlockerVolumeSource AzureFile:*AzureFilePersistentVolumeSource VsphereVolume:*VsphereVirtualDiskVolumeSource AzureDisk:*AzureDiskVolumeSource PhotonPersistentDisk:*PhotonPersistentDiskVolumeSource PortworxVolume:*PortworxVolumeSource ScaleIO:*ScaleIOPersistentVolumeSource Local:*LocalVolumeSource StorageOS=storageos:*StorageOSPersistentVolumeSource CSI:*CSIPersistentVolumeSource',
   CSIPersistentVolumeSource:

@@ -59,7 +59,8 @@ export function internalValue(type: string, value: unknown): unknown {
     source = { ...source, securityContext: context };
   }
   const out: Json = {};
-  if (type === 'PersistentVolumeClaimTemplate') Object.assign(out, objectMetaValue(source['metadata']));
+  if (type === 'PersistentVolumeClaimTemplate' || type === 'ResourceClaimTemplateSpec')
+    Object.assign(out, objectMetaValue(source['metadata']));
   for (const member of membersOf(type)) out[member.goName] = memberValue(member, source[member.jsonName]);
   return out;
 }
