@@ -4,7 +4,7 @@ import type { Logger } from '@pilothouse/base';
 import { respondText } from '../endpoints/respond.ts';
 import type { Exchange } from '../request/exchange.ts';
 import { identityHeaders, isIdentityHeader } from './identity-headers.ts';
-import { networkErrorText } from './network-error.ts';
+import { networkErrorText } from '../node/network-error.ts';
 import type { RemoteApi } from './remote-api.ts';
 import type { RemoteConnections } from './remote-connections.ts';
 import type { ServiceAddress } from './service-address.ts';

@@ -2,7 +2,7 @@ import { Agent, request as httpsRequest } from 'node:https';
 import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
 import type { Random } from '@pilothouse/base';
 import { aggregatorUser, identityHeaders } from './identity-headers.ts';
-import { networkErrorText } from './network-error.ts';
+import { networkErrorText } from '../node/network-error.ts';
 import type { RemoteApi } from './remote-api.ts';
 import { serverNameOf } from './remote-api.ts';
 import type { ServiceAddress, ServiceLookup } from './service-address.ts';

@@ -1,5 +1,6 @@
 import https from 'node:https';
 import { parseExact } from '@pilothouse/apimachinery';
+import { networkErrorText } from '../../node/network-error.ts';
 import type { WebhookTarget } from './service-resolver.ts';
 
 /** The answer of a webhook may not be larger. */
@@ -70,11 +71,11 @@ export class WebhookClient {
           response.on('end', () =>
             resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
           );
-          response.on('error', (error) => reject(post(goNetworkError(error, target))));
+          response.on('error', (error) => reject(post(networkErrorText(error, target))));
         },
       );
       request.on('error', (error) =>
-        reject(error.message.startsWith('Post ') ? error : post(goNetworkError(error, target))),
+        reject(error.message.startsWith('Post ') ? error : post(networkErrorText(error, target))),
       );
       request.end(body);
     });
@@ -89,32 +90,5 @@ export class WebhookClient {
       this.#agents.set(key, agent);
     }
     return agent;
-  }
-}
-
-/** Node's error in the words that clients know from Go. */
-function goNetworkError(error: Error & { code?: string }, target: WebhookTarget): string {
-  if (error.name === 'TimeoutError' || error.name === 'AbortError') return 'context deadline exceeded';
-  const address = target.host.includes(':')
-    ? `[${target.host}]:${target.port}`
-    : `${target.host}:${target.port}`;
-  switch (error.code) {
-    case 'ECONNREFUSED':
-      return `dial tcp ${address}: connect: connection refused`;
-    case 'EHOSTUNREACH':
-      return `dial tcp ${address}: connect: no route to host`;
-    case 'ENETUNREACH':
-      return `dial tcp ${address}: connect: network is unreachable`;
-    case 'ENOTFOUND':
-      return `dial tcp: lookup ${target.host}: no such host`;
-    case 'ECONNRESET':
-      return 'EOF';
-    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
-    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
-    case 'SELF_SIGNED_CERT_IN_CHAIN':
-    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
-      return 'tls: failed to verify certificate: x509: certificate signed by unknown authority';
-    default:
-      return error.message;
   }
 }

@@ -1,7 +1,8 @@
-import type { ServiceAddress } from './service-address.ts';
-
 /** Node's error of a connection in the words that people know from Go. */
-export function networkErrorText(error: unknown, address: ServiceAddress): string {
+export function networkErrorText(
+  error: unknown,
+  address: { readonly host: string; readonly port: number },
+): string {
   const { code = '', name, message } = error as Error & { code?: string };
   if (name === 'TimeoutError' || name === 'AbortError') return 'context deadline exceeded';
   const where = address.host.includes(':')
