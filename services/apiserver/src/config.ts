@@ -9,6 +9,8 @@ import { FlagError, parseFlags } from '@pilothouse/host';
 import { FlagValues, given } from './flag-values.ts';
 import { flagSpecs } from './flags.ts';
 import { authenticationOf, authorizationOf } from './security/security-flags.ts';
+import type { TlsPolicy } from './tls-policy.ts';
+import { tlsPolicyOf } from './tls-policy.ts';
 
 /** Files of a certificate that is read again when they change. */
 export interface TlsFiles {
@@ -38,6 +40,7 @@ export interface ApiServerConfig {
   readonly externalHostname?: string;
   /** Absent: a self-signed certificate that lives as long as the process. `plain`: HTTP without TLS, for tests. */
   readonly tls?: TlsFiles | 'plain';
+  readonly tlsPolicy: TlsPolicy;
   readonly store: StoreConfig;
   readonly authentication: AuthenticationConfig;
   readonly authorization: AuthorizationConfig;
@@ -128,6 +131,7 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     ...given('advertiseAddress', values.optional('advertise-address')),
     ...given('externalHostname', values.optional('external-hostname')),
     ...(tls ? { tls: { certFile: tls['tls-cert-file'], keyFile: tls['tls-private-key-file'] } } : {}),
+    tlsPolicy: tlsPolicyOf(values),
     store: {
       endpoints: values.list('etcd-servers'),
       prefix: `/${values.text('etcd-prefix').replace(/^\/+|\/+$/g, '')}`,

@@ -5,6 +5,8 @@ import { createSecureServer } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { http2Exchange } from './http2-exchange.ts';
 import { limits } from './limits.ts';
+import type { TlsPolicy } from './tls-policy.ts';
+import { defaultTlsPolicy } from './tls-policy.ts';
 
 export interface TlsMaterial {
   /** Leaf first. */
@@ -17,6 +19,7 @@ export type RequestHandler = (request: IncomingMessage, response: ServerResponse
 /** The listening socket: HTTP/2 and HTTP/1.1 on one TLS port, or plain HTTP/1.1 for tests and behind a proxy. */
 export class HttpServer {
   readonly server: Http2SecureServer | Server;
+  readonly #tlsPolicy: TlsPolicy;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #connections = new Set<Duplex>();
 
@@ -24,11 +27,13 @@ export class HttpServer {
     handler: RequestHandler,
     options: {
       readonly tls?: TlsMaterial;
+      readonly tlsPolicy?: TlsPolicy;
       onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
       onTlsError?(error: Error): void;
     },
   ) {
-    this.server = options.tls ? secureServer(handler, options.tls) : plainServer(handler);
+    this.#tlsPolicy = options.tlsPolicy ?? defaultTlsPolicy;
+    this.server = options.tls ? secureServer(handler, options.tls, this.#tlsPolicy) : plainServer(handler);
     this.server.on('upgrade', options.onUpgrade);
     this.server.on('session', (session: ServerHttp2Session) => {
       this.#sessions.add(session);
@@ -41,15 +46,17 @@ export class HttpServer {
       socket.on('error', () => socket.destroy());
     });
     this.server.on('tlsClientError', (error: Error) => options.onTlsError?.(error));
-    this.server.on('clientError', (_error: Error, socket: Duplex) => {
-      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+    this.server.on('clientError', (error: Error, socket: Duplex) => {
+      const isOverflow = (error as { code?: string }).code === 'HPE_HEADER_OVERFLOW';
+      const status = isOverflow ? '431 Request Header Fields Too Large' : '400 Bad Request';
+      if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
     });
   }
 
   /** Certificates of new connections; open ones keep theirs. */
   setTls(tls: TlsMaterial): void {
     if ('setSecureContext' in this.server)
-      this.server.setSecureContext({ cert: tls.certPem, key: tls.keyPem });
+      this.server.setSecureContext({ cert: tls.certPem, key: tls.keyPem, ...this.#tlsPolicy });
   }
 
   listen(host: string, port: number): Promise<{ host: string; port: number }> {
@@ -77,12 +84,13 @@ export class HttpServer {
   }
 }
 
-function secureServer(handler: RequestHandler, tls: TlsMaterial): Http2SecureServer {
+function secureServer(handler: RequestHandler, tls: TlsMaterial, policy: TlsPolicy): Http2SecureServer {
   const server = createSecureServer({
     allowHTTP1: true,
     cert: tls.certPem,
     key: tls.keyPem,
-    minVersion: 'TLSv1.2',
+    ...policy,
+    honorCipherOrder: true,
     // Certificates are checked by the authenticator, so that a bad one gives 401 and not a broken connection.
     requestCert: true,
     rejectUnauthorized: false,
@@ -98,11 +106,12 @@ function secureServer(handler: RequestHandler, tls: TlsMaterial): Http2SecureSer
   // For HTTP/1.1 beside HTTP/2; the type does not know them, the server does.
   Object.assign(server, {
     headersTimeout: limits.headersMs,
+    connectionsCheckingInterval: limits.headersCheckMs,
     requestTimeout: 0,
     keepAliveTimeout: limits.keepAliveMs,
   });
   // HTTP/1.1. Listening for requests makes Node wrap HTTP/2 streams too, which is done here instead.
-  server.on('request', handler as never);
+  server.on('request', guarded(handler) as never);
   server.removeAllListeners('stream');
   server.on(
     'stream',
@@ -120,8 +129,36 @@ function plainServer(handler: RequestHandler): Server {
       maxHeaderSize: limits.headerBytesMax,
       keepAliveTimeout: limits.keepAliveMs,
       headersTimeout: limits.headersMs,
+      connectionsCheckingInterval: limits.headersCheckMs,
       requestTimeout: 0,
     },
-    handler,
+    guarded(handler),
   );
+}
+
+/** What Node leaves open for HTTP/1.1: requests without a host, and those behind others on a connection that ends. */
+function guarded(handler: RequestHandler): RequestHandler {
+  const refused = new WeakSet<Duplex>();
+  return (request, response) => {
+    const { socket } = request;
+    // What was sent behind a refused request is not looked at.
+    if (refused.has(socket)) return;
+    if (request.headers.host === undefined && request.httpVersion === '1.1') {
+      refused.add(socket);
+      response.writeHead(400, { Connection: 'close', 'Content-Type': 'text/plain; charset=utf-8' });
+      response.end('400 Bad Request: missing required Host header');
+      return;
+    }
+    // A response that waits behind another has no socket yet, and would never hear that there will be none.
+    if (response.socket === null) {
+      const gone = (): void => {
+        if (response.socket !== null) return;
+        response.destroy();
+        response.emit('close');
+      };
+      socket.once('close', gone);
+      response.once('close', () => socket.off('close', gone));
+    }
+    handler(request, response);
+  };
 }

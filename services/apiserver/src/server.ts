@@ -42,6 +42,7 @@ import { ServerMetrics } from './metrics/server-metrics.ts';
 import { Pipeline } from './pipeline.ts';
 import type { Registry } from './registry/rest/rest-storage.ts';
 import { Exchange } from './request/exchange.ts';
+import type { TlsPolicy } from './tls-policy.ts';
 import { buildVersion } from './version.ts';
 
 /** Ports and settings of {@link createApiServer}. Times in milliseconds. */
@@ -57,6 +58,8 @@ export interface ApiServerOptions {
   readonly logger: Logger;
   /** Absent: plain HTTP/1.1. */
   readonly tls?: TlsMaterial;
+  /** Default: TLS 1.2 and later, suites with forward secrecy. */
+  readonly tlsPolicy?: TlsPolicy;
   /** `host:port` for clients; default: the advertised address with the port that is listened on. */
   readonly externalAddress?: string;
   /** Default: the address that is listened on. */
@@ -225,6 +228,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     serverFactory: (_handler) => {
       http = new HttpServer(serve, {
         ...(options.tls ? { tls: options.tls } : {}),
+        ...(options.tlsPolicy ? { tlsPolicy: options.tlsPolicy } : {}),
         onUpgrade,
         onTlsError: () => metrics.tlsHandshakeErrors.inc(),
       });

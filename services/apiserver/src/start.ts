@@ -181,6 +181,7 @@ export async function startApiServer(
     random,
     logger,
     ...(tls ? { tls } : {}),
+    tlsPolicy: config.tlsPolicy,
     ...(config.externalHostname
       ? { externalAddress: `${config.externalHostname}:${config.securePort}` }
       : {}),
