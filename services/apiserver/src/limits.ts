@@ -10,6 +10,8 @@ export const limits = {
   handshakeMs: 10_000,
   /** Headers of an HTTP/1.1 request must be complete within this time. */
   headersMs: 32_000,
+  /** How often connections whose headers are late are looked for. */
+  headersCheckMs: 5_000,
   /** An idle HTTP/1.1 connection is closed after this time (upstream: 90 s). */
   keepAliveMs: 90_000,
   /** Requests multiplexed on one HTTP/2 connection. */

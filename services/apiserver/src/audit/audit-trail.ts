@@ -165,7 +165,9 @@ function sourceIps(exchange: Exchange): string[] {
     .filter((part) => isIP(part) !== 0);
   const real = exchange.header('x-real-ip').trim();
   if (isIP(real) !== 0 && ips[0] !== real) ips.push(real);
-  const remote = exchange.request.socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '');
+  // The stream of a client that is gone has no socket, whatever the type says.
+  const socket = exchange.request.socket as { readonly remoteAddress?: string } | undefined;
+  const remote = socket?.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '');
   if (remote !== undefined && ips[ips.length - 1] !== remote) ips.push(remote);
   return ips;
 }

@@ -1,3 +1,4 @@
+import { FlagError } from '@pilothouse/host';
 import type { UserInfo } from '../authentication/interface.ts';
 import { authenticatedGroup } from '../authentication/interface.ts';
 import type { AuthorizationAttributes, Authorizer, PolicyRule, ResolvedRules } from './interface.ts';
@@ -20,7 +21,7 @@ export interface AbacAuthorizer extends Authorizer {
   rulesFor(user: UserInfo, namespace: string): ResolvedRules;
 }
 
-/** Reads a policy file: one JSON object a line, `#` starts a comment line. Throws an Error that names the file and the line. */
+/** Reads a policy file: one JSON object a line, `#` starts a comment line. Throws FlagError that names the file and the line. */
 export function abacAuthorizer(file: string, text: string): AbacAuthorizer {
   const policies = text.split(/\r?\n/).flatMap((line, index) => {
     const trimmed = line.trim();
@@ -28,9 +29,9 @@ export function abacAuthorizer(file: string, text: string): AbacAuthorizer {
     try {
       return [policyOf(JSON.parse(trimmed))];
     } catch (error) {
-      throw new Error(`error reading policy file ${file}, line ${index + 1}: ${(error as Error).message}`, {
-        cause: error,
-      });
+      throw new FlagError(
+        `error reading policy file ${file}, line ${index + 1}: ${(error as Error).message}`,
+      );
     }
   });
   return {

@@ -251,17 +251,21 @@ test('a changed file replaces the chain; a bad one changes nothing', async () =>
       return { cancel() {} };
     },
   };
+  let told = (): void => undefined;
+  const logger = { ...silentLogger, info: () => told(), error: () => told() };
   const authorization = createAuthorization(
     { modes: [], structured: { file, text: denying } },
-    { clock, random: nodeRandom, objects: new MemoryObjectAccess(), logger: silentLogger },
+    { clock, random: nodeRandom, objects: new MemoryObjectAccess(), logger },
   );
   const end = await authorization.start();
   const decision = async (): Promise<string> =>
     (await authorization.authorizer.authorize(get('eve'))).decision;
   const after = async (text: string): Promise<string> => {
     writeFileSync(file, text);
+    const seen = new Promise<void>((resolve) => (told = resolve));
     tick();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await seen;
+    await new Promise((resolve) => setImmediate(resolve));
     return decision();
   };
   assert.equal(await decision(), 'noOpinion');

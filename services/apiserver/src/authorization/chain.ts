@@ -1,5 +1,6 @@
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
+import { FlagError } from '@pilothouse/host';
 import type { UserInfo } from '../authentication/interface.ts';
 import { watchFile } from '../security/file-watcher.ts';
 import type { ObjectAccess } from '../security/object-access.ts';
@@ -67,7 +68,7 @@ export class AuthorizerChain implements Authorizer {
     this.#modes = new Set(links.map(({ type }) => type));
     if (this.#modes.has('ABAC')) {
       if (config.policyFile === undefined)
-        throw new Error("authorization-mode ABAC's authorization policy file not passed");
+        throw new FlagError("authorization-mode ABAC's authorization policy file not passed");
       this.#abac = abacAuthorizer(config.policyFile.file, config.policyFile.text);
     }
     this.#current = this.#build(links);
@@ -131,9 +132,8 @@ export class AuthorizerChain implements Authorizer {
       try {
         return parseAuthorizationConfiguration(structured.text);
       } catch (error) {
-        throw new Error(
+        throw new FlagError(
           `failed to load AuthorizationConfiguration from file "${structured.file}": ${errorMessage(error)}`,
-          { cause: error },
         );
       }
     }
@@ -144,7 +144,7 @@ export class AuthorizerChain implements Authorizer {
         throw new Error(`Cannot use authorization mode "${type}" more than once`);
       if (type !== 'Webhook') return { type, name: type.toLowerCase() };
       if (webhook === undefined)
-        throw new Error("authorization-mode Webhook's authorization config file not passed");
+        throw new FlagError("authorization-mode Webhook's authorization config file not passed");
       return {
         type,
         name: 'default',

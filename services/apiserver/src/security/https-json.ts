@@ -59,7 +59,7 @@ export class HttpsClient {
               : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
             ...headers,
           },
-          signal: AbortSignal.timeout(timeoutMs),
+          signal: AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs))),
         },
         (response) => {
           const chunks: Buffer[] = [];

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Clock, Random } from '@pilothouse/base';
 import { errorMessage, sleep } from '@pilothouse/base';
+import { FlagError } from '@pilothouse/host';
 import { decodeYaml } from '@pilothouse/serializer';
 import type { HttpsPeer } from './https-json.ts';
 import { HttpsClient } from './https-json.ts';
@@ -22,11 +23,12 @@ export interface WebhookAccess {
 type Entry = Readonly<Record<string, unknown>>;
 
 /**
- * Reads a kubeconfig file that describes a webhook: the cluster is the webhook, the user is this server. Throws an Error that names the
+ * Reads a kubeconfig file that describes a webhook: the cluster is the webhook, the user is this server. Throws FlagError that names the
  * file and what is missing, never a value of it.
  */
 export function readWebhookAccess(file: string): WebhookAccess {
-  const wrong = (detail: string): Error => new Error(`Cannot use webhook kubeconfig "${file}": ${detail}`);
+  const wrong = (detail: string): FlagError =>
+    new FlagError(`Cannot use webhook kubeconfig "${file}": ${detail}`);
   let document: Entry;
   try {
     document = (decodeYaml(readFileSync(file, 'utf8')).value ?? {}) as Entry;

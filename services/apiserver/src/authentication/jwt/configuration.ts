@@ -32,7 +32,7 @@ export interface JwtAuthenticatorConfig {
     readonly uid?: { readonly claim?: string; readonly expression?: string };
     readonly extra?: readonly { readonly key: string; readonly valueExpression: string }[];
   };
-  readonly userValidationRules?: readonly { readonly expression: string; readonly message?: string }[];
+  readonly userValidationRules?: readonly { readonly expression?: string; readonly message?: string }[];
   /** Signatures that are taken; default: all asymmetric ones of JWA but EdDSA. */
   readonly signingAlgorithms?: readonly string[];
 }

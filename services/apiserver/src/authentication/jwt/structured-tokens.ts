@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
+import { FlagError } from '@pilothouse/host';
 import { watchFile } from '../../security/file-watcher.ts';
 import { withApiAudiences } from '../audiences.ts';
 import type { ConfigFile } from '../config.ts';
@@ -32,7 +33,7 @@ export class StructuredTokens implements TokenAuthenticator {
   readonly #ports: StructuredTokensPorts;
   #providers: readonly JwtAuthenticator[] = [];
 
-  /** Throws an Error on a configuration that is not valid. */
+  /** Throws FlagError on a configuration that is not valid. */
   constructor(config: StructuredTokensConfig, ports: StructuredTokensPorts) {
     this.#config = config;
     this.#ports = ports;
@@ -43,9 +44,7 @@ export class StructuredTokens implements TokenAuthenticator {
         this.anonymous = parsed.anonymous;
         this.#providers = this.#providersOf(parsed.jwt);
       } catch (error) {
-        throw new Error(`Cannot use authentication configuration "${file}": ${errorMessage(error)}`, {
-          cause: error,
-        });
+        throw new FlagError(`Cannot use authentication configuration "${file}": ${errorMessage(error)}`);
       }
     } else if (config.flags !== undefined) {
       this.#providers = this.#providersOf([authenticatorOfFlags(config.flags, config.serviceAccountIssuers)]);
