@@ -39,7 +39,7 @@ async function fill(
         const success = Array.from({ length: next - first }, (_each, at) => ({
           requestPut: { key: keyAt(first + at), value },
         }));
-        await client.kv.txn({ success });
+        await client.kv.txn({ success }, { timeoutMs: 60_000 });
       }
     }),
   );
@@ -64,6 +64,13 @@ async function longestStall(client: EtcdClient, work: () => Promise<unknown>): P
     await probing;
   }
   return longest;
+}
+
+/** The longest delay of the server's event loop since this was last asked, milliseconds; undefined for a server that has none. */
+async function longestLoopStop(endpoint: string): Promise<number | undefined> {
+  const text = await (await fetch(`${endpoint}/metrics`)).text();
+  const seconds = /^nodejs_eventloop_lag_max_seconds (\S+)/m.exec(text)?.[1];
+  return seconds === undefined ? undefined : Number(seconds) * 1000;
 }
 
 async function cpuPerPut(cluster: StoreCluster, keys: number, value: Buffer): Promise<string> {
@@ -101,14 +108,30 @@ async function largeStore(
     await fill(clients, { from: 0, to: keys }, value);
     const { header } = await first.kv.range({ key: keyAt(0) });
     const [probe] = connectStore(cluster.endpoints, 1) as [EtcdClient];
-    let compactedMs = 0;
-    const stall = await longestStall(probe, async () => {
+    const [endpoint] = cluster.endpoints as [string];
+    const call = async (path: string): Promise<void> => {
+      const answer = await fetch(`${endpoint}/v3/maintenance/${path}`, { method: 'POST', body: '{}' });
+      if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`);
+      await answer.text();
+    };
+    const long: readonly (readonly [string, () => Promise<unknown>])[] = [
+      [
+        `compaction of ${keys} revisions`,
+        () => first.kv.compact({ revision: header?.revision ?? 0, physical: true }, { timeoutMs: 600_000 }),
+      ],
+      [`hash of ${keys} keys`, () => call('hash')],
+      [`snapshot of ${keys} keys`, () => first.snapshot(() => {})],
+      [`defragmentation with ${keys} keys`, () => call('defragment')],
+    ];
+    for (const [what, work] of long) {
+      await longestLoopStop(endpoint);
       const start = performance.now();
-      await first.kv.compact({ revision: header?.revision ?? 0, physical: true }, { timeoutMs: 600_000 });
-      compactedMs = performance.now() - start;
-    });
-    set(`compaction of ${keys} revisions: longest wait of a read, ms`, stall.toFixed(0));
-    set(`compaction of ${keys} revisions: takes, s`, (compactedMs / 1000).toFixed(1));
+      const stall = await longestStall(probe, work);
+      set(`${what}: takes, s`, ((performance.now() - start) / 1000).toFixed(1));
+      set(`${what}: longest wait of a read, ms`, stall.toFixed(0));
+      const stop = await longestLoopStop(endpoint);
+      if (stop !== undefined) set(`${what}: longest stop of the event loop, ms`, stop.toFixed(0));
+    }
     probe.close();
     const [member] = cluster.members;
     const ended = new Promise<void>((resolve) => member?.onEnd(resolve));

@@ -132,6 +132,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
       monotonic: () => clock.monotonic(),
       leaseTtlSecondsMin: Math.ceil((3 * config.electionMs) / 2 / 1000),
     });
+    backend.started();
     if (identity.isNewCluster && machine.appliedIndex === 0 && machine.members.list().length === 0) {
       // Known from the start, so that the first member list is complete.
       for (const member of identity.members) machine.members.apply({ kind: 'add', member });
@@ -445,6 +446,7 @@ function openBackend(
       batchLimit: config.backendBatchLimit,
       onCommit: (durationMs) => metrics.backendCommit.observe(durationMs / 1000),
       onDamage: onFatal,
+      isProbed: true,
     });
   } catch (error) {
     if (error instanceof BackendError) throw error;

@@ -23,6 +23,21 @@ const revisions = (
 const records = (backend: Backend, prefix = ''): string =>
   [...backend.scanRecords(prefix)].map(([key, value]) => `${key}=${value.join(',')}`).join(' ');
 
+/** Puts a state of these revisions in the place of the present one. */
+async function replace(
+  backend: Backend,
+  mains: readonly number[],
+  meanwhile = (): void => {},
+): Promise<void> {
+  const next = backend.replacement();
+  for (const main of mains) next.writeRevision(main, 0, one(main));
+  await next.settled();
+  meanwhile();
+  let isInstalled = false;
+  await next.install(() => (isInstalled = true));
+  if (!isInstalled) throw new Error('Nobody was told');
+}
+
 export const backendSuites: readonly BackendSuite[] = [
   {
     name: 'reads its own writes before and after a flush, in order',
@@ -58,7 +73,7 @@ export const backendSuites: readonly BackendSuite[] = [
     },
   },
   {
-    name: 'a snapshot does not see later writes, clears or flushes',
+    name: 'a snapshot does not see later writes, replacements or flushes',
     async run(open, check) {
       const backend = await open();
       backend.writeRevision(2, 0, one(1));
@@ -69,8 +84,7 @@ export const backendSuites: readonly BackendSuite[] = [
       backend.deleteRevision(2, 0);
       backend.writeRevision(4, 0, one(3));
       await backend.flush();
-      backend.clear();
-      await backend.flush();
+      await replace(backend, []);
       check([...image.revisions()].map(({ main }) => main).join(), '2,3', 'revisions of the image');
       check([...image.records()].map(([key]) => key).join(), 'r', 'records of the image');
       image.release();
@@ -78,14 +92,17 @@ export const backendSuites: readonly BackendSuite[] = [
     },
   },
   {
-    name: 'clear() followed by writes leaves only those',
+    name: 'a replacement takes the place of everything, also of what was written while it was made',
     async run(open, check) {
       const backend = await open();
       backend.writeRevision(2, 0, one(1));
       backend.writeRecord('x', one(1));
       await backend.flush();
-      backend.clear();
-      backend.writeRevision(9, 0, one(9));
+      backend.writeRecord('y', one(1));
+      const abandoned = backend.replacement();
+      abandoned.writeRecord('z', one(1));
+      await abandoned.abandon();
+      await replace(backend, [9], () => backend.writeRecord('between', one(1)));
       check(revisions(backend), '9.0=9', 'before flush');
       check(records(backend), '', 'records before flush');
       await backend.flush();

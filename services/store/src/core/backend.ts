@@ -16,8 +16,8 @@ export interface Backend {
 
   /** An image of this moment: later writes do not show in it. Must be released. */
   snapshot(): BackendImage;
-  /** Removes everything. */
-  clear(): void;
+  /** Begins another state beside this one, which goes on until that takes its place. One at a time. */
+  replacement(): BackendReplacement;
   /** Makes all writes so far durable. */
   flush(): Promise<void>;
   /** Bytes taken from the disk; 0 in memory. */
@@ -31,6 +31,17 @@ export interface RevisionRecord {
   readonly main: number;
   readonly sub: number;
   readonly bytes: Uint8Array;
+}
+
+/** A state in the making. Ended by `install` or `abandon`. */
+export interface BackendReplacement {
+  writeRecord(key: string, value: Uint8Array): void;
+  writeRevision(main: number, sub: number, bytes: Uint8Array): void;
+  /** Resolves when enough of it is stored for more to be written. */
+  settled(): Promise<void>;
+  /** Makes it durable, puts it in the place of the present state, and calls `onInstalled` in the same turn. */
+  install(onInstalled: () => void): Promise<void>;
+  abandon(): Promise<void>;
 }
 
 export interface BackendImage {

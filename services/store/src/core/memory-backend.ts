@@ -1,5 +1,5 @@
 import { orderedMap, type OrderedMap } from '@pilothouse/base';
-import type { Backend, BackendImage, RevisionRecord } from './backend.ts';
+import type { Backend, BackendImage, BackendReplacement, RevisionRecord } from './backend.ts';
 
 interface RevisionKey {
   readonly main: number;
@@ -59,9 +59,20 @@ export class MemoryBackend implements Backend {
     };
   }
 
-  clear(): void {
-    this.#records.clear();
-    this.#revisions.clear();
+  replacement(): BackendReplacement {
+    const next = new MemoryBackend();
+    return {
+      writeRecord: (key, value) => next.writeRecord(key, value),
+      writeRevision: (main, sub, bytes) => next.writeRevision(main, sub, bytes),
+      settled: () => Promise.resolve(),
+      install: (onInstalled) => {
+        this.#records = next.#records;
+        this.#revisions = next.#revisions;
+        onInstalled();
+        return Promise.resolve();
+      },
+      abandon: () => Promise.resolve(),
+    };
   }
 
   flush(): Promise<void> {

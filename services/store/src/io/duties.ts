@@ -8,6 +8,9 @@ import { versions, type StoreService } from './rpc/store-service.ts';
 const leaseCheckMs = 500;
 const expiredBatch = 1000;
 const checkpointBatch = 500;
+const compactionSliceMs = 5;
+/** Revisions between two looks at the clock. */
+const compactionPiece = 50;
 
 /** What a member does by the clock: expiring leases and setting the cluster version while it leads, compacting, notifying. */
 export class Duties {
@@ -140,7 +143,15 @@ export class Duties {
     const step = (): void => {
       this.#compaction = undefined;
       if (this.#isStopped) return;
-      if (store.compactStep(this.#config.compactionBatchLimit)) {
+      // A batch, or as much of it as the time for one allows.
+      const end = this.#clock.monotonic() + compactionSliceMs;
+      let left = this.#config.compactionBatchLimit;
+      let hasMore = true;
+      while (hasMore && left > 0 && this.#clock.monotonic() < end) {
+        hasMore = store.compactStep(Math.min(left, compactionPiece));
+        left -= compactionPiece;
+      }
+      if (hasMore) {
         this.#compaction = this.#clock.setTimeout(step, this.#config.compactionSleepMs);
         return;
       }

@@ -16,7 +16,7 @@ import type {
 } from '../replication.ts';
 import { WatchableStore } from '../watch/watchable-store.ts';
 import { decodeCommand, type Command } from './command.ts';
-import { encodeImage, ImageDecoder, type ImageEntry } from './image.ts';
+import { encodeImage, ImageDecoder } from './image.ts';
 import { hexId, MemberStore } from './member-store.ts';
 import { executeRange, type RangeReply } from './range.ts';
 import { TxnExecutor } from './txn.ts';
@@ -418,20 +418,26 @@ export class StoreStateMachine implements StateMachine {
 
   async restore(image: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
     const decoder = new ImageDecoder();
-    const entries: ImageEntry[] = [];
-    for await (const chunk of image) entries.push(...decoder.push(chunk));
-    decoder.finish();
-    this.#replace(entries);
+    const next = this.#backend.replacement();
+    try {
+      for await (const chunk of image) {
+        for (const entry of decoder.push(chunk)) {
+          if (entry.kind === 'record') next.writeRecord(entry.key, entry.value);
+          else next.writeRevision(entry.main, entry.sub, entry.value);
+        }
+        await next.settled();
+      }
+      decoder.finish();
+    } catch (error) {
+      await next.abandon();
+      throw error;
+    }
+    await next.install(() => this.#replaced());
   }
 
   /** In one transition, so that no reader sees half a state. */
-  #replace(entries: readonly ImageEntry[]): void {
+  #replaced(): void {
     const previousRevision = this.store.currentRevision;
-    this.#backend.clear();
-    for (const entry of entries) {
-      if (entry.kind === 'record') this.#backend.writeRecord(entry.key, entry.value);
-      else this.#backend.writeRevision(entry.main, entry.sub, entry.value);
-    }
     this.#load();
     this.watchable.reset(previousRevision);
     if (this.lessor.isPrimary) this.lessor.promote(this.#monotonic(), 0);

@@ -83,8 +83,13 @@ test('LmdbBackend reads the same whatever part of it LMDB is writing', async () 
       else for (const each of both) each.deleteRecord(key);
     } else if (choice < 97) images.push({ image: backend.snapshot(), expected: now(model) });
     else if (choice === 97) await sleep(random.integer(4));
-    else if (choice === 98 && step % 5 === 0) for (const each of both) each.clear();
-    else if (choice === 99 && step % 7 === 0) await backend.flush();
+    else if (choice === 98 && step % 5 === 0) {
+      for (const each of both) {
+        const next = each.replacement();
+        next.writeRevision(step, 0, Uint8Array.of(step & 255));
+        await next.install(() => {});
+      }
+    } else if (choice === 99 && step % 7 === 0) await backend.flush();
     const at = 1 + random.integer(main);
     const [ours, expected] = both
       .map((each) => [each.readRevision(at, 0), each.readRecord('r/3')])
@@ -138,4 +143,51 @@ test('a value under another key does not pass', () => {
   assert.deepEqual([...(unseal(Uint8Array.of(1), sealed) as Uint8Array)], [7, 8]);
   assert.equal(unseal(Uint8Array.of(2), sealed), undefined);
   assert.equal(unseal(Uint8Array.of(1), sealed.subarray(0, 3)), undefined);
+});
+
+/** A state of 3000 revisions, closed, with some of its pages changed. */
+async function damaged(change: (bytes: Buffer) => Buffer): Promise<string> {
+  const directory = temporary();
+  const backend = new LmdbBackend({ directory, clock: nodeClock });
+  for (let main = 1; main <= 3000; main++) backend.writeRevision(main, 0, Buffer.alloc(120, main & 255));
+  await backend.flush();
+  await backend.close();
+  const file = path.join(directory, 'data.mdb');
+  fs.writeFileSync(file, change(fs.readFileSync(file)));
+  return directory;
+}
+
+test('a page that hides entries is found, and no short state is served', async () => {
+  // The page above the leaves, which is branch (1) at offset 18: without its last keys.
+  const directory = await damaged((bytes) => {
+    for (let page = 2; page * 4096 < bytes.length; page++) {
+      const at = page * 4096;
+      if (bytes.readUInt16LE(at + 18) === 1) bytes.writeUInt16LE(bytes.readUInt16LE(at + 20) - 8, at + 20);
+    }
+    return bytes;
+  });
+  const backend = new LmdbBackend({ directory, clock: nodeClock });
+  const scan = (): unknown => [...backend.scanRevisions(0, Number.MAX_SAFE_INTEGER)];
+  assert.throws(scan, /of 3000 revisions can be found: a page is damaged\. Remove this member/);
+  const image = backend.snapshot();
+  assert.throws(() => [...image.revisions()], /of 3000 revisions can be found/);
+  image.release();
+  fs.rmSync(directory, { recursive: true });
+});
+
+test('a start after one that ended while it read tells of damage at which LMDB ends the process', async () => {
+  const directory = await damaged((bytes) => bytes.subarray(0, bytes.length / 2));
+  fs.writeFileSync(path.join(directory, 'starting'), '');
+  const start = (): unknown => new LmdbBackend({ directory, clock: nodeClock, isProbed: true });
+  assert.throws(start, /The state is damaged: .*data\.mdb, reading it ends the process.*Remove this member/);
+  fs.rmSync(directory, { recursive: true });
+
+  const sound = await damaged((bytes) => bytes);
+  fs.writeFileSync(path.join(sound, 'starting'), '');
+  const backend = new LmdbBackend({ directory: sound, clock: nodeClock, isProbed: true });
+  assert.equal([...backend.scanRevisions(0, Number.MAX_SAFE_INTEGER)].length, 3000);
+  backend.started();
+  assert.equal(fs.existsSync(path.join(sound, 'starting')), false);
+  await backend.close();
+  fs.rmSync(sound, { recursive: true });
 });

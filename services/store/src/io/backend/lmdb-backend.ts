@@ -1,10 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { open, type Database, type RootDatabase, type Transaction } from 'lmdb';
 import { deferred, type Clock, type Deferred, type Timer } from '@pilothouse/base';
-import type { Backend, BackendImage, RevisionRecord } from '../../core/backend.ts';
+import type { Backend, BackendImage, BackendReplacement, RevisionRecord } from '../../core/backend.ts';
 import { Overlay, recordBytes, revisionBytes, scanRecords, scanRevisions, type Layers } from './overlay.ts';
-import { BackendError, seal, unseal } from './sealed-value.ts';
+import { BackendError, damageError, unseal } from './sealed-value.ts';
+import { probe } from './probe.ts';
+import { explain, StateFile } from './state-file.ts';
 
 export interface LmdbBackendOptions {
   /** Directory of its own; made when missing. */
@@ -16,12 +17,17 @@ export interface LmdbBackendOptions {
   readonly batchLimit?: number;
   /** Told of each transaction's duration in milliseconds; for metrics. */
   readonly onCommit?: (durationMs: number) => void;
+  /**
+   * LMDB ends the process at some damaged pages. With this, a start that follows one which did not get to {@link LmdbBackend.started} first has
+   * a process of its own read everything, so that damage can be told in words.
+   */
+  readonly isProbed?: boolean;
   /** Told of damage before it is thrown: whoever owns the process ends it, for nothing of this state may be served. */
   readonly onDamage?: (error: BackendError) => void;
 }
 
-/** Of the stored values; 2: each with a checksum. */
-const format = '2';
+/** Bytes of a replacement that are kept in memory before they are stored. */
+const replacementBatchBytes = 4 * 1024 * 1024;
 
 /**
  * State in LMDB. Writes gather in an overlay that reads see at once, and go to disk as one transaction per batch: together
@@ -36,73 +42,94 @@ const format = '2';
 export class LmdbBackend implements Backend {
   readonly #options: LmdbBackendOptions;
   readonly #file: string;
-  #root!: RootDatabase;
-  #revisions!: Database<Buffer, Uint8Array>;
-  #records!: Database<Buffer, string>;
+  readonly #marker: string;
+  #stored: StateFile;
   #overlay = new Overlay();
   /** What the transaction under way writes. */
   #committing: { readonly overlay: Overlay; readonly done: Deferred<void> } | undefined;
   #timer: Timer | undefined;
   #isClosed = false;
-  /** Set while a defragmentation copies the file. */
+  /** Set while another file is about to take the place of this one. */
   #held: Promise<void> | undefined;
-  #defragments = 0;
+  #files = 0;
 
   constructor(options: LmdbBackendOptions) {
     this.#options = options;
-    this.#file = path.join(options.directory, 'data.mdb');
-    fs.mkdirSync(options.directory, { recursive: true, mode: 0o700 });
-    this.#open(this.#file);
+    const { directory } = options;
+    this.#file = path.join(directory, 'data.mdb');
+    fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    // What a crash left of a file that was to become this one.
+    for (const name of fs.readdirSync(directory))
+      if (/^data\.mdb\.(defrag|incoming)-/.test(name)) fs.rmSync(path.join(directory, name), { force: true });
+    this.#marker = path.join(directory, 'starting');
+    if (options.isProbed === true) {
+      if (fs.existsSync(this.#marker)) probe(this.#file);
+      fs.writeFileSync(this.#marker, '');
+    }
+    this.#stored = this.#open(this.#file);
   }
 
-  #open(file: string): void {
-    this.#root = open({ path: file, noSubdir: true, maxDbs: 4, encoding: 'binary' });
-    this.#revisions = this.#root.openDB({ name: 'revisions', encoding: 'binary', keyEncoding: 'binary' });
-    this.#records = this.#root.openDB({ name: 'records', encoding: 'binary' });
-    const formats = this.#root.openDB<string, string>({ name: 'format', encoding: 'string' });
-    const found = formats.get('format');
-    if (found === format) return;
-    if (found !== undefined || this.#records.getCount({ limit: 1 }) > 0) {
-      throw new BackendError(
-        'unreadable',
-        `The state in ${this.#file} has format ${found ?? '1'}, this program reads ${format}. Remove this member from the cluster, empty its data directory and add it again`,
-      );
+  /** Everything has been read once. */
+  started(): void {
+    fs.rmSync(this.#marker, { force: true });
+  }
+
+  #open(file: string): StateFile {
+    try {
+      return new StateFile(file, this.#file);
+    } catch (error) {
+      throw explain(error, this.#file);
     }
-    formats.putSync('format', format);
   }
 
   /** A stored value's content. Throws BackendError where it is not what was written. */
   readonly #unseal = (what: string, key: Uint8Array, stored: Uint8Array): Uint8Array => {
     const value = unseal(key, stored);
     if (value !== undefined) return value;
-    const error = new BackendError(
-      'corrupt',
-      `The state is damaged: ${this.#file}, ${what}: its checksum does not match. Remove this member from the cluster, empty its data directory and add it again, so that it copies the data from the others`,
-    );
+    const error = damageError(this.#file, `${what}: its checksum does not match`);
     this.#options.onDamage?.(error);
     throw error;
   };
 
+  readonly #miscounted = (table: string, found: number, wanted: number): never => {
+    const error = damageError(this.#file, `${found} of ${wanted} ${table} can be found: a page is damaged`);
+    this.#options.onDamage?.(error);
+    throw error;
+  };
+
+  /** Tells of damage that LMDB has found. */
+  readonly #explain = (error: unknown): unknown => {
+    const explained = explain(error, this.#file);
+    if (explained instanceof BackendError && explained !== error) this.#options.onDamage?.(explained);
+    return explained;
+  };
+
   #layers(): Layers {
     const under = this.#committing?.overlay;
-    const overlays =
-      under === undefined || this.#overlay.isCleared ? [this.#overlay] : [this.#overlay, under];
-    const isStoredVisible = !overlays.some(({ isCleared }) => isCleared);
+    const { records, revisions } = this.#stored;
+    const overlays = under === undefined ? [this.#overlay] : [this.#overlay, under];
+    const stored = this.#stored;
     return {
       overlays,
-      records: isStoredVisible ? this.#records : undefined,
-      revisions: isStoredVisible ? this.#revisions : undefined,
+      records,
+      revisions,
       open: this.#unseal,
+      explain: this.#explain,
+      counts: () => stored.counts,
+      miscounted: this.#miscounted,
     };
   }
 
   readRecord(key: string): Uint8Array | undefined {
     let pending = this.#overlay.records.get(key);
-    if (pending !== undefined || this.#overlay.isCleared) return pending ?? undefined;
-    const under = this.#committing?.overlay;
-    pending = under?.records.get(key);
-    if (pending !== undefined || under?.isCleared === true) return pending ?? undefined;
-    const stored = this.#records.getBinary(key);
+    if (pending === undefined) pending = this.#committing?.overlay.records.get(key);
+    if (pending !== undefined) return pending ?? undefined;
+    let stored: Uint8Array | undefined;
+    try {
+      stored = this.#stored.records.getBinary(key);
+    } catch (error) {
+      throw this.#explain(error);
+    }
     return stored && this.#unseal(`record ${key}`, recordBytes(key), stored);
   }
 
@@ -123,12 +150,15 @@ export class LmdbBackend implements Backend {
   readRevision(main: number, sub: number): Uint8Array | undefined {
     const key = { main, sub };
     let pending = this.#overlay.revisions.get(key);
-    if (pending !== undefined || this.#overlay.isCleared) return pending ?? undefined;
-    const under = this.#committing?.overlay;
-    pending = under?.revisions.get(key);
-    if (pending !== undefined || under?.isCleared === true) return pending ?? undefined;
+    if (pending === undefined) pending = this.#committing?.overlay.revisions.get(key);
+    if (pending !== undefined) return pending ?? undefined;
     const bytes = revisionBytes(main, sub);
-    const stored = this.#revisions.getBinary(bytes as Buffer);
+    let stored: Uint8Array | undefined;
+    try {
+      stored = this.#stored.revisions.getBinary(bytes as Buffer);
+    } catch (error) {
+      throw this.#explain(error);
+    }
     return stored && this.#unseal(`revision ${main}`, bytes, stored);
   }
 
@@ -148,19 +178,14 @@ export class LmdbBackend implements Backend {
 
   snapshot(): BackendImage {
     const now = this.#layers();
-    const layers = { ...now, overlays: now.overlays.map((overlay) => overlay.clone()) };
-    const transaction: Transaction = this.#root.useReadTransaction();
+    const { transaction, counts, release } = this.#stored.beginReading();
+    const overlays = now.overlays.map((overlay) => overlay.clone());
+    const layers = { ...now, overlays, counts: () => counts };
     return {
       records: () => scanRecords(layers, '', transaction),
       revisions: () => scanRevisions(layers, 0, Number.MAX_SAFE_INTEGER, transaction),
-      release: () => transaction.done(),
+      release,
     };
-  }
-
-  clear(): void {
-    this.#overlay = new Overlay();
-    this.#overlay.isCleared = true;
-    this.#schedule();
   }
 
   #schedule(): void {
@@ -188,39 +213,22 @@ export class LmdbBackend implements Backend {
     this.#overlay = new Overlay();
     const done = deferred<void>();
     this.#committing = { overlay, done };
-    this.#root
-      .batch(() => {
-        if (overlay.isCleared) {
-          void this.#revisions.clearAsync();
-          void this.#records.clearAsync();
-        }
-        overlay.revisions.forEachPair(({ main, sub }, bytes) => {
-          const key = revisionBytes(main, sub) as Buffer;
-          if (bytes === null) void this.#revisions.remove(key as never);
-          else void this.#revisions.put(key as never, seal(key, bytes));
-        });
-        overlay.records.forEachPair((key, value) => {
-          if (value === null) void this.#records.remove(key);
-          else void this.#records.put(key, seal(recordBytes(key), value));
-        });
-      })
-      .then(
-        () => {
-          // What was written must be visible before the overlay goes.
-          this.#root.resetReadTxn();
-          this.#committing = undefined;
-          this.#options.onCommit?.(this.#options.clock.monotonic() - started);
-          done.resolve();
-          if (!this.#overlay.isEmpty) this.#schedule();
-        },
-        (error: unknown) => {
-          done.reject(error);
-          // Nothing is known about the disk any more: whoever owns the process ends it.
-          this.#options.clock.setTimeout(() => {
-            throw error;
-          }, 0);
-        },
-      );
+    this.#stored.write(overlay).then(
+      () => {
+        this.#committing = undefined;
+        this.#options.onCommit?.(this.#options.clock.monotonic() - started);
+        done.resolve();
+        if (!this.#overlay.isEmpty) this.#schedule();
+      },
+      (error: unknown) => {
+        const explained = this.#explain(error);
+        done.reject(explained);
+        // Nothing is known about the disk any more: whoever owns the process ends it.
+        this.#options.clock.setTimeout(() => {
+          throw explained;
+        }, 0);
+      },
+    );
   }
 
   /** Ends when all writes so far are part of a transaction that is done. */
@@ -233,7 +241,7 @@ export class LmdbBackend implements Backend {
   async flush(): Promise<void> {
     while (this.#held !== undefined) await this.#held;
     await this.#commitAll();
-    await this.#root.flushed;
+    await this.#stored.flushed();
   }
 
   sizeAllocated(): number {
@@ -249,25 +257,83 @@ export class LmdbBackend implements Backend {
    * is complete.
    */
   async defragment(): Promise<void> {
+    const copy = `${this.#file}.defrag-${process.pid}-${++this.#files}`;
+    await this.#hold(async () => {
+      await this.#commitAll();
+      await this.#stored.copyTo(copy);
+      await this.#take(this.#open(copy));
+    });
+  }
+
+  replacement(): BackendReplacement {
+    const file = `${this.#file}.incoming-${process.pid}-${++this.#files}`;
+    const next = this.#open(file);
+    let overlay = new Overlay();
+    let bytesWaiting = 0;
+    const settle = async (bytesMin: number): Promise<void> => {
+      if (bytesWaiting < bytesMin) return;
+      const batch = overlay;
+      overlay = new Overlay();
+      bytesWaiting = 0;
+      try {
+        await next.write(batch);
+      } catch (error) {
+        throw this.#explain(error);
+      }
+    };
+    return {
+      writeRecord: (key, value) => {
+        overlay.records.set(key, value);
+        bytesWaiting += key.length + value.length;
+      },
+      writeRevision: (main, sub, bytes) => {
+        overlay.revisions.set({ main, sub }, bytes);
+        bytesWaiting += bytes.length;
+      },
+      settled: () => settle(replacementBatchBytes),
+      install: async (onInstalled) => {
+        await settle(1);
+        await next.flushed();
+        await this.#hold(async () => {
+          await this.#commitAll();
+          await this.#take(next, () => {
+            // What was written meanwhile belongs to the state that goes.
+            this.#overlay = new Overlay();
+            onInstalled();
+          });
+        });
+      },
+      abandon: async () => {
+        await next.retire();
+        fs.rmSync(file, { force: true });
+        fs.rmSync(`${file}-lock`, { force: true });
+      },
+    };
+  }
+
+  /** Runs `work` while nothing is committed. */
+  async #hold(work: () => Promise<void>): Promise<void> {
     while (this.#held !== undefined) await this.#held;
-    const copy = `${this.#file}.defrag-${process.pid}-${++this.#defragments}`;
     const held = deferred<void>();
     this.#held = held.promise;
     try {
-      await this.#commitAll();
-      await this.#root.flushed;
-      fs.rmSync(copy, { force: true });
-      await this.#root.backup(copy, true);
-      const old = this.#root;
-      this.#open(copy);
-      fs.renameSync(copy, this.#file);
-      fs.rmSync(`${copy}-lock`, { force: true });
-      await old.close();
+      await work();
     } finally {
       this.#held = undefined;
       held.resolve();
       if (!this.#overlay.isEmpty) this.#schedule();
     }
+  }
+
+  /** Goes on with another file, under the name of the present one. */
+  async #take(next: StateFile, onTaken: () => void = () => {}): Promise<void> {
+    const old = this.#stored;
+    fs.renameSync(next.file, this.#file);
+    fs.rmSync(`${next.file}-lock`, { force: true });
+    syncDirectory(this.#options.directory);
+    this.#stored = next;
+    onTaken();
+    await old.retire();
   }
 
   async close(): Promise<void> {
@@ -276,7 +342,16 @@ export class LmdbBackend implements Backend {
     await this.#commitAll();
     this.#isClosed = true;
     this.#timer?.cancel();
-    await this.#root.flushed;
-    await this.#root.close();
+    await this.#stored.flushed();
+    await this.#stored.retire();
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const descriptor = fs.openSync(directory, 'r');
+  try {
+    fs.fsyncSync(descriptor);
+  } finally {
+    fs.closeSync(descriptor);
   }
 }

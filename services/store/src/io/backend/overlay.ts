@@ -17,9 +17,6 @@ const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 
 export class Overlay {
   readonly revisions: RevisionOverlay;
   readonly records: RecordOverlay;
-  /** Replaces the stored state instead of adding to it. */
-  isCleared = false;
-
   constructor(
     revisions: RevisionOverlay = orderedMap(compareRevisions),
     records: RecordOverlay = orderedMap(compareText),
@@ -33,14 +30,12 @@ export class Overlay {
   }
 
   get isEmpty(): boolean {
-    return this.size === 0 && !this.isCleared;
+    return this.size === 0;
   }
 
   /** Shares its nodes with this one; later writes to either do not show in the other. */
   clone(): Overlay {
-    const copy = new Overlay(this.revisions.clone(), this.records.clone());
-    copy.isCleared = this.isCleared;
-    return copy;
+    return new Overlay(this.revisions.clone(), this.records.clone());
   }
 }
 
@@ -48,37 +43,75 @@ export class Overlay {
 export interface Layers {
   /** The newest first. */
   readonly overlays: readonly Overlay[];
-  /** Undefined: what is stored does not count any more. */
-  readonly records: Database<Buffer, string> | undefined;
-  readonly revisions: Database<Buffer, Uint8Array> | undefined;
+  readonly records: Database<Buffer, string>;
+  readonly revisions: Database<Buffer, Uint8Array>;
   /** Checks a stored value against its key and gives its content. Throws BackendError. */
   readonly open: (what: string, key: Uint8Array, stored: Uint8Array) => Uint8Array;
+  /** How many entries are stored: a damaged page may end a scan early without an error. */
+  readonly counts: () => { readonly records: number; readonly revisions: number };
+  /** Throws for a scan of everything that has found another number of entries than there are. */
+  readonly miscounted: (table: string, found: number, wanted: number) => never;
+  /** What to throw for an error of LMDB. */
+  readonly explain: (error: unknown) => unknown;
 }
 
 /** Records whose key starts with `prefix`, in key order. */
 export function scanRecords(
-  { overlays, records, open }: Layers,
+  { overlays, records, open, explain, counts, miscounted }: Layers,
   prefix: string,
   transaction: Transaction | undefined,
 ): Iterable<readonly [string, Uint8Array]> {
-  let result: Iterable<readonly [string, Uint8Array]> =
-    records === undefined ? [] : storedRecords(records, open, prefix, transaction);
+  let result = explained(storedRecords(records, open, prefix, transaction), explain);
+  if (prefix === '')
+    result = counted(
+      result,
+      () => counts().records,
+      (found, wanted) => miscounted('records', found, wanted),
+    );
   for (const overlay of overlays.toReversed()) result = mergeRecords(result, overlay.records, prefix);
   return result;
 }
 
 /** Revisions with fromMain ≤ main ≤ toMain, in order. */
 export function scanRevisions(
-  { overlays, revisions, open }: Layers,
+  { overlays, revisions, open, explain, counts, miscounted }: Layers,
   fromMain: number,
   toMain: number,
   transaction: Transaction | undefined,
 ): Iterable<RevisionRecord> {
-  let result: Iterable<RevisionRecord> =
-    revisions === undefined ? [] : storedRevisions(revisions, open, fromMain, toMain, transaction);
+  let result = explained(storedRevisions(revisions, open, fromMain, toMain, transaction), explain);
+  if (fromMain === 0 && toMain >= Number.MAX_SAFE_INTEGER)
+    result = counted(
+      result,
+      () => counts().revisions,
+      (found, wanted) => miscounted('revisions', found, wanted),
+    );
   for (const overlay of overlays.toReversed())
     result = mergeRevisions(result, overlay.revisions, fromMain, toMain);
   return result;
+}
+
+/** Only where the number of entries was the same before and after can a scan have missed some. */
+function* counted<T>(
+  entries: Iterable<T>,
+  count: () => number,
+  miscounted: (found: number, wanted: number) => never,
+): Iterable<T> {
+  const wanted = count();
+  let found = 0;
+  for (const entry of entries) {
+    found++;
+    yield entry;
+  }
+  if (found !== wanted && count() === wanted) miscounted(found, wanted);
+}
+
+function* explained<T>(entries: Iterable<T>, explain: Layers['explain']): Iterable<T> {
+  try {
+    yield* entries;
+  } catch (error) {
+    throw explain(error);
+  }
 }
 
 const revisionKeyBytes = 12;

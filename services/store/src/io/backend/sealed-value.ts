@@ -3,9 +3,18 @@ import { CodedError } from '@pilothouse/base';
 
 /** Stored state that cannot be used. The message names the file, what is damaged and what to do. */
 export class BackendError extends CodedError {
-  constructor(code: 'corrupt' | 'unreadable', message: string) {
-    super(code, message);
+  constructor(code: 'corrupt' | 'unreadable', message: string, options?: ErrorOptions) {
+    super(code, message, options);
   }
+}
+
+/** Stored state is not what was written. `what`: what is damaged, and how that shows. */
+export function damageError(file: string, what: string, cause?: unknown): BackendError {
+  return new BackendError(
+    'corrupt',
+    `The state is damaged: ${file}, ${what}. Remove this member from the cluster, empty its data directory and add it again, so that it copies the data from the others`,
+    { cause },
+  );
 }
 
 const checksumBytes = 4;

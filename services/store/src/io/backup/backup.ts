@@ -1,10 +1,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { Clock } from '@pilothouse/base';
+import { nodeClock } from '@pilothouse/host';
 import { decodeMessage, encodeMessage, etcdserverpb, mvccpb, Writer } from '@pilothouse/proto';
 import type { BackendImage } from '../../core/backend.ts';
 import type { StoreStateMachine } from '../../core/index.ts';
 import { revisionKey } from '../../core/mvcc/mvcc-store.ts';
 import { versions } from '../rpc/store-service.ts';
+import { inTimeSlices } from '../time-slices.ts';
 import { BboltWriter } from './bbolt-writer.ts';
 
 const chunkBytes = 1024 * 1024;
@@ -23,7 +26,11 @@ export interface Backup {
  * The whole state of this moment as a file of etcd's own format, so that etcdutl can check and restore it, and a real etcd can take it
  * over. Written to `directory` first, a piece at a time between other work; the chunks are then read from there. Must be released.
  */
-export async function makeBackup(machine: StoreStateMachine, directory: string): Promise<Backup> {
+export async function makeBackup(
+  machine: StoreStateMachine,
+  directory: string,
+  clock: Clock = nodeClock,
+): Promise<Backup> {
   const file = path.join(directory, `backup-${process.pid}-${++backups}.tmp`);
   const image = machine.snapshotImage();
   const compacted = machine.store.compactRevision;
@@ -34,9 +41,8 @@ export async function makeBackup(machine: StoreStateMachine, directory: string):
     const writer = new BboltWriter(file);
     try {
       const moment = { machine, compacted, revision, appliedIndex, appliedTerm };
-      for (const [name, entries] of buckets(image, moment)) {
-        for (const _ of writer.bucket(name, entries)) await new Promise((resolve) => setImmediate(resolve));
-      }
+      for (const [name, entries] of buckets(image, moment))
+        await inTimeSlices(writer.bucket(name, entries), clock);
       size = writer.finish(appliedIndex + 1);
     } catch (error) {
       writer.abort();

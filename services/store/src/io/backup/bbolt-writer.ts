@@ -29,7 +29,7 @@ export class BboltWriter {
   }
 
   /** Writes one bucket. Yields from time to time, so that the caller can let others run. */
-  *bucket(name: string, entries: Iterable<readonly [Uint8Array, Uint8Array]>): Iterable<void> {
+  *bucket(name: string, entries: Iterable<readonly [Uint8Array, Uint8Array]>): Generator<void, void> {
     const children: Child[] = [];
     let pending: Element[] = [];
     let size = pageHeaderBytes;
@@ -40,7 +40,7 @@ export class BboltWriter {
         children.push(this.#leaf(pending));
         pending = [];
         size = pageHeaderBytes;
-        if (++written % 256 === 0) yield;
+        if (++written % 8 === 0) yield;
       }
       pending.push({ flags: 0, key, value });
       size += length;

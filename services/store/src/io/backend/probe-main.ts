@@ -1,0 +1,3 @@
+import { readProbed } from './probe.ts';
+
+readProbed();
