@@ -1,6 +1,8 @@
+import { auth } from './auth/auth.ts';
 import { badStart } from './bad-start.ts';
 import { Checks } from './checks.ts';
 import { clientSuite, clientSuitesHelp } from './clients/index.ts';
+import { findProgram } from './clients/suite.ts';
 import { connect } from './connect/connect.ts';
 import { killDrill } from './drill/kill.ts';
 import { etcdClients } from './etcd/clients.ts';
@@ -8,9 +10,10 @@ import { etcdctlBattery } from './etcd/etcdctl.ts';
 import { idleWatchers } from './etcd/watchers.ts';
 import { swaps } from './etcd/swaps.ts';
 import { golden } from './golden.ts';
-import { startPlane } from './plane.ts';
-import { prepareTools } from './tools.ts';
 import { monitoring } from './monitoring/monitoring.ts';
+import { startPlane } from './plane.ts';
+import { security } from './security/security.ts';
+import { prepareTools } from './tools.ts';
 import { tour } from './tour/tour.ts';
 
 const usage = `npm run e2e -- tour [--kubeconfig FILE]   every command of the README with real clients
@@ -21,12 +24,14 @@ npm run e2e -- etcd-clients               the Python, npm and Go clients of etcd
 npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kubernetes control plane on our store
 npm run e2e -- watchers [N]               N (100,000) idle watchers on a real etcd and on our store: their memory
 npm run e2e -- connect [--quick]          logs, exec, attach, cp, port-forward and proxy through every API server
-npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
-${clientSuitesHelp}
-KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
 npm run e2e -- security [PART]             encryption at rest beside a stock server; audit; hostile requests
 npm run e2e -- monitoring                 a real Prometheus on a plane: rules, every panel, what stock dashboards read
 npm run e2e -- auth                       a real OpenID provider, webhooks, kubectl about rights, attackers
+npm run e2e -- compose [--twice]           images, the compose plane, the tour through HAProxy, a drill (needs Docker)
+npm run e2e -- helm-chart                  our chart on our plane: install, test, upgrade, refusals, rollback
+npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
+${clientSuitesHelp}
+KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
 `;
 
 const [command, ...rest] = process.argv.slice(2);
@@ -76,21 +81,18 @@ switch (command) {
     process.exit(checks.finish() ? 0 : 1);
     break;
   }
+  case 'security': {
+    const checks = new Checks();
+    await security(checks, port, rest[0]);
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
   case 'connect': {
     const checks = new Checks();
     await connect(checks, await prepareTools(), port, rest.includes('--quick'));
     process.exit(checks.finish() ? 0 : 1);
     break;
   }
-  case 'bad-start': {
-    const checks = new Checks();
-    await badStart(checks, port);
-    process.exit(checks.finish() ? 0 : 1);
-    break;
-  }
-  default: {
-    const suite = clientSuite(command ?? '', {
-      port,
   case 'monitoring': {
     const checks = new Checks();
     await monitoring(checks, port);
@@ -103,6 +105,15 @@ switch (command) {
     process.exit(checks.finish() ? 0 : 1);
     break;
   }
+  case 'bad-start': {
+    const checks = new Checks();
+    await badStart(checks, port);
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  default: {
+    const suite = clientSuite(command ?? '', {
+      port,
       ...(rest[0] === '--kubeconfig' && rest[1] !== undefined ? { kubeconfig: rest[1] } : {}),
     });
     if (suite) process.exit(await suite);
