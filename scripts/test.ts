@@ -6,7 +6,7 @@ import path from 'node:path';
 import { globSync, root } from './files.ts';
 
 const wanted = process.argv.slice(2).filter((each) => !each.startsWith('-'));
-const files = globSync(['packages', 'services', 'local', 'scripts'], /\.test\.ts$/).filter(
+const files = globSync(['packages', 'services', 'local', 'loadtest', 'scripts'], /\.test\.ts$/).filter(
   (file) => wanted.length === 0 || wanted.some((each) => file.includes(each)),
 );
 if (files.length === 0) {
