@@ -4,6 +4,8 @@ import { Checks } from './checks.ts';
 import { clientSuite, clientSuitesHelp } from './clients/index.ts';
 import { findProgram } from './clients/suite.ts';
 import { connect } from './connect/connect.ts';
+import { composePlane } from './deploy/compose.ts';
+import { helmChart } from './deploy/helm-chart.ts';
 import { killDrill } from './drill/kill.ts';
 import { etcdClients } from './etcd/clients.ts';
 import { etcdctlBattery } from './etcd/etcdctl.ts';
@@ -108,6 +110,18 @@ switch (command) {
   case 'bad-start': {
     const checks = new Checks();
     await badStart(checks, port);
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'compose': {
+    const checks = new Checks();
+    await composePlane(checks, await prepareTools(), port, { twice: rest.includes('--twice') });
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'helm-chart': {
+    const checks = new Checks();
+    await helmChart(checks, port);
     process.exit(checks.finish() ? 0 : 1);
     break;
   }

@@ -16,6 +16,9 @@ export const limits = {
   rejoinCallTimeoutMs: 5_000,
   rejoinAttempts: 30,
   rejoinPauseMs: 1_000,
+  /** Of scheduled backups: a store of objects that says nothing for so long has gone, and the least time between two. */
+  backupStallMs: 60_000,
+  backupPeriodMinMs: 1_000,
   balancerCheckIntervalMs: 500,
   balancerCheckTimeoutMs: 1_000,
   balancerConnectTimeoutMs: 1_000,

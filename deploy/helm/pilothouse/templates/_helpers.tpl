@@ -97,6 +97,15 @@ https://{{ $full }}-store-{{ $index }}.{{ $full }}-store.{{ $.Release.Namespace 
 https://{{ include "pilothouse.fullname" . }}-apiserver.{{ .Release.Namespace }}.svc:{{ .Values.apiServer.service.port }}
 {{- end -}}
 
+{{- define "pilothouse.checkValues" -}}
+{{- if eq .Values.certificates.mode "certManager" -}}
+{{- fail "certificates.mode certManager is not built yet: use job (a Job makes and renews them), or existing with Secrets that cert-manager's tooling of your own fills (README.md, \"Certificates\")" -}}
+{{- end -}}
+{{- if and (eq (int .Values.store.replicas) 1) (gt (int .Values.apiServer.replicas) 10) -}}
+{{- fail "more than 10 API servers on one store member: set store.replicas to 3 or more" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* An upgrade that would take away the majority, or add members behind Raft's back, is refused before anything changes. */}}
 {{- define "pilothouse.checkReplicas" -}}
 {{- $found := lookup "apps/v1" "StatefulSet" .Release.Namespace (printf "%s-store" (include "pilothouse.fullname" .)) -}}

@@ -40,7 +40,8 @@ export const componentFiles: Readonly<Record<string, readonly string[]>> = {
     ...pair('controller-manager'),
     'kubeconfig/controller-manager.yaml',
   ],
-  admin: ['ca.crt', 'kubeconfig/admin.yaml'],
+  // The pair is in the kubeconfig as well; a Prometheus wants files.
+  admin: ['ca.crt', ...pair('admin'), 'kubeconfig/admin.yaml'],
 };
 
 /** Fills `directory` with the PKI kept in Secret `<prefix>-pki`; nothing happens when there is none yet. */
