@@ -1,3 +1,4 @@
+import { shownMember } from '@pilothouse/apimachinery';
 import { internalLayouts } from './internal-layouts.ts';
 import type { Json } from './values.ts';
 import { entries, isSet, list } from './values.ts';
@@ -61,7 +62,12 @@ export function internalValue(type: string, value: unknown): unknown {
   const out: Json = {};
   if (type === 'PersistentVolumeClaimTemplate' || type === 'ResourceClaimTemplateSpec')
     Object.assign(out, objectMetaValue(source['metadata']));
-  for (const member of membersOf(type)) out[member.goName] = memberValue(member, source[member.jsonName]);
+  for (const member of membersOf(type)) {
+    const value: unknown = source[member.jsonName];
+    // What a client gave as empty prints as such.
+    const given = isSet(value) || member.form === '=' ? undefined : shownMember(source, member.jsonName);
+    out[member.goName] = isSet(given) && member.form !== '*' ? given : memberValue(member, value);
+  }
   return out;
 }
 

@@ -60,17 +60,20 @@ function elementIdentity(type: ListType, element: JsonValue): PathElement | { re
     return valueElement(element);
   }
   if (!isJsonObject(element)) return { problem: 'associative list with keys may not have non-map elements' };
+  // A key that may be left out is no part of the identity of an element without it.
+  const keys: string[] = [];
   const values: unknown[] = [];
   for (const key of type.keys) {
     const value = element[key] ?? type.keyDefaults.get(key);
-    if (value === undefined) {
-      return {
-        problem: `associative list with keys has an element that omits key field ${JSON.stringify(key)} (and doesn't have default value)`,
-      };
-    }
+    if (value === undefined) continue;
+    keys.push(key);
     values.push(value);
   }
-  return keyElement(type.keys, values);
+  if (keys.length === 0)
+    return {
+      problem: `associative list with keys has an element that omits all key fields [${type.keys.map((key) => JSON.stringify(key)).join(' ')}] (and doesn't have default values for any key fields)`,
+    };
+  return keyElement(keys, values);
 }
 
 function identityOrIndex(type: ListType, element: JsonValue, index: number): PathElement {

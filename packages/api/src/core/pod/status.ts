@@ -102,6 +102,14 @@ function agree(status: Json, single: string, plural: string): void {
   else if (one === '' && many.length > 0) status[single] = text(many[0]?.['ip']);
 }
 
+/** Runs when a pod is read, so that who writes one of the two owns both. */
+export function agreeAddresses(pod: KubeObject): void {
+  const status = pod['status'] as Json | null | undefined;
+  if (!isSet(status)) return;
+  agree(status, 'podIP', 'podIPs');
+  agree(status, 'hostIP', 'hostIPs');
+}
+
 export const podStatusHooks: UpdateHooks = {
   resetFields: ['spec', 'metadata.deletionTimestamp', 'metadata.ownerReferences'],
   prepareForUpdate(pod, old) {
@@ -114,8 +122,6 @@ export const podStatusHooks: UpdateHooks = {
     pod['status'] = status;
     if (text(status['qosClass']) === '' && isSet(old['status']?.qosClass))
       status['qosClass'] = old['status'].qosClass as unknown;
-    agree(status, 'podIP', 'podIPs');
-    agree(status, 'hostIP', 'hostIPs');
   },
   validateUpdate: validate,
 };

@@ -13,7 +13,7 @@ import { podCells, podRowConditions } from './cells.ts';
 import { ephemeralContainersHooks } from './ephemeral-containers.ts';
 import { qosClassOf } from './qos.ts';
 import { resizeHooks } from './resize.ts';
-import { podStatusHooks } from './status.ts';
+import { agreeAddresses, podStatusHooks } from './status.ts';
 import { validatePodChange } from './update.ts';
 import { podWarnings } from './warnings.ts';
 
@@ -107,7 +107,10 @@ export const podStrategy: ResourceStrategy = {
   kind: 'Pod',
   revalidatesMetadata: true,
   resource: 'pods',
-  defaults: defaultPod,
+  defaults(pod) {
+    defaultPod(pod);
+    agreeAddresses(pod);
+  },
   resetFields: ['status'],
   validateName: nameIsDnsSubdomain,
   prepareForCreate(pod, context) {

@@ -113,6 +113,9 @@ export function dropFieldsOfOtherTypes(service: KubeObject, old: KubeObject | un
   if (before['type'] === 'LoadBalancer' && spec['type'] !== 'LoadBalancer')
     for (const name of ['allocateLoadBalancerNodePorts', 'loadBalancerClass'])
       if (unchanged(name)) delete spec[name];
+  // The balancer goes later than this, which is nothing for users to see.
+  if (spec['type'] !== 'LoadBalancer' && list(service['status']?.loadBalancer?.ingress).length > 0)
+    (service['status'] as Json)['loadBalancer'] = {};
   if (isExternal(before) && !isExternal(spec) && unchanged('externalTrafficPolicy'))
     delete spec['externalTrafficPolicy'];
 }

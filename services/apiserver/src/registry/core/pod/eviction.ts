@@ -116,7 +116,7 @@ export class EvictionStore implements RestStorage {
       context,
       budget.metadata.name ?? '',
       { updatedObject: (inner, existing) => disrupt(existing as KubeObject, podName, inner.now) },
-      { fieldTracking: 'none' },
+      { fieldManager: 'kube-apiserver' },
       noAdmission,
     );
     return true;
@@ -164,35 +164,58 @@ function disrupt(existing: KubeObject, podName: string, now: string): KubeObject
     );
   }
   if (allowed === 0) {
-    throw refuse(
-      `The disruption budget ${name} needs ${status.desiredHealthy ?? 0} healthy pods and has ${status.currentHealthy ?? 0} currently`,
-    );
+    throw refuse(refusal(name, budget));
   }
   const left = allowed - 1;
-  const conditions = ((budget['status']?.conditions ?? []) as { type: string }[]).filter(
-    (condition) => condition.type !== 'DisruptionAllowed',
-  );
-  const old = (
-    (budget['status']?.conditions ?? []) as { type: string; status?: string; lastTransitionTime?: string }[]
-  ).find((condition) => condition.type === 'DisruptionAllowed');
-  const state = left > 0 ? 'True' : 'False';
   budget['status'] = {
     ...status,
     disruptionsAllowed: left,
     disruptedPods: { ...disrupted, [podName]: now },
-    conditions: [
-      ...conditions,
-      {
-        type: 'DisruptionAllowed',
-        status: state,
-        observedGeneration: status.observedGeneration ?? 0,
-        lastTransitionTime: old?.status === state ? old.lastTransitionTime : now,
-        reason: left > 0 ? 'SufficientPods' : 'InsufficientPods',
-        message: '',
-      },
-    ],
+    ...(left === 0 && { conditions: withoutDisruptions(budget, now) }),
   };
   return budget;
+}
+
+interface Condition {
+  readonly type: string;
+  readonly status?: string;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly lastTransitionTime?: string;
+}
+
+const conditionsOf = (budget: KubeObject): readonly Condition[] =>
+  (budget['status']?.conditions ?? []) as Condition[];
+
+const allowedType = 'DisruptionAllowed';
+
+/** Why a budget without disruptions refuses. When its controller could not count, its numbers mean nothing. */
+function refusal(name: string, budget: KubeObject): string {
+  const status = (budget['status'] ?? {}) as { desiredHealthy?: number; currentHealthy?: number };
+  const { desiredHealthy = 0, currentHealthy = 0 } = status;
+  const condition = conditionsOf(budget).find((each) => each.type === allowedType);
+  const told = condition?.status === 'False' && (condition.message ?? '') !== '' ? condition : undefined;
+  const text = `The disruption budget ${name} does not allow evicting pods currently`;
+  if (told?.reason === 'SyncFailed') return `${text} because it failed sync: ${told.message}`;
+  if (currentHealthy <= desiredHealthy)
+    return `The disruption budget ${name} needs ${desiredHealthy} healthy pods and has ${currentHealthy} currently`;
+  return told ? `${text} (${told.reason}): ${told.message}` : text;
+}
+
+/** The conditions when the last disruption is taken. */
+function withoutDisruptions(budget: KubeObject, now: string): Condition[] {
+  const old = conditionsOf(budget).find((each) => each.type === allowedType);
+  return [
+    ...conditionsOf(budget).filter((each) => each !== old),
+    {
+      type: allowedType,
+      status: 'False',
+      observedGeneration: (budget['status']?.observedGeneration as number | undefined) ?? 0,
+      lastTransitionTime: old?.status === 'False' ? (old.lastTransitionTime ?? now) : now,
+      reason: 'InsufficientPods',
+      message: '',
+    } as Condition,
+  ];
 }
 
 /** A pod that runs nothing that could be disrupted goes without asking. */
