@@ -6,7 +6,12 @@ import { flowControlFilter } from './filters/flow-control.ts';
 import { maxInFlightFilter } from './filters/max-in-flight.ts';
 import { dumpPriorityLevels, dumpQueues, dumpRequests } from './flow-control/dump.ts';
 import { FlowController } from './flow-control/flow-controller.ts';
-import { FlowMetrics, registerLevelMetrics } from './metrics/flow-metrics.ts';
+import {
+  FlowMetrics,
+  registerLevelMetrics,
+  registerLevelUse,
+  registerVirtualTime,
+} from './metrics/flow-metrics.ts';
 import type { ServerMetrics } from './metrics/server-metrics.ts';
 import { flowSchemas, mandatoryFlowControl, priorityLevels } from './registry/bootstrap/flow-control.ts';
 import type { Registry } from './registry/rest/rest-storage.ts';
@@ -50,6 +55,8 @@ export function createFlowFilter(
     clock.monotonic(),
   );
   registerLevelMetrics(metrics.registry, controller);
+  registerLevelUse(metrics.registry, controller, () => clock.monotonic());
+  registerVirtualTime(metrics.registry, controller);
   const dump = (name: string, text: (withDetails: boolean) => string): void => {
     paths.handle(
       `${debugPath}/${name}`,

@@ -139,6 +139,25 @@ test('a level with queues lets wait, up to its length', async () => {
     /queued, +patient, +[01], +0, +alice, .* alice, +get, +\/api\/v1\/namespaces\/a\/configmaps\/x, /,
   );
   assert.match(await text('/debug/api_priority_and_fairness/dump_queues'), /queued, +[01], +1, +1, +1, /);
+  const metrics = await text('/metrics');
+  const value = (line: string): number =>
+    Number(
+      metrics
+        .split('\n')
+        .find((each) => each.startsWith(line))
+        ?.split(' ')
+        .pop(),
+    );
+  const of = 'priority_level="queued"';
+  assert.ok(
+    value(`apiserver_flowcontrol_request_dispatch_no_accommodation_total{${of},flow_schema="patient"}`) > 0,
+  );
+  // The level was full since the first request came.
+  const util = 'apiserver_flowcontrol_priority_level_request_utilization';
+  assert.ok(value(`${util}_sum{${of},phase="executing"}`) > 0);
+  assert.ok(value(`${util}_sum{${of},phase="waiting"}`) > 0);
+  assert.ok(value(`apiserver_flowcontrol_priority_level_seat_utilization_sum{${of},phase="executing"}`) > 0);
+  assert.ok(Number.isFinite(value(`apiserver_flowcontrol_next_s_bounds{${of},bound="min"}`)));
   await open(2);
   assert.equal((await first).statusCode, 404);
   assert.equal((await second).statusCode, 404);

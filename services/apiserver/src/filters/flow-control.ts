@@ -5,7 +5,7 @@ import type { FlowController } from '../flow-control/flow-controller.ts';
 import type { Ticket } from '../flow-control/ticket.ts';
 import { maxSeats, newTicket } from '../flow-control/ticket.ts';
 import type { ResourceSize } from '../flow-control/work-estimate.ts';
-import { estimateWork } from '../flow-control/work-estimate.ts';
+import { estimateWork, isWrite } from '../flow-control/work-estimate.ts';
 import { TextRefusal } from '../endpoints/respond.ts';
 import type { Cell } from '../metrics/cells.ts';
 import type { FlowMetrics, FlowSeries } from '../metrics/flow-metrics.ts';
@@ -119,6 +119,7 @@ export function flowControlFilter(options: FlowControlOptions): Filter {
     const found = controller.classify(now, user, info);
     const isWatch = info.isResourceRequest && info.verb === 'watch';
     setUids(exchange, found);
+    exchange.priorityLevel = found.level.name;
     if (exchange.longRunning && !isWatch) return undefined;
     let series = seriesOf.get(found);
     if (series === undefined) {
@@ -126,13 +127,15 @@ export function flowControlFilter(options: FlowControlOptions): Filter {
     }
     const flow = series;
     const { level } = found;
-    const work = estimateWork(questionOf(exchange, options), level.seatsMax);
+    const question = questionOf(exchange, options);
+    const work = estimateWork(question, level.seatsMax);
     let onDispatch: (() => void) | undefined;
     const ticket = newTicket({
       flowSchema: found.schemaName,
       distinguisher: distinguisherOf(found, exchange),
       work,
       arrivedMs: now,
+      onNoRoom: () => flow.noRoom.inc(),
       details: { user, info, receivedMs: exchange.receivedMs } satisfies TicketDetails,
       onDispatch: () => {
         flow.dispatched.inc();
@@ -142,6 +145,7 @@ export function flowControlFilter(options: FlowControlOptions): Filter {
       },
     });
     flow.seats.observe(maxSeats(work));
+    if (isWrite(question)) flow.watchCount.observe(question.watchers);
     const arrival = level.queue.arrive(now, ticket);
     level.noteDemand(now);
     if (arrival === 'queue-full' || arrival === 'concurrency-limit')

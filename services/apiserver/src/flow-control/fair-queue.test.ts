@@ -153,3 +153,30 @@ test('fewer queues: those with requests stay until they are empty', () => {
   assert.equal(queue.dump().queues.length, 2);
   assert.ok(queue.isIdle);
 });
+
+test('an attempt without enough seats is told; virtual time shows who comes next', () => {
+  const queue = new FairQueue({ queues: 4, handSize: 2, lengthLimit: 10 }, 2);
+  let refused = 0;
+  const wide: Work = { initialSeats: 2, finalSeats: 0, additionalLatencyMs: 0 };
+  const running = ticket('a');
+  assert.equal(queue.arrive(0, running), 'execute');
+  assert.equal(queue.progress.nextStarts, undefined);
+  assert.equal(queue.progress.latestStart, 0);
+  const waiting = newTicket({
+    flowSchema: 'test',
+    distinguisher: 'b',
+    work: wide,
+    arrivedMs: 0,
+    onDispatch: () => {},
+    onNoRoom: () => refused++,
+  });
+  assert.equal(queue.arrive(0, waiting), 'queued');
+  assert.equal(refused, 1);
+  assert.notEqual(queue.progress.nextStarts, undefined);
+  queue.finish(10, running);
+  assert.equal(waiting.state, 'executing');
+  assert.equal(refused, 1);
+  assert.ok(queue.progress.current > 0);
+  assert.equal(queue.progress.atLastDispatch, queue.progress.current);
+  assert.equal(queue.progress.nextStarts, undefined);
+});

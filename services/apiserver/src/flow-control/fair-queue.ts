@@ -24,6 +24,22 @@ interface Queue {
   isBusy: boolean;
 }
 
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface VirtualProgress {
+  readonly current: number;
+  readonly atLastDispatch: number;
+  /** Virtual start of the request that was dispatched last. */
+  readonly latestStart: number;
+  /** Over the queues in which something waits: virtual start of their oldest request. */
+  readonly nextStarts: Bounds | undefined;
+  /** The same, without the work that is thought to be under way. */
+  readonly nextDiscountedStarts: Bounds | undefined;
+}
+
 /** How long a request is thought to take until it is known, milliseconds (upstream's guess). */
 const guessedDurationMs = 3;
 const handsKept = 1024;
@@ -50,6 +66,8 @@ export class FairQueue {
   #waiting = 0;
   #executing = 0;
   #busyQueues = 0;
+  #dispatchedR = 0;
+  #latestS = 0;
   dispatched = 0;
   rejected = 0;
   timedOut = 0;
@@ -179,6 +197,26 @@ export class FairQueue {
     this.#dispatch(nowMs);
   }
 
+  /** Where virtual time is, in seat-seconds. Bounds only while something waits. */
+  get progress(): VirtualProgress {
+    const starts: number[] = [];
+    const discounted: number[] = [];
+    for (const queue of this.#queues) {
+      if (queue.waiting.length === 0) continue;
+      starts.push(queue.nextDispatchR);
+      discounted.push(queue.nextDispatchR - (queue.seatsInUse * guessedDurationMs) / 1000);
+    }
+    const bounds = (values: readonly number[]): Bounds | undefined =>
+      values.length === 0 ? undefined : { min: Math.min(...values), max: Math.max(...values) };
+    return {
+      current: this.#currentR,
+      atLastDispatch: this.#dispatchedR,
+      latestStart: this.#latestS,
+      nextStarts: bounds(starts),
+      nextDiscountedStarts: bounds(discounted),
+    };
+  }
+
   /** For dumps. Tickets in `loose` are executed without a queue. */
   dump(): {
     readonly queues: readonly {
@@ -254,7 +292,10 @@ export class FairQueue {
       if (index < 0) return;
       const queue = this.#queues[index] as Queue;
       const ticket = queue.waiting[0] as Ticket;
-      if (!this.#hasSeats(maxSeats(ticket.work))) return;
+      if (!this.#hasSeats(maxSeats(ticket.work))) {
+        ticket.onNoRoom?.();
+        return;
+      }
       this.#robin = index;
       queue.waiting.shift();
       this.#waiting--;
@@ -290,6 +331,8 @@ export class FairQueue {
     this.#executing++;
     this.#seatsInUse += seats;
     if (queue) {
+      this.#dispatchedR = this.#currentR;
+      this.#latestS = queue.nextDispatchR;
       queue.executing.add(ticket);
       queue.seatsInUse += seats;
       queue.nextDispatchR += seatSeconds(ticket.work, guessedDurationMs);

@@ -1,6 +1,7 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { QueueingConfig } from './fair-queue.ts';
 import { FairQueue } from './fair-queue.ts';
+import type { LevelUse } from './level-use.ts';
 import { RetryAfter } from './retry-after.ts';
 import { SeatDemand } from './seat-demand.ts';
 import { levelSeatsMax } from './work-estimate.ts';
@@ -76,6 +77,8 @@ export class PriorityLevel {
   settings: LevelSettings;
   /** Seats at the moment, with what was lent or borrowed. */
   currentSeats: number;
+  /** Set by metrics. */
+  use: LevelUse | undefined;
   /** Its object is gone; what it has is brought to an end. */
   isQuiescing = false;
 
@@ -110,5 +113,12 @@ export class PriorityLevel {
 
   noteDemand(nowMs: number): void {
     this.demand.set(nowMs, this.queue.seatDemand);
+    const { use, queue } = this;
+    if (use === undefined) return;
+    const { queueing } = this.settings;
+    const seats = Math.max(1, this.currentSeats);
+    use.seats.set(nowMs, queue.seatsInUse / seats);
+    use.executing.set(nowMs, queue.executing / seats);
+    if (queueing) use.waiting.set(nowMs, queue.waiting / (queueing.queues * queueing.lengthLimit));
   }
 }

@@ -16,6 +16,8 @@ export interface Ticket {
   readonly arrivedMs: number;
   /** Called when the request may be executed; also from within `arrive`. */
   onDispatch(): void;
+  /** Called when it was next in turn and the seats did not suffice; at each such attempt. */
+  onNoRoom?(): void;
   /** For dumps: whatever the caller knows about the request. */
   readonly details?: unknown;
   state: 'new' | 'waiting' | 'executing' | 'finishing' | 'done';
@@ -34,7 +36,10 @@ export function seatSeconds(work: Work, durationMs: number): number {
 }
 
 export function newTicket(
-  fields: Pick<Ticket, 'flowSchema' | 'distinguisher' | 'work' | 'arrivedMs' | 'onDispatch' | 'details'>,
+  fields: Pick<
+    Ticket,
+    'flowSchema' | 'distinguisher' | 'work' | 'arrivedMs' | 'onDispatch' | 'onNoRoom' | 'details'
+  >,
 ): Ticket {
   return { ...fields, state: 'new', queue: -1, dispatchedMs: 0 };
 }

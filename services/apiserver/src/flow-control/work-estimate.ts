@@ -37,6 +37,11 @@ const levelSeatsShare = 0.15;
 const one: Work = { initialSeats: 1, finalSeats: 0, additionalLatencyMs: 0 };
 const writes = new Set(['create', 'update', 'patch', 'delete', 'deletecollection']);
 
+/** Whether the request sends events to watchers. */
+export function isWrite({ verb }: WorkQuestion): boolean {
+  return writes.has(verb);
+}
+
 /** The widest that a request may be at a level with so many seats. */
 export function levelSeatsMax(nominalSeats: number, handSize: number): number {
   return Math.max(
@@ -55,7 +60,7 @@ export function estimateWork(question: WorkQuestion, seatsMax: number): Work {
     const seats = Math.min(listSeats(question), listSeatsMax, seatsMax);
     return seats <= 1 ? one : { initialSeats: seats, finalSeats: 0, additionalLatencyMs: 0 };
   }
-  if (!writes.has(verb) || question.watchers < watchesPerSeat) return one;
+  if (!isWrite(question) || question.watchers < watchesPerSeat) return one;
   const wanted = Math.ceil(question.watchers / watchesPerSeat);
   const finalSeats = Math.min(wanted, mutatingSeatsMax, seatsMax);
   // The same work in fewer seats takes longer.

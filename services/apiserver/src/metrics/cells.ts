@@ -79,12 +79,13 @@ export class Distribution {
     this.#counts = Array.from({ length: bounds.length + 1 }, () => 0);
   }
 
-  observe(value: number): void {
+  /** `weight`: so many observations of the value at once. */
+  observe(value: number, weight = 1): void {
     const bounds = this.#bounds;
     let index = 0;
     while (index < bounds.length && value > (bounds[index] as number)) index++;
-    this.#counts[index] = (this.#counts[index] ?? 0) + 1;
-    this.#sum += value;
+    this.#counts[index] = (this.#counts[index] ?? 0) + weight;
+    this.#sum += value * weight;
   }
 
   get count(): number {
@@ -113,13 +114,21 @@ export class DistributionFamily {
 
   constructor(
     registry: Registry,
-    options: { name: string; help: string; labelNames: readonly string[]; buckets: readonly number[] },
+    options: {
+      name: string;
+      help: string;
+      labelNames: readonly string[];
+      buckets: readonly number[];
+      /** Called whenever the metric is read. */
+      beforeRead?(): void;
+    },
   ) {
     this.#labelNames = options.labelNames;
     this.#bounds = options.buckets;
-    registerSource(registry, options.name, options.help, 'histogram', () =>
-      [...this.#series.values()].flatMap(({ labels, series }) => series.values(options.name, labels)),
-    );
+    registerSource(registry, options.name, options.help, 'histogram', () => {
+      options.beforeRead?.();
+      return [...this.#series.values()].flatMap(({ labels, series }) => series.values(options.name, labels));
+    });
   }
 
   series(...values: readonly string[]): Distribution {

@@ -1,7 +1,9 @@
 import type { Registry } from 'prom-client';
 import type { Cell, Distribution, MetricValue } from './cells.ts';
 import { CellFamily, DistributionFamily, registerSource } from './cells.ts';
+import type { VirtualProgress } from '../flow-control/fair-queue.ts';
 import type { FlowController } from '../flow-control/flow-controller.ts';
+import { TimedValue } from '../flow-control/level-use.ts';
 import type { PriorityLevel } from '../flow-control/priority-level.ts';
 
 const labelNames = ['priority_level', 'flow_schema'] as const;
@@ -19,6 +21,10 @@ export interface FlowSeries {
   readonly gaveUp: Distribution;
   readonly execution: Distribution;
   readonly seats: Distribution;
+  /** Watchers of what writes change. */
+  readonly watchCount: Distribution;
+  /** Turns that came without enough seats. */
+  readonly noRoom: Cell;
   rejected(reason: string): Cell;
 }
 
@@ -73,6 +79,16 @@ export class FlowMetrics {
       'Seats that requests were given',
       [1, 2, 4, 8, 16, 32, 64, 100],
     );
+    const watchCount = distribution(
+      'watch_count_samples',
+      'Watchers of what a write changes',
+      [0, 1, 10, 100, 1000, 10_000],
+    );
+    const noRoom = family(
+      'request_dispatch_no_accommodation_total',
+      'Times that a request was next and the free seats did not suffice',
+      'counter',
+    );
     this.#make = (level, schema) => ({
       dispatched: dispatched.cell(level, schema),
       executing: executing.cell(level, schema),
@@ -84,6 +100,8 @@ export class FlowMetrics {
       gaveUp: waited.series(level, schema, 'false'),
       execution: execution.series(level, schema, 'regular'),
       seats: seats.series(level, schema),
+      watchCount: watchCount.series(level, schema),
+      noRoom: noRoom.cell(level, schema),
       rejected: (reason) => rejected.cell(level, schema, reason),
     });
   }
@@ -128,5 +146,82 @@ export function registerLevelMetrics(registry: Registry, controller: FlowControl
     'Share of the targets that all levels can have',
     'gauge',
     () => [{ labels: {}, value: controller.fairFraction }],
+  );
+}
+
+/** How much of the levels was used, for how long. `now`: milliseconds of the clock that the levels go by. */
+export function registerLevelUse(registry: Registry, controller: FlowController, now: () => number): void {
+  const family = (
+    rest: string,
+    help: string,
+    buckets: readonly number[],
+    beforeRead?: () => void,
+  ): DistributionFamily =>
+    new DistributionFamily(registry, {
+      name: `apiserver_flowcontrol_priority_level_${rest}`,
+      help,
+      labelNames: ['priority_level', 'phase'],
+      buckets,
+      ...(beforeRead === undefined ? {} : { beforeRead }),
+    });
+  const follow = (): void => {
+    const nowMs = now();
+    for (const level of controller.levels.values()) {
+      level.use ??= {
+        seats: new TimedValue(seats.series(level.name, 'executing'), nowMs),
+        executing: new TimedValue(requests.series(level.name, 'executing'), nowMs),
+        waiting: new TimedValue(requests.series(level.name, 'waiting'), nowMs),
+      };
+      level.noteDemand(nowMs);
+    }
+  };
+  const seats = family(
+    'seat_utilization',
+    'Share of the seats that was in use, for each nanosecond',
+    [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1],
+    follow,
+  );
+  const requests = family(
+    'request_utilization',
+    'Share of the places that requests took, for each nanosecond',
+    [0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 0.75, 1],
+    follow,
+  );
+  follow();
+}
+
+/** Virtual time of the levels that have queues. */
+export function registerVirtualTime(registry: Registry, controller: FlowController): void {
+  const gauge = (
+    rest: string,
+    help: string,
+    values: (progress: VirtualProgress) => readonly (readonly [Record<string, string>, number])[],
+  ): void => {
+    registerSource(registry, `apiserver_flowcontrol_${rest}`, help, 'gauge', () =>
+      [...controller.levels.values()]
+        .filter(({ settings }) => settings.queueing !== undefined)
+        .flatMap(({ name, queue }) =>
+          values(queue.progress).map(([labels, value]): MetricValue => ({
+            labels: { priority_level: name, ...labels },
+            value,
+          })),
+        ),
+    );
+  };
+  const bounds = (found: VirtualProgress['nextStarts']): (readonly [Record<string, string>, number])[] =>
+    found === undefined
+      ? []
+      : [
+          [{ bound: 'min' }, found.min],
+          [{ bound: 'max' }, found.max],
+        ];
+  gauge('current_r', 'Virtual time now', ({ current }) => [[{}, current]]);
+  gauge('dispatch_r', 'Virtual time of the last dispatch', ({ atLastDispatch }) => [[{}, atLastDispatch]]);
+  gauge('latest_s', 'Virtual start of the request dispatched last', ({ latestStart }) => [[{}, latestStart]]);
+  gauge('next_s_bounds', 'Virtual starts of the oldest requests that wait', ({ nextStarts }) =>
+    bounds(nextStarts),
+  );
+  gauge('next_discounted_s_bounds', 'The same, without the work under way', ({ nextDiscountedStarts }) =>
+    bounds(nextDiscountedStarts),
   );
 }
