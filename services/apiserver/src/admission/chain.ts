@@ -101,6 +101,7 @@ export function admissionChain(plugins: readonly AdmissionPlugin[]): AdmissionCh
   return {
     measure: (times, clock) => {
       meter = new Meter(times, clock);
+      for (const plugin of plugins) plugin.measure?.(times);
     },
     handles: (operation) => plugins.some((plugin) => plugin.handles(operation)),
     admit: (attributes) => run('admit', attributes),

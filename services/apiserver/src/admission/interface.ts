@@ -37,6 +37,8 @@ export interface AdmissionPlugin {
   wantsReadmission?(attributes: AdmissionAttributes): boolean;
   /** Validating phase: must not change anything. */
   validate?(attributes: AdmissionAttributes): Promise<void>;
+  /** From now on what the plugin does is told, where it has more to tell than its time. */
+  measure?(times: AdmissionTimes): void;
 }
 
 /** Series of times in seconds, by the values of their labels. */
@@ -44,11 +46,35 @@ interface TimeSeries {
   series(...labels: readonly string[]): { observe(seconds: number): void };
 }
 
+/** Counters or gauges by the values of their labels. */
+interface CountSeries {
+  cell(...labels: readonly string[]): { value: number; inc(): void };
+}
+
 export interface AdmissionTimes {
   /** Labels: type, operation, rejected. */
   readonly steps: TimeSeries;
   /** Labels: name, type, operation, rejected. */
   readonly controllers: TimeSeries;
+  readonly webhooks?: {
+    /** Labels: name, type, operation, rejected. */
+    readonly seconds: TimeSeries;
+    /** Labels: name, type, operation, code, rejected. */
+    readonly requests: CountSeries;
+    /** Labels: name, type, operation, error_type, rejection_code. */
+    readonly rejections: CountSeries;
+    /** Labels: name, type. */
+    readonly failOpen: CountSeries;
+    /** Labels: name, kind, type, operation. */
+    readonly conditionErrors: CountSeries;
+    readonly conditionExclusions: CountSeries;
+    /** Of the breaker. Labels: name, type. */
+    readonly skipped: CountSeries;
+    readonly notCalled: CountSeries;
+    readonly dead: CountSeries;
+  };
+  /** Labels: policy, policy_binding, error_type, enforcement_action. */
+  readonly policyChecks?: { readonly count: CountSeries; readonly seconds: TimeSeries };
 }
 
 export interface AdmissionChain {

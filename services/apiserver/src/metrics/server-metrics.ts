@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { releaseVersion } from '@pilothouse/host';
 import type { Exchange } from '../request/exchange.ts';
+import { AdmissionSeries } from './admission-series.ts';
 import { CellFamily, DistributionFamily } from './cells.ts';
 import { RequestSeries } from './request-series.ts';
 
@@ -9,7 +10,6 @@ const seconds = [
 ];
 const requestLabels = ['verb', 'group', 'version', 'resource', 'subresource', 'scope', 'component'] as const;
 
-const admissionSeconds = [0.005, 0.025, 0.1, 0.5, 1, 2.5];
 const doubling = Array.from({ length: 15 }, (_, index) => 0.001 * 2 ** index);
 const certificateSeconds = [
   0, 1800, 3600, 7200, 21_600, 43_200, 86_400, 172_800, 345_600, 604_800, 2_592_000, 7_776_000, 15_552_000,
@@ -95,6 +95,12 @@ export class ServerMetrics {
     labelNames: [],
     buckets: certificateSeconds,
   });
+  readonly rateLimited = new CellFamily(this.registry, {
+    name: 'pilothouse_rate_limited_requests_total',
+    help: 'Requests refused by the rate limits of users',
+    type: 'counter',
+    labelNames: ['priority_level'],
+  });
   /** Requests that this server ended by itself: too many at once, or out of time. */
   readonly terminations = new CellFamily(this.registry, {
     name: 'apiserver_request_terminations_total',
@@ -102,20 +108,7 @@ export class ServerMetrics {
     type: 'counter',
     labelNames: [...requestLabels, 'code'],
   });
-  readonly admission = {
-    steps: new DistributionFamily(this.registry, {
-      name: 'apiserver_admission_step_admission_duration_seconds',
-      help: 'Time of a whole phase of admission, in seconds',
-      labelNames: ['type', 'operation', 'rejected'],
-      buckets: admissionSeconds,
-    }),
-    controllers: new DistributionFamily(this.registry, {
-      name: 'apiserver_admission_controller_admission_duration_seconds',
-      help: 'Time of an admission plugin, in seconds',
-      labelNames: ['name', 'type', 'operation', 'rejected'],
-      buckets: admissionSeconds,
-    }),
-  };
+  readonly admission = new AdmissionSeries(this.registry);
   readonly audits = new Counter({
     name: 'apiserver_audit_event_total',
     help: 'Audit events written',

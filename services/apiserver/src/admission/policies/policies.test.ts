@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { StatusError } from '@pilothouse/apimachinery';
+import { nodeClock } from '@pilothouse/host';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes } from '../interface.ts';
 import { mutatingPolicies } from './mutating-policies.ts';
@@ -20,6 +21,7 @@ function dependencies(cache: Cache, allow: (verb: string) => boolean = () => tru
       list: (resource: { resource: string }) => Promise.resolve(list(resource)),
       get: () => Promise.reject(new StatusError(404, 'NotFound', 'not found')),
     },
+    clock: nodeClock,
     authorizer: {
       authorize: ({ verb }: { verb: string }) =>
         Promise.resolve({ decision: allow(verb) ? 'allow' : 'noOpinion', reason: '' }),

@@ -2,7 +2,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import { statusErrors, StatusError } from '@pilothouse/apimachinery';
 import { errorMessage } from '@pilothouse/base';
 import type { AdmissionDependencies } from '../config.ts';
-import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
+import type { AdmissionAttributes, AdmissionPlugin, AdmissionTimes } from '../interface.ts';
 import { objectName } from '../refusal.ts';
 import { noVersions, VersionedViews } from '../versioned-attributes.ts';
 import { isExempt } from '../webhooks/matching.ts';
@@ -32,10 +32,15 @@ const codes: Readonly<Record<string, number>> = {
 interface Finding {
   readonly message: string;
   readonly reason: string;
+  /** For metrics: whether the validation did not hold, or could not be evaluated. */
+  readonly errorType?: 'no_error' | 'invalid_error' | 'out_of_budget';
+  readonly seconds?: number;
   /** Which validation of the policy. */
   readonly index: number;
   /** The policy could not be asked: refused whatever the binding's actions. */
   readonly isConfiguration?: boolean;
+  /** It failed and its failurePolicy ignores that: told in metrics only. */
+  readonly isIgnored?: boolean;
 }
 
 /** Values for the audit log by key; several parameters may give several. */
@@ -45,8 +50,15 @@ type Annotations = Map<string, Set<string>>;
 export function validatingPolicies({
   objects,
   authorizer,
+  clock,
   findVersions = noVersions,
 }: AdmissionDependencies): AdmissionPlugin {
+  let series: AdmissionTimes['policyChecks'];
+  const check = (pair: BoundPolicy, finding: Finding, action: string): void => {
+    const labels = [pair.policyName, pair.bindingName, finding.errorType ?? 'no_error', action];
+    series?.count.cell(...labels).inc();
+    series?.seconds.series(...labels).observe(finding.seconds ?? 0);
+  };
   return {
     name: 'ValidatingAdmissionPolicy',
     handles: () => true,
@@ -80,7 +92,14 @@ export function validatingPolicies({
           continue;
         }
         for (const param of params) {
-          for (const finding of await findings(pair, evaluationFor(param), annotations)) {
+          const make = evaluationFor(param);
+          for (const finding of await findings(pair, make, annotations, () => clock.monotonic())) {
+            if (finding.isIgnored === true) {
+              check(pair, finding, 'allow');
+              continue;
+            }
+            for (const action of pair.binding.validationActions ?? [])
+              check(pair, finding, action.toLowerCase());
             if (act(pair, finding, attributes)) refusals.push({ pair, finding });
           }
         }
@@ -92,6 +111,9 @@ export function validatingPolicies({
       const [first] = refusals;
       if (first !== undefined) throw refusal(first.pair, first.finding, attributes);
     },
+    measure: ({ policyChecks }) => {
+      series = policyChecks;
+    },
   };
 }
 
@@ -101,10 +123,21 @@ async function findings(
   { policy }: BoundPolicy,
   make: MakeEvaluation,
   annotations: Annotations,
+  now: () => number,
 ): Promise<Finding[]> {
   const ignores = policy.failurePolicy === 'Ignore';
-  const failed = (error: unknown, index = 0): Finding[] =>
-    ignores ? [] : [{ message: errorMessage(error), reason: 'Invalid', index }];
+  let startedMs = now();
+  const seconds = (): number => (now() - startedMs) / 1000;
+  const failed = (error: unknown, index = 0): Finding[] => [
+    {
+      message: errorMessage(error),
+      reason: 'Invalid',
+      index,
+      errorType: errorTypeOf(error),
+      seconds: seconds(),
+      ...(ignores ? { isIgnored: true } : {}),
+    },
+  ];
   const compiled = compiledPolicy(policy);
   try {
     if (!(await conditionsHold(compiled.conditions, make))) return [];
@@ -115,10 +148,11 @@ async function findings(
   const found: Finding[] = [];
   for (const [index, { holds, message }] of compiled.validations.entries()) {
     const validation = (policy.validations ?? [])[index] as Validation;
+    startedMs = now();
     try {
       if ((await evaluation.evaluate(holds)) === true) continue;
       const text = await messageOf(validation, message, evaluation);
-      found.push({ message: text, reason: validation.reason ?? 'Invalid', index });
+      found.push({ message: text, reason: validation.reason ?? 'Invalid', index, seconds: seconds() });
     } catch (error) {
       if (error instanceof OutOfBudget) return failed(error, index);
       found.push(...failed(error, index));
@@ -126,6 +160,10 @@ async function findings(
   }
   found.push(...(await annotate(compiled, make(), annotations, ignores)));
   return found;
+}
+
+function errorTypeOf(error: unknown): NonNullable<Finding['errorType']> {
+  return error instanceof OutOfBudget ? 'out_of_budget' : 'invalid_error';
 }
 
 async function annotate(

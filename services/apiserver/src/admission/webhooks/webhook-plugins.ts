@@ -13,6 +13,7 @@ import { admissionReview, denial, InvalidResponse, patchedObject, verdictOf } fr
 import { WebhookBreaker } from './breaker.ts';
 import { isEmpty, isExempt, matchedVersion, namespaceMatches, objectMatches } from './matching.ts';
 import { webhookTarget } from './service-resolver.ts';
+import { WebhookMeter } from './webhook-meter.ts';
 import { WebhookClient } from './webhook-client.ts';
 import type { ConfiguredWebhook, Webhook } from './webhook.ts';
 import { webhooksOf } from './webhook.ts';
@@ -51,7 +52,7 @@ export function mutatingWebhooks(dependencies: AdmissionDependencies): Admission
       const verdict = await caller.call(hook, view);
       if (verdict !== undefined) {
         tell(hook.webhook, verdict, attributes);
-        if (!verdict.allowed) throw denial(hook.webhook.name, verdict.status);
+        if (verdict.refusal !== undefined) throw verdict.refusal;
         if (verdict.patch !== undefined && attributes.object !== undefined) {
           applyPatch(dependencies, hook.webhook, view, verdict.patch);
           await views.takeBack(view);
@@ -67,6 +68,7 @@ export function mutatingWebhooks(dependencies: AdmissionDependencies): Admission
     admit: (attributes) => run(attributes, false),
     readmit: (attributes) => run(attributes, true),
     wantsReadmission: (attributes) => patched.has(attributes),
+    measure: (times) => caller.meter.measure(times),
   };
 }
 
@@ -93,9 +95,10 @@ export function validatingWebhooks(dependencies: AdmissionDependencies): Admissi
         const { webhook } = (concerned[index] as (typeof concerned)[number]).hook;
         if (result.value === undefined) continue;
         tell(webhook, result.value, attributes);
-        if (!result.value.allowed) throw denial(webhook.name, result.value.status);
+        if (result.value.refusal !== undefined) throw result.value.refusal;
       }
     },
+    measure: (times) => caller.meter.measure(times),
   };
 }
 
@@ -125,16 +128,23 @@ function tell(webhook: Webhook, verdict: WebhookVerdict, attributes: AdmissionAt
   }
 }
 
+/** With the error for the client when the webhook refused. */
+interface CalledVerdict extends WebhookVerdict {
+  readonly refusal?: StatusError;
+}
+
 class WebhookCaller {
   readonly #dependencies: AdmissionDependencies;
   readonly #mutating: boolean;
   readonly #client = new WebhookClient();
   readonly #breaker: WebhookBreaker;
+  readonly meter: WebhookMeter;
   readonly #conditionsHold: ReturnType<typeof webhookConditions>;
 
   constructor(dependencies: AdmissionDependencies, mutating: boolean) {
     this.#dependencies = dependencies;
     this.#mutating = mutating;
+    this.meter = new WebhookMeter(mutating, dependencies.clock);
     this.#breaker = new WebhookBreaker(dependencies.clock, dependencies.webhookBreaker);
     this.#conditionsHold = webhookConditions(dependencies.authorizer);
   }
@@ -161,8 +171,11 @@ class WebhookCaller {
     const conditions = webhook.matchConditions ?? [];
     if (conditions.length === 0) return view;
     try {
-      return (await this.#conditionsHold(conditions, view)) ? view : undefined;
+      if (await this.#conditionsHold(conditions, view)) return view;
+      this.meter.excluded(webhook.name, attributes.operation);
+      return undefined;
     } catch (error) {
+      this.meter.conditionFailed(webhook.name, attributes.operation);
       if (webhook.failurePolicy === 'Ignore') return undefined;
       throw new StatusError(
         403,
@@ -176,7 +189,7 @@ class WebhookCaller {
   async call(
     { configuration, webhook }: ConfiguredWebhook,
     attributes: AdmissionAttributes,
-  ): Promise<WebhookVerdict | undefined> {
+  ): Promise<CalledVerdict | undefined> {
     if (attributes.dryRun && webhook.sideEffects !== 'None' && webhook.sideEffects !== 'NoneOnDryRun') {
       throw statusErrors.badRequest(`admission webhook ${goQuote(webhook.name)} does not support dry run`);
     }
@@ -184,6 +197,8 @@ class WebhookCaller {
     const key = `${configuration}/${webhook.name}`;
     const must = webhook.failurePolicy !== 'Ignore';
     const decision = must ? this.#breaker.decide(key, attributes) : 'call';
+    const { operation } = attributes;
+    if (decision !== 'call') this.meter.broke(webhook.name, decision);
     if (decision === 'skip') {
       this.#skip(key, attributes);
       return undefined;
@@ -195,6 +210,7 @@ class WebhookCaller {
       );
     }
     const uid = uuid(random);
+    const startedMs = this.meter.now();
     const timeoutSeconds = webhook.timeoutSeconds ?? defaultTimeoutSeconds;
     try {
       const { url, resolve } = webhookTarget(webhook.clientConfig, timeoutSeconds, objects);
@@ -209,10 +225,20 @@ class WebhookCaller {
       const body = jsonText(admissionReview(attributes, uid));
       const answer = await this.#client.post(target, caPem, body, timeoutSeconds * 1000);
       const verdict = verdictOf(answer, uid, this.#mutating);
+      if (this.#breaker.failuresOf(key) > 0) this.meter.dead(webhook.name, false);
       this.#breaker.answered(key);
-      return verdict;
+      if (verdict.allowed) {
+        this.meter.allowed(webhook.name, operation, startedMs);
+        return verdict;
+      }
+      const refusal = denial(webhook.name, verdict.status);
+      this.meter.denied(webhook.name, operation, startedMs, refusal);
+      return { ...verdict, refusal };
     } catch (error) {
-      if (must && this.#breaker.failed(key))
+      this.meter.failed(webhook.name, operation, startedMs, !must);
+      const isNowDead = must && this.#breaker.failed(key);
+      if (isNowDead) this.meter.dead(webhook.name, true);
+      if (isNowDead)
         logger.error('Admission webhook counts as dead: the cluster goes on without it, users are refused', {
           webhook: key,
           error: errorMessage(error),
