@@ -5,6 +5,7 @@ import { certs } from './commands/certs.ts';
 import { backup, backupFlags } from './commands/backup.ts';
 import { drill, drillFlags } from './commands/drill.ts';
 import { down } from './commands/down.ts';
+import { join } from './commands/join.ts';
 import { kubeconfig } from './commands/kubeconfig.ts';
 import { rejoinArguments } from './commands/rejoin.ts';
 import { restore, restoreFlags } from './commands/restore.ts';
@@ -22,6 +23,7 @@ const usage = `pilothouse runs a Kubernetes-compatible control plane.
   pilothouse backup FILE  the whole store in one file, from a running plane or any etcd
   pilothouse restore FILE a new cluster from a backup
   pilothouse drill NAME   break a running plane on purpose and tell what clients noticed (pilothouse drill list)
+  pilothouse join         a bootstrap token and what a kubelet needs to become a node (pilothouse join --help)
   pilothouse certs        init, show or renew the certificates of a plane (pilothouse certs help)
 
 One component with the flags of its upstream counterpart:
@@ -53,6 +55,8 @@ async function main(argv: readonly string[]): Promise<void> {
       return kubeconfig(rest);
     case 'certs':
       return certs(rest);
+    case 'join':
+      return join(rest);
     case 'backup':
       return backup(rest);
     case 'restore':

@@ -1,9 +1,12 @@
 import type { Checks } from '../checks.ts';
+import { prepareTools } from '../tools.ts';
+import { bootstrapAndAudit } from './bootstrap.ts';
 import { encryption } from './encryption.ts';
 
-/** Encryption at rest beside a stock server, audit, and what attackers send. `only` names one part. */
+/** Encryption at rest beside a stock server (`encryption`); a kubelet's TLS bootstrap, the audit log, silent logs (`bootstrap`). */
 export async function security(checks: Checks, port: number, only: string | undefined): Promise<void> {
   const wants = (part: string): boolean => only === undefined || only === part;
+  if (wants('bootstrap')) await bootstrapAndAudit(checks, port + 200, (await prepareTools()).kubectl);
   if (wants('encryption')) {
     await encryption(checks, 'pilothouse', port);
     await encryption(checks, 'etcd', port + 100);
