@@ -356,6 +356,9 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   'peer-advertise-ip': { type: 'string', help: 'No effect yet', ignored: true },
   'peer-advertise-port': { type: 'string', help: 'No effect yet', ignored: true },
   'peer-ca-file': { type: 'string', help: 'No effect yet', ignored: true },
-  'service-account-signing-endpoint': { type: 'string', help: 'No effect yet', ignored: true },
+  'service-account-signing-endpoint': {
+    type: 'string',
+    help: 'Not supported: the server refuses to start with it',
+  },
   'default-watch-cache-size': { type: 'integer', default: 100, help: 'No effect yet', ignored: true },
 };

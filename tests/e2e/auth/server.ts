@@ -32,6 +32,7 @@ export interface AuthServer {
   readonly port: number;
   readonly pki: Pki;
   readonly issuer: string;
+  pid(): number;
   /** What it wrote so far. */
   log(): string;
   ask(path: string, options?: Ask): Promise<Answer>;
@@ -119,6 +120,7 @@ export async function startServer(
     port,
     pki,
     issuer,
+    pid: () => child.pid ?? 0,
     log: () => output,
     ask,
     admin: (target, options = {}) => ask(target, { ...options, cert: pki.admin }),

@@ -7,6 +7,7 @@ import { clientCertificateAuthenticator } from './client-certificate.ts';
 import type { Authentication, AuthenticationConfig, AuthenticationDependencies } from './config.ts';
 import type { AuthenticationResult, Authenticator, TokenAuthenticator } from './interface.ts';
 import { anonymousUser, authenticatedGroup } from './interface.ts';
+import { legacyTokenAuthenticator } from './legacy-token.ts';
 import { openIdDocuments } from './openid.ts';
 import { StructuredTokens } from './jwt/structured-tokens.ts';
 import { requestHeaderAuthenticator } from './request-header.ts';
@@ -45,6 +46,7 @@ export function createAuthentication(
   if (config.tokenFile !== undefined) tokens.push(tokenFileAuthenticator(config.tokenFile, apiAudiences));
   if (keys.length > 0) {
     const lookup = accounts?.lookup ?? true;
+    tokens.push(legacyTokenAuthenticator({ keys, apiAudiences, lookup, objects, clock, logger }));
     tokens.push(serviceAccountTokenAuthenticator({ issuers, keys, apiAudiences, lookup, objects, clock }));
   }
   if (config.bootstrapTokens === true) {
@@ -66,7 +68,10 @@ export function createAuthentication(
     const { kubeconfig, version, cacheTtlMs } = config.tokenWebhook;
     const endpoint = new WebhookEndpoint(readWebhookAccess(kubeconfig), { clock, random });
     closers.push(() => endpoint.close());
-    tokens.push(webhookTokenAuthenticator({ endpoint, version, cacheTtlMs, apiAudiences, clock }));
+    const { decisions } = dependencies;
+    const scope = `token ${version} ${readWebhookAccess(kubeconfig).url} ${apiAudiences.join(' ')}`;
+    const shared = decisions && { decisions, scope };
+    tokens.push(webhookTokenAuthenticator({ endpoint, version, cacheTtlMs, apiAudiences, clock, shared }));
   }
   const openTo = structured.anonymous ?? config.anonymous;
   const anonymous = openTo?.enabled === false ? undefined : anonymousAuthenticator(openTo?.paths);

@@ -52,7 +52,8 @@ export function serviceAccountTokenAuthenticator(options: ServiceAccountTokenOpt
   };
 }
 
-async function verifySignature(
+/** The claims of a token that one of `keys` signed, by the algorithm of that key alone. Throws otherwise. */
+export async function verifySignature(
   token: string,
   keys: readonly VerificationKey[],
 ): Promise<ServiceAccountClaims> {

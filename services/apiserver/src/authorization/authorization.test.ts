@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { test } from 'node:test';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { silentLogger } from '@pilothouse/base';
-import { nodeClock } from '@pilothouse/host';
+import { nodeClock, nodeRandom } from '@pilothouse/host';
 import { impersonate, impersonationRequest } from '../authentication/impersonation.ts';
 import { MemoryObjectAccess } from '../security/memory-object-access.ts';
 import { resources } from '../security/object-access.ts';
@@ -19,7 +19,7 @@ async function plane() {
   const objects = new MemoryObjectAccess();
   const authorization = createAuthorization(
     { modes: ['Node', 'RBAC'] },
-    { clock: nodeClock, objects, logger: silentLogger },
+    { clock: nodeClock, random: nodeRandom, objects, logger: silentLogger },
   );
   await authorization.start();
   await authorization.reconcileBootstrapPolicy();

@@ -57,6 +57,11 @@ function serviceAccountsOf(values: FlagValues): ServiceAccountConfig | undefined
   if (keyPems.length === 0 && signingKeyPem !== undefined) keyPems.push(signingKeyPem);
   const audiences = values.list('api-audiences');
   const maxExpirationMs = values.number('service-account-max-token-expiration');
+  if (values.isGiven('service-account-signing-endpoint')) {
+    throw new FlagError(
+      'Cannot use --service-account-signing-endpoint: this server signs with a key of its own only; use --service-account-signing-key-file',
+    );
+  }
   if (issuers.length === 0) return undefined;
   return {
     issuers,
