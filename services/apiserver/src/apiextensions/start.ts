@@ -29,7 +29,7 @@ export interface CustomResourceServing {
 /** Serves custom resources. Needs a registry whose watch caches are filled; stop it before the registry closes. */
 export function customResources(options: {
   readonly registry: ApiRegistry;
-  readonly server: Pick<ApiServer, 'resources' | 'discovery' | 'openApi'>;
+  readonly server: Pick<ApiServer, 'resources' | 'discovery' | 'openApi' | 'metrics'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -51,7 +51,13 @@ export function customResources(options: {
         services: registry.services,
         conversion: (stored, version) =>
           spec.conversion?.strategy === 'Webhook'
-            ? webhookConversion(spec, stored, version, { client: webhooks, objects, random })
+            ? webhookConversion(spec, stored, version, {
+                client: webhooks,
+                objects,
+                random,
+                clock,
+                series: server.metrics.conversions,
+              })
             : renamingConversion(spec, stored, version),
       }),
     changed: (groupVersions) => {

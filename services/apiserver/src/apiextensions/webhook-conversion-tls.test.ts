@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { CustomResourceDefinitionSpec, CustomResourceVersion } from '@pilothouse/api/apiextensions';
 import type { Pki } from '@pilothouse/host';
-import { ensurePki, nodeRandom } from '@pilothouse/host';
+import { ensurePki, nodeClock, nodeRandom } from '@pilothouse/host';
 import { WebhookClient } from '../admission/webhooks/webhook-client.ts';
 import type { ObjectAccess } from '../security/object-access.ts';
 import { webhookConversion } from './webhook-conversion.ts';
@@ -77,7 +77,7 @@ function convert(count = 1, caPem = pki.ca.certPem): Promise<readonly KubeObject
       },
     },
   };
-  const ports = { client, objects: {} as ObjectAccess, random: nodeRandom };
+  const ports = { client, objects: {} as ObjectAccess, random: nodeRandom, clock: nodeClock };
   const objects = Array.from({ length: count }, (_, index) => ({
     apiVersion: 'example.com/v1',
     kind: 'Site',

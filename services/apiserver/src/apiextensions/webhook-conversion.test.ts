@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nodeRandom } from '@pilothouse/host';
+import { nodeClock, nodeRandom } from '@pilothouse/host';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { CustomResourceDefinitionSpec, CustomResourceVersion } from '@pilothouse/api/apiextensions';
 import type { WebhookTarget } from '../admission/webhooks/service-resolver.ts';
@@ -32,6 +32,13 @@ interface Review {
   readonly request: { uid: string; desiredAPIVersion: string; objects: KubeObject[] };
 }
 
+/** What metrics were told, failures empty for successes. */
+let told: (readonly unknown[])[] = [];
+const series = {
+  told: (definition: string, versions: readonly string[], _seconds: number, failure: string) =>
+    void told.push([definition, ...versions, failure]),
+};
+
 function conversion(answer: (review: Review) => object, urls: string[] = []) {
   const client = {
     post: (target: WebhookTarget, _ca: string | undefined, body: string) => {
@@ -44,7 +51,13 @@ function conversion(answer: (review: Review) => object, urls: string[] = []) {
       });
     },
   } as unknown as WebhookClient;
-  return webhookConversion(spec, v1, v2, { client, objects: {} as ObjectAccess, random: nodeRandom });
+  return webhookConversion(spec, v1, v2, {
+    client,
+    objects: {} as ObjectAccess,
+    random: nodeRandom,
+    clock: nodeClock,
+    series,
+  });
 }
 
 const stored = (): KubeObject => ({
@@ -65,8 +78,10 @@ function renamed({ request }: Review): object {
 }
 
 test('objects go to the webhook and come back pruned, with only labels and annotations of metadata changed', async () => {
+  told = [];
   const urls: string[] = [];
   const [converted] = await conversion(renamed, urls).fromStored([stored()]);
+  assert.deepEqual(told, [['sites.example.com', 'v1', 'v2', '']]);
   assert.deepEqual(urls, ['https://convert.example.com/crd?timeout=30s']);
   assert.deepEqual(converted, {
     apiVersion: 'example.com/v2',
@@ -77,6 +92,7 @@ test('objects go to the webhook and come back pruned, with only labels and annot
 });
 
 test('answers that cannot be believed are refused', async () => {
+  told = [];
   const refused = (answer: (review: Review) => object, text: RegExp) =>
     assert.rejects(conversion(answer).fromStored([stored()]), text);
   await refused((review) => ({ ...renamed(review), uid: 'other' }), /failed: expected response.uid=/);
@@ -91,5 +107,14 @@ test('answers that cannot be believed are refused', async () => {
   await refused(
     ({ request }) => ({ uid: request.uid, result: { status: 'Success' }, convertedObjects: request.objects }),
     /returned invalid object at index 0: invalid groupVersion \(expected example.com\/v2, received example.com\/v1\)$/,
+  );
+  assert.deepEqual(
+    told.map((each) => each[3]),
+    [
+      'conversion_webhook_malformed_response_failure',
+      'conversion_webhook_malformed_response_failure',
+      'conversion_webhook_no_objects_returned_failure',
+      'conversion_webhook_invalid_converted_object_failure',
+    ],
   );
 });

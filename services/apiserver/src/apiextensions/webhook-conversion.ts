@@ -1,4 +1,4 @@
-import type { Random } from '@pilothouse/base';
+import type { Clock, Random } from '@pilothouse/base';
 import { errorMessage, uuid } from '@pilothouse/base';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { apiVersionOf, jsonText, StatusError } from '@pilothouse/apimachinery';
@@ -6,6 +6,7 @@ import type { CustomResourceDefinitionSpec, CustomResourceVersion } from '@pilot
 import type { WebhookClient } from '../admission/webhooks/webhook-client.ts';
 import { webhookTarget } from '../admission/webhooks/service-resolver.ts';
 import type { WebhookClientConfig } from '../admission/webhooks/webhook.ts';
+import type { ConversionFailure, ConversionSeries } from '../metrics/conversion-series.ts';
 import type { ObjectAccess } from '../security/object-access.ts';
 import { deepClone } from '../storage/deep.ts';
 import { CustomBodyCodec } from './body-codec.ts';
@@ -18,6 +19,8 @@ export interface WebhookConversionPorts {
   readonly client: WebhookClient;
   readonly objects: ObjectAccess;
   readonly random: Random;
+  readonly clock: Clock;
+  readonly series?: Pick<ConversionSeries, 'told'>;
 }
 
 interface ReviewResponse {
@@ -49,7 +52,7 @@ async function convert(
   spec: CustomResourceDefinitionSpec,
   objects: readonly KubeObject[],
   desired: string,
-  { client, objects: access, random }: WebhookConversionPorts,
+  { client, objects: access, random, clock, series }: WebhookConversionPorts,
 ): Promise<KubeObject[]> {
   const others = objects.filter((object) => object.apiVersion !== desired);
   if (others.length === 0) return objects.map(deepClone);
@@ -58,21 +61,40 @@ async function convert(
   const reviewVersion =
     reviewVersions.find((each) => webhook?.conversionReviewVersions?.includes(each)) ?? 'v1';
   const from = others[0]?.apiVersion ?? '';
-  const refusal = (detail: string): StatusError =>
-    new StatusError(500, '', `conversion webhook for ${from}, Kind=${spec.names.kind} ${detail}`);
-  const fail = (detail: string): StatusError => refusal(`failed: ${detail}`);
+  const startedMs = clock.monotonic();
+  const versionOf = (apiVersion: string): string => apiVersion.slice(apiVersion.indexOf('/') + 1);
+  const tell = (failure: ConversionFailure): void =>
+    series?.told(
+      `${spec.names.plural}.${spec.group}`,
+      [versionOf(from), versionOf(desired)],
+      (clock.monotonic() - startedMs) / 1000,
+      failure,
+    );
+  const refusal = (failure: ConversionFailure, detail: string): StatusError => {
+    tell(failure);
+    return new StatusError(500, '', `conversion webhook for ${from}, Kind=${spec.names.kind} ${detail}`);
+  };
+  const fail = (
+    detail: string,
+    failure: ConversionFailure = 'conversion_webhook_malformed_response_failure',
+  ): StatusError => refusal(failure, `failed: ${detail}`);
   const uid = uuid(random);
   const review = {
     kind: 'ConversionReview',
     apiVersion: `apiextensions.k8s.io/${reviewVersion}`,
     request: { uid, desiredAPIVersion: desired, objects: others },
   };
+  let answer: unknown;
   let response: ReviewResponse;
   try {
     const target = webhookTarget(config as WebhookClientConfig, timeoutSeconds, access).resolve();
     const caPem =
       config.caBundle === undefined ? undefined : Buffer.from(config.caBundle, 'base64').toString('utf8');
-    const answer = await client.post(target, caPem, jsonText(review), timeoutSeconds * 1000);
+    answer = await client.post(target, caPem, jsonText(review), timeoutSeconds * 1000);
+  } catch (error) {
+    throw fail(errorMessage(error), 'conversion_webhook_call_failure');
+  }
+  try {
     response = responseOf(answer, reviewVersion);
   } catch (error) {
     throw fail(errorMessage(error));
@@ -86,16 +108,25 @@ async function convert(
     );
   const answered = response.convertedObjects ?? [];
   if (answered.length !== others.length) {
-    throw refusal(`returned ${answered.length} objects, expected ${others.length}`);
+    throw refusal(
+      answered.length === 0
+        ? 'conversion_webhook_no_objects_returned_failure'
+        : 'conversion_webhook_partial_response_failure',
+      `returned ${answered.length} objects, expected ${others.length}`,
+    );
   }
   const what = objects.length === 1 ? 'object' : 'converted object';
   let next = 0;
-  return objects.map((object) => {
+  const converted = objects.map((object) => {
     if (object.apiVersion === desired) return deepClone(object);
     const index = next++;
     const result = answered[index] as KubeObject;
     const problem = differs(object, result, desired);
-    if (problem !== undefined) throw refusal(`returned invalid ${what} at index ${index}: ${problem}`);
+    if (problem !== undefined)
+      throw refusal(
+        'conversion_webhook_invalid_converted_object_failure',
+        `returned invalid ${what} at index ${index}: ${problem}`,
+      );
     // A webhook may change labels and annotations; the rest of metadata is not its business.
     const { labels, annotations } = result.metadata;
     const metadata = { ...deepClone(object.metadata) };
@@ -106,6 +137,8 @@ async function convert(
       metadata: { ...metadata, ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}) },
     };
   });
+  tell('');
+  return converted;
 }
 
 /** The response in a review of the version that was asked. Throws an Error that says what the webhook sent instead. */

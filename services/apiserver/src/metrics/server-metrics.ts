@@ -3,6 +3,7 @@ import { releaseVersion } from '@pilothouse/host';
 import type { Exchange } from '../request/exchange.ts';
 import { AdmissionSeries } from './admission-series.ts';
 import { CellFamily, DistributionFamily } from './cells.ts';
+import { ConversionSeries } from './conversion-series.ts';
 import { RequestSeries } from './request-series.ts';
 
 const seconds = [
@@ -109,6 +110,7 @@ export class ServerMetrics {
     labelNames: [...requestLabels, 'code'],
   });
   readonly admission = new AdmissionSeries(this.registry);
+  readonly conversions = new ConversionSeries(this.registry);
   readonly audits = new Counter({
     name: 'apiserver_audit_event_total',
     help: 'Audit events written',
