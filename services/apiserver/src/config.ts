@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { AuditConfig } from './audit/audit-config.ts';
 import { auditConfigOf } from './audit/audit-flags.ts';
+import type { SharedConfig } from './shared/shared-config.ts';
+import { sharedConfigOf } from './shared/shared-config.ts';
 import type { AuthorizationConfig } from './authorization/config.ts';
 import type { AuthenticationConfig } from './authentication/config.ts';
 import type { ParsedFlags } from '@pilothouse/host';
@@ -63,6 +65,8 @@ export interface ApiServerConfig {
   readonly priorityAndFairness: boolean;
   /** Absent: nothing is audited. */
   readonly audit?: AuditConfig;
+  /** What all servers share through Redis. */
+  readonly redis?: SharedConfig;
   /** Objects are encrypted in the store as this file says. */
   readonly encryption?: { readonly path: string; readonly reload: boolean };
   readonly eventTtlMs: number;
@@ -88,6 +92,10 @@ export function parseConfig(argv: readonly string[]): {
   if (parsed.positional.length > 0) {
     throw new FlagError(`Unexpected argument "${parsed.positional[0]}": the server takes flags only`);
   }
+  if ((parsed.values['tracing-config-file'] ?? '') !== '')
+    throw new FlagError(
+      'Cannot use --tracing-config-file: this server does not export traces. Start it without the flag',
+    );
   return { config: configOf(parsed), warnings: parsed.warnings };
 }
 
@@ -160,6 +168,7 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     goawayChance: goawayChanceOf(values),
     priorityAndFairness: values.boolean('enable-priority-and-fairness'),
     ...given('audit', auditConfigOf(values)),
+    ...given('redis', sharedConfigOf(values)),
     ...encryptionOf(values),
     eventTtlMs: values.number('event-ttl'),
     kubeletPreferredAddressTypes: values.list('kubelet-preferred-address-types'),

@@ -4,6 +4,20 @@ import { auditFlagSpecs } from './audit/audit-flags.ts';
 /** Flags of the upstream program: what this server acts on, then what it knows but has no use for yet. Defaults as upstream. */
 export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   ...auditFlagSpecs,
+  'redis-url': {
+    type: 'string',
+    help: 'Redis (redis:// or rediss://) through which API servers share decisions of webhooks, rate limits and audit events; optional',
+  },
+  'redis-rate-limits': {
+    type: 'strings',
+    default: [],
+    help: 'PRIORITY_LEVEL=REQUESTS_PER_SECOND,...: what one user may ask at a level, over all API servers',
+  },
+  'redis-audit-stream': {
+    type: 'boolean',
+    default: false,
+    help: 'Add audit events to the Redis stream pilothouse:audit',
+  },
   'advertise-address': {
     type: 'string',
     help: 'Address that clients use, for the kubernetes service; default: the bind address',
@@ -323,7 +337,7 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   'log-text-info-buffer-size': { type: 'string', help: 'No effect yet', ignored: true },
   'log-text-split-stream': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
   vmodule: { type: 'string', help: 'No effect yet', ignored: true },
-  'tracing-config-file': { type: 'string', help: 'No effect yet', ignored: true },
+  'tracing-config-file': { type: 'string', help: 'Not supported: the server refuses to start with it' },
   'aggregator-reject-forwarding-redirect': {
     type: 'boolean',
     default: true,

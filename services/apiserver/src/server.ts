@@ -32,6 +32,9 @@ import { goawayFilter } from './filters/goaway.ts';
 import { impersonationFilter } from './filters/impersonation.ts';
 import { createFlowFilter } from './flow-filter.ts';
 import { shuttingDownFilter } from './filters/shutting-down.ts';
+import { rateLimitFilter } from './shared/rate-limits.ts';
+import { redisAuditStream } from './shared/redis-audit-stream.ts';
+import type { SharedState } from './shared/shared-config.ts';
 import { HealthChecks } from './health/health-checks.ts';
 import { registerHealthChecks } from './health/checks.ts';
 import type { HealthSources } from './health/checks.ts';
@@ -80,6 +83,8 @@ export interface ApiServerOptions {
   /** Chance of a request to end its HTTP/2 connection, 0 to 0.02. */
   readonly goawayChance?: number;
   readonly audit?: AuditConfig;
+  /** What all servers share; absent: each decides and counts by itself. */
+  readonly shared?: SharedState;
   readonly health?: HealthSources;
   /** Adds paths of other parts (OpenID documents, debugging). */
   registerPaths?(paths: PathTable): void;
@@ -147,7 +152,13 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     shutdown: shutdown.signal,
     shutdownWatchGraceMs: options.shutdownWatchGraceMs ?? 0,
   };
-  const audit = options.audit && openAudit(options.audit, { clock, random, logger, metrics });
+  const { shared } = options;
+  shared?.link.register(metrics.registry);
+  const auditPorts = { clock, random, logger, metrics };
+  const stream =
+    shared?.auditStream === true ? [{ sink: redisAuditStream(shared.link, auditPorts), strict: false }] : [];
+  const audit =
+    options.audit || stream.length > 0 ? openAudit(options.audit ?? {}, auditPorts, stream) : undefined;
   const flowFilter = createFlowFilter(options, { metrics, paths });
   const goawayChance = options.goawayChance ?? 0;
   const authenticate = authenticationFilter(options.authenticator, metrics, clock);
@@ -160,6 +171,16 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     ...(audit ? [audit.filter] : []),
     impersonationFilter(options.authorizer),
     flowFilter,
+    ...(shared && shared.rateLimits.size > 0
+      ? [
+          rateLimitFilter({
+            limits: shared.rateLimits,
+            link: shared.link,
+            clock,
+            refused: (level) => metrics.rateLimited.cell(level),
+          }),
+        ]
+      : []),
     authorizationFilter(options.authorizer, metrics, clock),
   ];
   const builtIn = new Set(Array.from(options.registry.storages, ({ resource }) => resource.group));

@@ -34,6 +34,7 @@ import { StoreCalls } from './metrics/store-calls.ts';
 import { EtcdKeyValueStore } from './storage/etcd/etcd-key-value-store.ts';
 import type { KeyValueStore } from './storage/key-value-store.ts';
 import { MemoryKeyValueStore } from './storage/memory/memory-key-value-store.ts';
+import { openShared } from './shared/shared-config.ts';
 import { StartupWork } from './startup-work.ts';
 import { readTlsFiles, selfSignedTls, TlsFileWatcher } from './tls-files.ts';
 
@@ -105,6 +106,8 @@ export async function startApiServer(
   closers.push(() => registry.close());
   const advertised = config.advertiseAddress ?? defaultAddress(config.bindAddress);
   let table: ResourceTable | undefined;
+  const shared = openShared(config.redis, { clock, logger });
+  if (shared) closers.push(() => shared.link.close());
   const security = createSecurity(
     {
       authentication: {
@@ -120,6 +123,7 @@ export async function startApiServer(
     },
     {
       client: registry.client,
+      decisions: shared?.decisions,
       find: (group, version, resource, subresource = '') =>
         table === undefined
           ? registry.storage(group, version, resource, subresource)
@@ -197,6 +201,7 @@ export async function startApiServer(
     goawayChance: config.goawayChance,
     priorityAndFairness: config.priorityAndFairness,
     ...(config.audit === undefined ? {} : { audit: config.audit }),
+    ...(shared === undefined ? {} : { shared }),
     health: {
       storage: async () => {
         await store.get('/registry/health');

@@ -45,12 +45,13 @@ const backoffJitter = 0.2;
 export function openAudit(
   config: AuditConfig,
   ports: { clock: Clock; random: Random; logger: Logger; metrics: ServerMetrics },
+  others: readonly AuditTarget[] = [],
 ): AuditTrail {
   const policy =
     config.policyText === undefined
       ? AuditPolicy.always('Metadata', ['RequestReceived'])
       : AuditPolicy.parse(config.policyText);
-  const targets: AuditTarget[] = [];
+  const targets: AuditTarget[] = [...others];
   if (config.log) {
     const { log } = config;
     const file =

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '@pilothouse/base';
+import type { DecisionCache } from '../shared/decision-cache.ts';
 import type { WebhookEndpoint } from '../security/webhook-endpoint.ts';
 import { commonAudiences } from './audiences.ts';
 import type { AuthenticationResult, TokenAuthenticator } from './interface.ts';
@@ -16,6 +17,8 @@ export interface WebhookTokenOptions {
   /** What a webhook that names no audiences answers for. */
   readonly apiAudiences: readonly string[];
   readonly clock: Clock;
+  /** Answers that other servers got, and the name of this webhook with them. */
+  readonly shared?: { readonly decisions: DecisionCache; readonly scope: string } | undefined;
 }
 
 interface ReviewStatus {
@@ -38,7 +41,7 @@ interface Answer {
 
 /** Asks a webhook by TokenReview whose token it is. Keeps hashes of tokens, no tokens. */
 export function webhookTokenAuthenticator(options: WebhookTokenOptions): TokenAuthenticator {
-  const { endpoint, version, cacheTtlMs, apiAudiences, clock } = options;
+  const { endpoint, version, cacheTtlMs, apiAudiences, clock, shared } = options;
   const answers = new Map<string, { readonly answer: Promise<Answer>; untilMs: number }>();
 
   async function ask(token: string, audiences: readonly string[]): Promise<Answer> {
@@ -75,6 +78,15 @@ export function webhookTokenAuthenticator(options: WebhookTokenOptions): TokenAu
     };
   }
 
+  /** What another server was told, else what the webhook tells; that is shared. */
+  async function askOnce(key: string, token: string, audiences: readonly string[]): Promise<Answer> {
+    const known = (await shared?.decisions.get(shared.scope, key)) as Partial<Answer> | undefined;
+    if (known !== undefined) return { result: known.result, problem: known.problem ?? '' };
+    const answer = await ask(token, audiences);
+    shared?.decisions.set(shared.scope, key, answer, cacheTtlMs);
+    return answer;
+  }
+
   function answerTo(token: string, audiences: readonly string[]): Promise<Answer> {
     if (cacheTtlMs <= 0) return ask(token, audiences);
     const hash = createHash('sha256');
@@ -84,7 +96,7 @@ export function webhookTokenAuthenticator(options: WebhookTokenOptions): TokenAu
     if (known !== undefined && clock.monotonic() < known.untilMs) return known.answer;
     if (answers.size >= entriesMax) answers.clear();
     // Many requests with one token ask once.
-    const entry = { answer: ask(token, audiences), untilMs: Infinity };
+    const entry = { answer: askOnce(key, token, audiences), untilMs: Infinity };
     answers.set(key, entry);
     entry.answer.then(
       () => (entry.untilMs = clock.monotonic() + cacheTtlMs),

@@ -27,6 +27,7 @@ import {
   privilegedGroupAuthorizer,
   unionAuthorizer,
 } from './union.ts';
+import type { DecisionCache } from '../shared/decision-cache.ts';
 import { webhookAuthorizer } from './webhook/webhook-authorizer.ts';
 
 const everything: PolicyRule[] = [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }];
@@ -39,6 +40,7 @@ export interface ChainPorts {
   readonly random: Random;
   readonly objects: ObjectAccess;
   readonly logger: Logger;
+  readonly decisions?: DecisionCache | undefined;
 }
 
 interface BuiltChain {
@@ -189,7 +191,11 @@ export class AuthorizerChain implements Authorizer {
         case 'Webhook': {
           const endpoint = new WebhookEndpoint(readWebhookAccess(link.kubeconfig), { clock, random });
           endpoints.push(endpoint);
-          return webhookAuthorizer({ ...link, endpoint, clock, logger });
+          const { decisions } = this.#ports;
+          const { url } = readWebhookAccess(link.kubeconfig);
+          const scope = `authorizer ${link.name} ${link.reviewVersion} ${url}`;
+          const shared = decisions && { decisions, scope };
+          return webhookAuthorizer({ ...link, endpoint, clock, logger, shared });
         }
         default:
           throw new Error(

@@ -1,3 +1,4 @@
+import type { DecisionCache } from '../shared/decision-cache.ts';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import type { ConfigFile } from '../authentication/config.ts';
@@ -27,6 +28,8 @@ export interface AuthorizationDependencies {
   readonly random: Random;
   readonly objects: ObjectAccess;
   readonly logger: Logger;
+  /** Decisions that all servers share; absent: each keeps its own. */
+  readonly decisions?: DecisionCache | undefined;
 }
 
 /** Everything the server needs that has to do with what a client may do. */

@@ -50,6 +50,8 @@ export class Exchange {
   deadlineMs = Number.POSITIVE_INFINITY;
   /** Filter authentication, replaced by impersonation. */
   user: UserInfo = { name: '', groups: [] };
+  /** Filter flow control: where the request is classified; empty without priority and fairness. */
+  priorityLevel = '';
   /** Filter impersonation: who asked to be {@link user}. */
   impersonator: UserInfo | undefined;
   /** Set by handlers for metrics: the value of dryRun. */

@@ -7,6 +7,7 @@ import type { Authentication, AuthenticationConfig } from '../authentication/con
 import { createAuthorization } from '../authorization/authorization.ts';
 import type { Authorization, AuthorizationConfig } from '../authorization/config.ts';
 import type { InternalClient } from '../registry/rest/rest-storage.ts';
+import type { DecisionCache } from '../shared/decision-cache.ts';
 import { objectAccess } from './internal-object-access.ts';
 import type { ObjectAccess } from './object-access.ts';
 
@@ -22,6 +23,8 @@ export interface SecurityDependencies {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Decisions that all servers share; absent: each keeps its own. */
+  readonly decisions?: DecisionCache | undefined;
   /** Where requests find their storage; default: the one that the client uses, without custom resources. */
   readonly find?: InternalClient['storage'];
   /** Admission plugins made elsewhere: policies. */
@@ -43,11 +46,23 @@ export interface Security {
 
 /** Builds authentication, authorization and admission on the storages of this process. */
 export function createSecurity(config: SecurityConfig, dependencies: SecurityDependencies): Security {
-  const { client, clock, random, logger } = dependencies;
+  const { client, clock, random, logger, decisions } = dependencies;
   const find: InternalClient['storage'] = dependencies.find ?? ((...path) => client.storage(...path));
   const objects = objectAccess(client, { clock, logger });
-  const authentication = createAuthentication(config.authentication, { clock, random, objects, logger });
-  const authorization = createAuthorization(config.authorization, { clock, random, objects, logger });
+  const authentication = createAuthentication(config.authentication, {
+    clock,
+    random,
+    objects,
+    logger,
+    decisions,
+  });
+  const authorization = createAuthorization(config.authorization, {
+    clock,
+    random,
+    objects,
+    logger,
+    decisions,
+  });
   const admission = createAdmission(config.admission, {
     clock,
     random,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { CelProgram } from '@pilothouse/api/cel';
 import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
+import type { DecisionCache } from '../../shared/decision-cache.ts';
 import type { WebhookEndpoint } from '../../security/webhook-endpoint.ts';
 import type { AuthorizationAttributes, AuthorizationResult, Authorizer } from '../interface.ts';
 import { accessReviewSpec } from './access-review-spec.ts';
@@ -24,12 +25,20 @@ export interface WebhookAuthorizerOptions {
   readonly conditions: readonly CelProgram[];
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Answers that other servers got, and the name of this webhook with them. */
+  readonly shared?: { readonly decisions: DecisionCache; readonly scope: string } | undefined;
 }
 
 interface ReviewStatus {
   readonly allowed?: boolean;
   readonly denied?: boolean;
   readonly reason?: string;
+}
+
+/** `untilMs` is wall time: an answer does not live longer for being shared. */
+interface SharedAnswer {
+  readonly status: ReviewStatus;
+  readonly untilMs: number;
 }
 
 /** Asks a webhook by SubjectAccessReview. */
@@ -43,6 +52,12 @@ export function webhookAuthorizer(options: WebhookAuthorizerOptions): Authorizer
     evaluationError: errorMessage(error),
   });
 
+  const keep = (key: string, status: ReviewStatus, ttlMs: number): void => {
+    if (cache.size >= cacheEntriesMax) cache.delete(cache.keys().next().value as string);
+    cache.delete(key);
+    cache.set(key, { status, untilMs: clock.monotonic() + ttlMs });
+  };
+
   async function ask(
     attributes: AuthorizationAttributes,
     spec: Record<string, unknown>,
@@ -50,6 +65,13 @@ export function webhookAuthorizer(options: WebhookAuthorizerOptions): Authorizer
     const key = createHash('sha256').update(JSON.stringify(spec)).digest('base64');
     const known = cache.get(key);
     if (known !== undefined && clock.monotonic() < known.untilMs) return known.status;
+    const { shared } = options;
+    const told = (await shared?.decisions.get(shared.scope, key)) as SharedAnswer | undefined;
+    if (told !== undefined) {
+      const leftMs = told.untilMs - clock.now();
+      if (leftMs > 0) keep(key, told.status, leftMs);
+      return told.status;
+    }
     const { groups, ...rest } = spec;
     const isOld = options.reviewVersion === 'v1beta1';
     const review = await endpoint.post(
@@ -65,9 +87,13 @@ export function webhookAuthorizer(options: WebhookAuthorizerOptions): Authorizer
     const status = (review['status'] ?? {}) as ReviewStatus;
     const ttlMs = status.allowed === true ? options.authorizedTtlMs : options.unauthorizedTtlMs;
     if (ttlMs > 0 && lengthOf(attributes) < cachedLengthMax) {
-      if (cache.size >= cacheEntriesMax) cache.delete(cache.keys().next().value as string);
-      cache.delete(key);
-      cache.set(key, { status, untilMs: clock.monotonic() + ttlMs });
+      keep(key, status, ttlMs);
+      shared?.decisions.set(
+        shared.scope,
+        key,
+        { status, untilMs: clock.now() + ttlMs } satisfies SharedAnswer,
+        ttlMs,
+      );
     }
     return status;
   }
