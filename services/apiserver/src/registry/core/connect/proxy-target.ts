@@ -3,7 +3,7 @@ import { goQuote, statusErrors } from '@pilothouse/apimachinery';
 import type { ConnectPolicy, NodeTarget } from '../../delegates.ts';
 import type { InternalClient, RestContext } from '../../rest/rest-storage.ts';
 import { nodeConnection, requireReachableHost } from './node-connection.ts';
-import { requireReachable } from './reachable.ts';
+import { mayReach, requireReachable } from './reachable.ts';
 import { parseTargetName } from './target-name.ts';
 
 /** Finds where `proxy` leads; the path is put in by the caller. Texts as upstream's. */
@@ -49,7 +49,7 @@ interface Subset {
 }
 
 /** A ready endpoint of a service, the next one each time. Only addresses that are pods of the namespace are used. */
-export const serviceProxyTarget: FindProxyTarget = async (client, context, id) => {
+export const serviceProxyTarget: FindProxyTarget = async (client, context, id, policy) => {
   const parsed = parseTargetName(id);
   if (!parsed) throw statusErrors.badRequest(`invalid service request ${goQuote(id)}`);
   const { scheme, name } = parsed;
@@ -75,6 +75,8 @@ export const serviceProxyTarget: FindProxyTarget = async (client, context, id) =
   const start = turn++ % Math.max(1, candidates.length);
   for (let tries = 0; tries < candidates.length; tries++) {
     const candidate = candidates[(start + tries) % candidates.length] as (typeof candidates)[number];
+    // A node says what the addresses of its pods are: it must not send this server to its own or to the cloud's services.
+    if (!mayReach(candidate.address.ip, policy.loopback)) continue;
     if (await isPodAddress(client, context, candidate.address))
       return { scheme, host: candidate.address.ip, port: candidate.port, path: '', asKubelet: false };
   }

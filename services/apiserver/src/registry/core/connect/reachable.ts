@@ -5,8 +5,13 @@ import { parseIp, statusErrors } from '@pilothouse/apimachinery';
  * service of a cloud or this machine's own services through it; loopback ones only where pods live there. Throws 400.
  */
 export function requireReachable(address: string, loopback: boolean): void {
+  if (!mayReach(address, loopback)) throw statusErrors.badRequest('address not allowed');
+}
+
+/** As {@link requireReachable}, for choosing among several. */
+export function mayReach(address: string, loopback: boolean): boolean {
   const ip = parseIp(address);
-  if (ip === undefined || !isReachable(ip, loopback)) throw statusErrors.badRequest('address not allowed');
+  return ip !== undefined && isReachable(ip, loopback);
 }
 
 function isReachable(ip: Uint8Array, loopback: boolean): boolean {
