@@ -138,11 +138,15 @@ test('a leader that stops hands over; watches elsewhere miss nothing; the member
   watch.send({ createRequest: { key: bytes('w/'), rangeEnd: bytes('w0') } });
   await watch.next();
   await client(leader).ok(KVService.Put, { key: bytes('w/0') });
-  const started = performance.now();
+  let started = performance.now();
+  for (let index = 0; index < 20; index++) await client(leader).ok(KVService.Put, { key: bytes('pace') });
+  const putMs = (performance.now() - started) / 20;
+  started = performance.now();
   await members[leader]?.close();
   members[leader] = undefined;
   await client(other).ok(KVService.Put, { key: bytes('w/1') });
-  assert.ok(performance.now() - started < 1500, 'writes go on within 1.5 s');
+  const gapMs = performance.now() - started;
+  assert.ok(gapMs < 1500 + 100 * putMs, `writes go on after ${gapMs} ms, where a put takes ${putMs} ms`);
   for (let index = 2; index < 30; index++)
     await client(other).ok(KVService.Put, { key: bytes(`w/${index}`) });
   const seen: string[] = [];

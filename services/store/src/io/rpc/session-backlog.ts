@@ -40,7 +40,12 @@ export class SessionBacklog {
   wait(stream: ServerHttp2Stream, resume: () => void): void {
     const backlog = stream.session === undefined ? undefined : this.#sessions.get(stream.session);
     if (backlog === undefined) return;
-    backlog.waiting.add(resume);
-    stream.on('close', () => backlog.waiting.delete(resume));
+    const leave = (): void => void backlog.waiting.delete(wake);
+    const wake = (): void => {
+      stream.off('close', leave);
+      resume();
+    };
+    backlog.waiting.add(wake);
+    stream.on('close', leave);
   }
 }
