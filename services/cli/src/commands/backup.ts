@@ -146,10 +146,14 @@ async function backupTo(
         name: 'proof',
         initialCluster: new Map([['proof', ['http://127.0.0.1:1']]]),
         initialClusterToken: 'proof',
-        bumpRevision: 0,
+        bumpRevision: 1,
         skipHashCheck: false,
+      }).catch((error: unknown) => {
+        throw new CommandError(`The backup cannot be restored and was not kept: ${errorMessage(error)}`);
       });
-    await target.put(file, name);
+    await target.put(file, name).catch((error: unknown) => {
+      throw new CommandError(`Cannot write ${name} to ${target.title}: ${errorMessage(error)}`);
+    });
     const names = await target.list();
     if (!names.includes(name))
       throw new CommandError(`${target.title} does not list ${name} after it was written`);
