@@ -68,7 +68,10 @@ export function createAuthentication(
     const { kubeconfig, version, cacheTtlMs } = config.tokenWebhook;
     const endpoint = new WebhookEndpoint(readWebhookAccess(kubeconfig), { clock, random });
     closers.push(() => endpoint.close());
-    tokens.push(webhookTokenAuthenticator({ endpoint, version, cacheTtlMs, apiAudiences, clock }));
+    const { decisions } = dependencies;
+    const scope = `token ${version} ${readWebhookAccess(kubeconfig).url} ${apiAudiences.join(' ')}`;
+    const shared = decisions && { decisions, scope };
+    tokens.push(webhookTokenAuthenticator({ endpoint, version, cacheTtlMs, apiAudiences, clock, shared }));
   }
   const openTo = structured.anonymous ?? config.anonymous;
   const anonymous = openTo?.enabled === false ? undefined : anonymousAuthenticator(openTo?.paths);

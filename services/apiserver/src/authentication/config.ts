@@ -1,3 +1,4 @@
+import type { DecisionCache } from '../shared/decision-cache.ts';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import type { ObjectAccess } from '../security/object-access.ts';
@@ -72,6 +73,8 @@ export interface AuthenticationDependencies {
   readonly random: Random;
   readonly objects: ObjectAccess;
   readonly logger: Logger;
+  /** Decisions that all servers share; absent: each keeps its own. */
+  readonly decisions?: DecisionCache | undefined;
 }
 
 /** Everything the server needs that has to do with who a client is. */
