@@ -1,4 +1,5 @@
 import { auth } from './auth/auth.ts';
+import { rbacCost } from './auth/rbac-cost.ts';
 import { badStart } from './bad-start.ts';
 import { Checks } from './checks.ts';
 import { clientSuite, clientSuitesHelp } from './clients/index.ts';
@@ -28,7 +29,7 @@ npm run e2e -- watchers [N]               N (100,000) idle watchers on a real et
 npm run e2e -- connect [--quick]          logs, exec, attach, cp, port-forward and proxy through every API server
 npm run e2e -- security [PART]             encryption at rest beside a stock server; audit; hostile requests
 npm run e2e -- monitoring                 a real Prometheus on a plane: rules, every panel, what stock dashboards read
-npm run e2e -- auth                       a real OpenID provider, webhooks, kubectl about rights, attackers
+npm run e2e -- auth [cost]                a real OpenID provider, webhooks, kubectl about rights, attackers
 npm run e2e -- compose [--twice]           images, the compose plane, the tour through HAProxy, a drill (needs Docker)
 npm run e2e -- helm-chart                  our chart on our plane: install, test, upgrade, refusals, rollback
 npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
@@ -102,6 +103,7 @@ switch (command) {
     break;
   }
   case 'auth': {
+    if (rest[0] === 'cost') process.exit((await rbacCost(port)) ? 0 : 1);
     const checks = new Checks();
     await auth(checks, findProgram('kubectl'), port);
     process.exit(checks.finish() ? 0 : 1);

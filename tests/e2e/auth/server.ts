@@ -24,6 +24,8 @@ export interface Ask {
   readonly headers?: Record<string, string | string[]>;
   readonly cert?: { readonly certPem: string; readonly keyPem: string };
   readonly body?: unknown;
+  /** Connections that are kept; default: a new one. */
+  readonly agent?: https.Agent;
 }
 
 /** One API server with objects in memory, its certificates and its log. */
@@ -145,7 +147,7 @@ export async function startServer(
 
 /** One request over a connection of its own. */
 export function send(url: string, caPem: string, options: Ask = {}): Promise<Answer> {
-  const { method = 'GET', token, headers = {}, cert, body } = options;
+  const { method = 'GET', token, headers = {}, cert, body, agent = false } = options;
   const text = body === undefined ? undefined : JSON.stringify(body);
   return new Promise((resolve, reject) => {
     const request = https.request(
@@ -153,7 +155,7 @@ export function send(url: string, caPem: string, options: Ask = {}): Promise<Ans
       {
         method,
         ca: caPem,
-        agent: false,
+        agent,
         ...(cert === undefined ? {} : { cert: cert.certPem, key: cert.keyPem }),
         headers: {
           accept: 'application/json',
