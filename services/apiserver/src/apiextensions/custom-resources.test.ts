@@ -298,6 +298,62 @@ describe('custom resources', () => {
     assert.equal(groups.body.preferredVersion.version, 'v2');
   });
 
+  test('are published as they are now, the same by every server', async () => {
+    const spec = (more: object) => ({
+      type: 'object',
+      properties: {
+        tone: { type: 'string', nullable: true },
+        hue: { type: 'string', default: 'warm' },
+        ...more,
+      },
+    });
+    const names = ['zithers', 'alphorns'];
+    for (const plural of names) await define(definition(plural, `Kind${plural}`, spec({})));
+    const key = 'apis/example.com/v1';
+    const urlOf = async (replica: number): Promise<string> =>
+      (await call('GET', '/openapi/v3', undefined, {}, replica)).body.paths[key].serverRelativeURL as string;
+    const schemasOf = async (replica: number): Promise<Record<string, { properties: object }>> =>
+      (await call('GET', `/openapi/v3/${key}`, undefined, {}, replica)).body.components.schemas;
+    const end = Date.now() + 5000;
+    while ((await urlOf(0)) !== (await urlOf(1))) {
+      assert.ok(Date.now() < end, 'the servers do not agree');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.deepEqual(await schemasOf(0), await schemasOf(1));
+    const before = await urlOf(0);
+
+    const changed = definition('zithers', 'Kindzithers', spec({ strings: { type: 'integer' } })) as {
+      spec: { versions: object[] };
+    };
+    const patched = await call(
+      'PATCH',
+      `${definitions}/zithers.example.com`,
+      { spec: { versions: changed.spec.versions } },
+      { 'content-type': 'application/merge-patch+json' },
+    );
+    assert.equal(patched.status, 200, JSON.stringify(patched.body));
+    await until(
+      () => call('GET', `/openapi/v3/${key}`),
+      ({ body }) =>
+        body.components.schemas['com.example.v1.Kindzithers'].properties.spec.properties.strings !==
+        undefined,
+    );
+    assert.notEqual(await urlOf(0), before);
+    const v2 = await call('GET', '/openapi/v2');
+    const published = v2.body.definitions['com.example.v1.Kindzithers'].properties.spec.properties;
+    assert.equal(published.strings.type, 'integer');
+    // Swagger 2.0 cannot say that null is allowed, so it says nothing of the type.
+    assert.equal(published.tone.type, undefined);
+
+    const made = await call('POST', '/apis/example.com/v1/namespaces/default/zithers', {
+      apiVersion: 'example.com/v1',
+      kind: 'Kindzithers',
+      metadata: { name: 'a' },
+      spec: { tone: null, hue: null },
+    });
+    assert.deepEqual(made.body.spec, { tone: null, hue: 'warm' });
+  });
+
   test('with a rule that does not compile are refused', async () => {
     const answer = await call(
       'POST',
