@@ -4,6 +4,7 @@ import { componentNames, runComponent } from '@pilothouse/local';
 import { certs } from './commands/certs.ts';
 import { backup, backupFlags } from './commands/backup.ts';
 import { drill, drillFlags } from './commands/drill.ts';
+import { diagnose, diagnoseFlags } from './commands/diagnose.ts';
 import { down } from './commands/down.ts';
 import { join } from './commands/join.ts';
 import { kubeconfig } from './commands/kubeconfig.ts';
@@ -18,6 +19,7 @@ const usage = `pilothouse runs a Kubernetes-compatible control plane.
 
   pilothouse up           start a whole plane on this machine (--detach: in the background)
   pilothouse status       who runs, who leads (-o json)
+  pilothouse diagnose     one archive for a bug report, without secrets
   pilothouse kubeconfig   print the administrator's kubeconfig
   pilothouse down         stop the plane; its data stays
   pilothouse backup FILE  the whole store in one file, from a running plane or any etcd
@@ -31,6 +33,9 @@ One component with the flags of its upstream counterpart:
 
 Flags of pilothouse up:
 ${flagUsage(upFlags)}
+
+Flags of pilothouse diagnose:
+${flagUsage(diagnoseFlags)}
 
 Flags of pilothouse backup:
 ${flagUsage(backupFlags)}
@@ -51,6 +56,8 @@ async function main(argv: readonly string[]): Promise<void> {
       return down(rest);
     case 'status':
       return status(rest);
+    case 'diagnose':
+      return diagnose(rest);
     case 'kubeconfig':
       return kubeconfig(rest);
     case 'certs':
