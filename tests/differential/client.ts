@@ -32,7 +32,13 @@ export class Client {
     this.#watchAgent = new https.Agent(credentials);
   }
 
-  call(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<Answer> {
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType = 'application/json',
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Answer> {
     const payload =
       body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
     return new Promise((resolve, reject) => {
@@ -44,6 +50,7 @@ export class Client {
           accept: 'application/json',
           'user-agent': 'differential/1',
           ...(payload === undefined ? {} : { 'content-type': contentType, 'content-length': payload.length }),
+          ...headers,
         },
       });
       const fail = (error: Error): void =>

@@ -22,6 +22,7 @@ function normaliseText(text: string, now: RegExp): string {
   return text
     .replaceAll(uid, '<uid>')
     .replaceAll(now, '<now>')
+    .replaceAll(/in record \(\d+\)/g, 'in record (<revision>)')
     .replaceAll(/kube-api-access-[a-z0-9]{5}/g, 'kube-api-access-<suffix>');
 }
 

@@ -8,6 +8,7 @@ import { compareCel } from './cel/compare-cel.ts';
 import { Client, type Credentials } from './client.ts';
 import { loadSamples, type Sample } from './objects.ts';
 import { type Case, Runner } from './runner.ts';
+import { badInput } from './bad-input.ts';
 import { runSequence, type SequenceDifference } from './sequence-runner.ts';
 import { sequences } from './sequences.ts';
 import { startSides } from './sides.ts';
@@ -48,7 +49,7 @@ const kinds = values.kinds === undefined ? undefined : new Set(values.kinds.spli
 async function compareSequences(stock: Client, ours: Client): Promise<boolean> {
   let compared = 0;
   const found: SequenceDifference[] = [];
-  for (const [index, sequence] of sequences.entries()) {
+  for (const [index, sequence] of [...sequences, ...badInput].entries()) {
     const namespace = `sequence-${index}-${process.pid}`;
     for (const client of [stock, ours]) {
       await client.call('POST', '/api/v1/namespaces', { metadata: { name: namespace } });

@@ -16,9 +16,13 @@ export interface Own {
 export interface Step {
   readonly method: string;
   path(own: Own): string;
-  body?(own: Own): Json;
+  body?(own: Own): Json | string;
   /** Of the body; a PATCH is a merge patch unless it says otherwise. */
   readonly contentType?: 'strategic' | 'apply';
+  /** A content type as it is. */
+  readonly rawType?: string;
+  readonly accept?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   /** To wait before the request. */
   readonly waitMs?: number;
 }
@@ -70,16 +74,19 @@ class Side {
 
   async take(step: Step): Promise<Answer> {
     const contentType =
-      step.contentType === undefined
-        ? step.method === 'PATCH'
-          ? types.merge
-          : 'application/json'
-        : types[step.contentType];
+      step.rawType !== undefined
+        ? step.rawType
+        : step.contentType === undefined
+          ? step.method === 'PATCH'
+            ? types.merge
+            : 'application/json'
+          : types[step.contentType];
     const answer = await this.#client.call(
       step.method,
       step.path(this.own),
       step.body?.(this.own),
       contentType,
+      { ...step.headers, ...(step.accept === undefined ? {} : { accept: step.accept }) },
     );
     this.#answers.push(parse(answer.text));
     return answer;

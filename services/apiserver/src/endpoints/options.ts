@@ -181,11 +181,12 @@ export function writeOptionsOf(
   errors.push(...fieldManagerErrors(fieldManager), ...dryRunErrors(dryRun));
   if (!['', 'Ignore', 'Warn', 'Strict'].includes(fieldValidation)) {
     errors.push(
-      fieldError.notSupported(
-        new FieldPath('fieldValidation'),
-        fieldValidation,
-        ['', 'Ignore', 'Strict', 'Warn'].filter(Boolean),
-      ),
+      fieldError.notSupported(new FieldPath('fieldValidation'), fieldValidation, [
+        '',
+        'Ignore',
+        'Strict',
+        'Warn',
+      ]),
     );
   }
   invalid(kind, errors);

@@ -39,7 +39,7 @@ export function decodeContinue(token: string): ContinuePosition {
   if (parsed.v !== version) {
     throw invalid(
       'continue key is not valid: server does not recognize this encoded version ' +
-        JSON.stringify(parsed.v ?? ''),
+        (typeof parsed.v === 'string' ? parsed.v : ''),
     );
   }
   const revision = typeof parsed.rv === 'number' ? parsed.rv : 0;

@@ -113,7 +113,7 @@ export class EvictionStore implements RestStorage {
     const podName = pod.metadata.name ?? '';
     await store.updateThrough(
       path,
-      context,
+      { ...context, fieldManager: 'kube-apiserver' },
       budget.metadata.name ?? '',
       { updatedObject: (inner, existing) => disrupt(existing as KubeObject, podName, inner.now) },
       { fieldManager: 'kube-apiserver' },
