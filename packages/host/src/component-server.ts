@@ -1,14 +1,20 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Clock } from '@pilothouse/base';
+import { followServedCertificate, readServedCertificate, serverTlsPolicy } from './pki/served-certificate.ts';
 
 export interface ComponentServerOptions {
   readonly address: string;
   /** 0: any free port. */
   readonly port: number;
-  /** PEM texts; without them the server speaks plain HTTP. */
+  /** PEM texts, for a certificate that lives as long as the process. */
   readonly cert?: string;
   readonly key?: string;
+  /** PEM files, read again when they change. With neither, the server speaks plain HTTP. */
+  readonly certFile?: string;
+  readonly keyFile?: string;
+  readonly clock?: Clock;
   /** Whether /readyz answers 200; without it always. */
   isReady?(): boolean;
   /** Body of /metrics in Prometheus' text format 0.0.4. */
@@ -43,11 +49,16 @@ export function startComponentServer(options: ComponentServerOptions): Promise<C
         .end(options.metrics());
     } else plain(404, '404 page not found\n');
   };
-  const { cert, key } = options;
-  const server =
-    cert !== undefined && key !== undefined
-      ? https.createServer({ cert, key }, handler)
-      : http.createServer(handler);
+  const { cert, key, certFile, keyFile } = options;
+  let unfollow: (() => void) | undefined;
+  let server: http.Server;
+  if (certFile !== undefined && keyFile !== undefined) {
+    const secure = https.createServer(readServedCertificate({ certFile, keyFile }), handler);
+    unfollow = followServedCertificate(secure, { certFile, keyFile }, options.clock);
+    server = secure;
+  } else if (cert !== undefined && key !== undefined) {
+    server = https.createServer({ ...serverTlsPolicy, cert, key }, handler);
+  } else server = http.createServer(handler);
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.address, () =>
@@ -55,6 +66,7 @@ export function startComponentServer(options: ComponentServerOptions): Promise<C
         port: (server.address() as AddressInfo).port,
         close: () =>
           new Promise((done) => {
+            unfollow?.();
             server.closeAllConnections();
             server.close(() => done());
           }),

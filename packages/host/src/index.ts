@@ -25,3 +25,5 @@ export { registerProcessMetrics } from './metrics/process-metrics.ts';
 export { buildLabels, releaseVersion } from './metrics/build.ts';
 export type { QueueObserver, RequestObserver } from './metrics/client-metrics.ts';
 export { clientMetrics, queueMetrics } from './metrics/client-metrics.ts';
+export type { ServedCertificateFiles } from './pki/served-certificate.ts';
+export { followServedCertificate, readServedCertificate, serverTlsPolicy } from './pki/served-certificate.ts';

@@ -165,8 +165,9 @@ export async function runControllerManager(
       : await startComponentServer({
           address: text('bind-address'),
           port: number('secure-port'),
-          ...file('tls-cert-file', 'cert'),
-          ...file('tls-private-key-file', 'key'),
+          ...(text('tls-cert-file') === '' || text('tls-private-key-file') === ''
+            ? {}
+            : { certFile: text('tls-cert-file'), keyFile: text('tls-private-key-file') }),
           metrics: () => metrics.text(),
         });
   await new Promise<void>((resolve) => {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { createHttp2Transport, loadKubeconfig, measuredTransport } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
@@ -98,11 +97,10 @@ export async function runScheduler(
   const logger = createLogger({ component: 'scheduler', level: number('v') >= 4 ? 'debug' : 'info' });
   for (const warning of warnings) logger.warn(warning);
   const access = loadKubeconfig(text('kubeconfig'));
-  const pem = (name: string): string => readFileSync(text(name), 'utf8');
   const serving =
     text('tls-cert-file') === '' || text('tls-private-key-file') === ''
       ? await selfSigned()
-      : { cert: pem('tls-cert-file'), key: pem('tls-private-key-file') };
+      : { certFile: text('tls-cert-file'), keyFile: text('tls-private-key-file') };
   const target = text('master') === '' ? access : { ...access, server: text('master') };
   const metrics = new Metrics();
   registerProcessMetrics(metrics, 'kube-scheduler');

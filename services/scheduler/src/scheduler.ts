@@ -40,12 +40,14 @@ export interface SchedulerOptions {
     readonly renewDeadlineMs?: number;
     readonly retryPeriodMs?: number;
   };
-  /** Health and metrics server; absent: none. PEM texts for TLS. */
+  /** Health and metrics server; absent: none. PEM texts or files for TLS. */
   readonly server?: {
     readonly address: string;
     readonly port: number;
     readonly cert?: string;
     readonly key?: string;
+    readonly certFile?: string;
+    readonly keyFile?: string;
   };
   /** 0 or absent: adapts to the number of nodes. */
   readonly percentageOfNodesToScore?: number;

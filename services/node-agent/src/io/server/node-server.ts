@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import http from 'node:http';
 import https from 'node:https';
@@ -8,6 +8,8 @@ import type { Duplex } from 'node:stream';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
+import type { ServedCertificateFiles } from '@pilothouse/host';
+import { followServedCertificate, readServedCertificate } from '@pilothouse/host';
 import {
   acceptPortForwardSpdy,
   acceptPortForwardWebSocket,
@@ -66,6 +68,7 @@ const runTimeoutMs = 600_000;
 export class NodeServer {
   readonly #options: NodeServerOptions;
   readonly #server: http.Server | https.Server;
+  #unfollow: (() => void) | undefined;
   readonly #sockets = new Set<Duplex>();
   readonly #counts = new Map<string, number>();
 
@@ -76,15 +79,8 @@ export class NodeServer {
       void this.#serve(request, response);
     this.#server =
       certFile !== undefined && keyFile !== undefined
-        ? https.createServer(
-            {
-              cert: readFileSync(certFile),
-              key: readFileSync(keyFile),
-              // Who has no certificate, or a strange one, gets 401 and not a broken connection.
-              ...(clientCaFile === undefined
-                ? {}
-                : { ca: readFileSync(clientCaFile), requestCert: true, rejectUnauthorized: false }),
-            },
+        ? this.#secureServer(
+            { certFile, keyFile, ...(clientCaFile === undefined ? {} : { caFile: clientCaFile }) },
             handler,
           )
         : http.createServer(handler);
@@ -107,9 +103,23 @@ export class NodeServer {
     });
   }
 
+  #secureServer(files: ServedCertificateFiles, handler: http.RequestListener): https.Server {
+    const server = https.createServer(
+      {
+        ...readServedCertificate(files),
+        // Who has no certificate, or a strange one, gets 401 and not a broken connection.
+        ...(files.caFile === undefined ? {} : { requestCert: true, rejectUnauthorized: false }),
+      },
+      handler,
+    );
+    this.#unfollow = followServedCertificate(server, files, this.#options.clock);
+    return server;
+  }
+
   close(): Promise<void> {
     return new Promise((done) => {
       for (const socket of this.#sockets) socket.destroy();
+      this.#unfollow?.();
       this.#server.closeAllConnections();
       this.#server.close(() => done());
     });
