@@ -18,10 +18,10 @@ test('a volume is a directory of the chosen node, bound in advance to its claim'
     }),
     'node-1',
     'Delete',
-    '/root',
+    '/volumes',
   );
   assert.equal(volume.metadata.name, 'pvc-u-1');
-  assert.equal(volume['spec'].hostPath.path, '/root/ns_data-0_pvc-u-1');
+  assert.equal(volume['spec'].hostPath.path, '/volumes/ns_data-0_pvc-u-1');
   assert.deepEqual(volume['spec'].capacity, { storage: '8Gi' });
   assert.equal(volume['spec'].claimRef.uid, 'u-1');
   assert.deepEqual(volume['spec'].nodeAffinity.required.nodeSelectorTerms[0].matchExpressions[0].values, [
