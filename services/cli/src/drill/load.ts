@@ -131,8 +131,10 @@ export class Load {
     const { items } = await listAll(connection, this.#configMaps);
     const own = items.filter(isOfLoad);
     await Promise.all(this.#watchers.map((each) => each.stop()));
-    connection.call('DELETE', `/api/v1/namespaces/${this.#namespace}`).catch(() => undefined);
-    await sleep(this.#clock, 100);
+    // What is left of it goes in the background; a plane that cannot even take this has been judged by now.
+    await connection
+      .call('DELETE', `/api/v1/namespaces/${this.#namespace}`, undefined, loadLimits.settleMs)
+      .catch(() => undefined);
     connection.close();
     return {
       operations: this.operations,
