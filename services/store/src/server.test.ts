@@ -165,9 +165,13 @@ test('a leader that stops hands over; watches elsewhere miss nothing; the member
   assert.equal(new Set(hashes.map(({ hash }) => hash)).size, 1, 'all members hold the same');
 });
 
+/** The member that was removed and joined under a new ID. */
+let replaced = 0;
+
 test('a removed member comes back only as a new one, through initial-cluster-state=existing', async () => {
   const leader = members.findIndex((member) => member?.status().role === 'leader');
   const victim = (leader + 2) % 3;
+  replaced = victim;
   const victimId = statusOf(victim)?.id as bigint;
   const victimConfig = configs[victim] as StoreConfig;
   // The connections must have held for five election timeouts.
@@ -192,7 +196,7 @@ test('a removed member comes back only as a new one, through initial-cluster-sta
 });
 
 test('startup failures name the file, port or flag and the remedy', async () => {
-  const first = configs[0] as StoreConfig;
+  const first = configs[(replaced + 1) % 3] as StoreConfig;
   // It ran, and now it has no data: it must not come back as who it was.
   await assert.rejects(
     startStore({ ...first, dataDir: file('forgotten') }, { logger: silentLogger }),
@@ -207,7 +211,7 @@ test('startup failures name the file, port or flag and the remedy', async () => 
     initialCluster: new Map([[first.name, first.initialAdvertisePeerUrls]]),
   };
   await assert.rejects(
-    startStore({ ...taken, dataDir: file('elsewhere'), name: 'm0' }, { logger: silentLogger }),
+    startStore({ ...taken, dataDir: file('elsewhere') }, { logger: silentLogger }),
     (error: Error) =>
       error instanceof StartupError && /address already in use.*--listen-client-urls/.test(error.message),
   );

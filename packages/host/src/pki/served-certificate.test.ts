@@ -44,7 +44,7 @@ test('new connections get a renewed certificate without a restart; a broken file
   const served = (): Promise<string> =>
     new Promise((resolve, reject) => {
       const socket = connect({ host: '127.0.0.1', port: server.port, rejectUnauthorized: false }, () => {
-        resolve(socket.getPeerCertificate().subject.CN);
+        resolve(String(socket.getPeerCertificate().subject.CN));
         socket.destroy();
       });
       socket.once('error', reject);
