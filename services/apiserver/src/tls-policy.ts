@@ -1,4 +1,4 @@
-import { FlagError } from '@pilothouse/host';
+import { FlagError, serverTlsPolicy } from '@pilothouse/host';
 import type { FlagValues } from './flag-values.ts';
 
 /** What a TLS listener agrees to: OpenSSL's names. */
@@ -8,18 +8,7 @@ export interface TlsPolicy {
   readonly ciphers?: string;
 }
 
-export const defaultTlsPolicy: TlsPolicy = {
-  minVersion: 'TLSv1.2',
-  // Forward secrecy and authenticated encryption only.
-  ciphers: [
-    'ECDHE-ECDSA-AES128-GCM-SHA256',
-    'ECDHE-RSA-AES128-GCM-SHA256',
-    'ECDHE-ECDSA-AES256-GCM-SHA384',
-    'ECDHE-RSA-AES256-GCM-SHA384',
-    'ECDHE-ECDSA-CHACHA20-POLY1305',
-    'ECDHE-RSA-CHACHA20-POLY1305',
-  ].join(':'),
-};
+export const defaultTlsPolicy: TlsPolicy = serverTlsPolicy;
 
 const versions: Readonly<Record<string, TlsPolicy['minVersion']>> = {
   VersionTLS12: 'TLSv1.2',
