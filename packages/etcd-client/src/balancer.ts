@@ -1,6 +1,6 @@
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorMessage, sleep } from '@pilothouse/base';
-import { Connection, type Metadata } from './connection.ts';
+import { Connection, type Dial, type Metadata } from './connection.ts';
 import type { Endpoint, EtcdTls } from './endpoint.ts';
 import { EtcdError, grpcCode } from './errors.ts';
 import { limits } from './limits.ts';
@@ -30,14 +30,21 @@ export interface BalancerOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metadata: Metadata;
+  /** Instead of sockets, in tests. */
+  readonly dial?: Dial;
 }
 
-/** Keeps one connection to one endpoint that works, and moves on at once when it does not. */
+/**
+ * Keeps one connection to one endpoint that works, and moves on at once when it does not. One that falls silent (see {@link SilenceWatch}) is
+ * left for another as soon as that has spoken: what runs on it ends as unavailable, so that reads and watches go on elsewhere.
+ */
 export class Balancer {
   readonly #options: BalancerOptions;
   #next: number;
   #current: Connection | undefined;
   #isClosed = false;
+  /** Endpoints that were silent or out of reach, and until when they are the last choice. */
+  readonly #avoided = new Map<Endpoint, number>();
 
   constructor(options: BalancerOptions) {
     this.#options = options;
@@ -48,13 +55,24 @@ export class Balancer {
   connection(): Connection {
     if (this.#isClosed) throw new EtcdError(grpcCode.canceled, 'Etcd client is closed');
     if (this.#current !== undefined) return this.#current;
-    const { endpoints, tls, clock, logger } = this.#options;
-    const endpoint = endpoints[this.#next++ % endpoints.length] as Endpoint;
+    const { endpoints, tls, clock, logger, dial } = this.#options;
+    const endpoint = this.#choose();
+    let wasUp = false;
     const connection = new Connection(endpoint, {
       clock,
       tls: typeof tls === 'function' ? tls() : tls,
+      ...(dial === undefined ? {} : { dial }),
+      ...(endpoints.length === 1
+        ? {}
+        : {
+            silence: {
+              onQuiet: (quiet) => this.#lookElsewhere(quiet),
+              onSilent: (silent) => this.#giveUp(silent),
+            },
+          }),
       onDown: (down, error) => {
         if (this.#current === down) this.#current = undefined;
+        if (!wasUp) this.#avoid(endpoint);
         if (!this.#isClosed && error !== undefined) {
           logger.debug('Lost the connection to an etcd endpoint', {
             endpoint: endpoint.text,
@@ -63,8 +81,49 @@ export class Balancer {
         }
       },
     });
+    connection.ready().then(
+      () => (wasUp = true),
+      () => {},
+    );
     this.#current = connection;
     return connection;
+  }
+
+  #choose(): Endpoint {
+    const { endpoints, clock } = this.#options;
+    const now = clock.monotonic();
+    const count = endpoints.length;
+    for (let step = 0; step < count; step++) {
+      const endpoint = endpoints[(this.#next + step) % count] as Endpoint;
+      if ((this.#avoided.get(endpoint) ?? -Infinity) > now) continue;
+      this.#next += step + 1;
+      return endpoint;
+    }
+    return endpoints[this.#next++ % count] as Endpoint;
+  }
+
+  #avoid(endpoint: Endpoint): void {
+    this.#avoided.set(endpoint, this.#options.clock.monotonic() + limits.avoidSilentMs);
+  }
+
+  /** New calls go elsewhere; those under way may still be answered. */
+  #lookElsewhere(quiet: Connection): void {
+    if (this.#isClosed) return;
+    if (this.#current === quiet) this.#current = undefined;
+    this.#avoid(quiet.endpoint);
+    this.connection();
+  }
+
+  /** Where all are silent, the fault is this machine's or the network's, and nothing is gained by giving up. */
+  #giveUp(silent: Connection): void {
+    if (this.#isClosed) return;
+    const other = this.connection();
+    if (other === silent || !other.isAudible) return;
+    this.#options.logger.warn('An etcd endpoint stands still; going on with another', {
+      endpoint: silent.endpoint.text,
+      other: other.endpoint.text,
+    });
+    silent.abandon('the endpoint gives no sign of life');
   }
 
   /** Leaves an endpoint that answers but cannot serve (no leader, stopping); running calls on it go on. */

@@ -2,6 +2,7 @@ import type { Clock, Logger, Random } from '@pilothouse/base';
 import { assert, silentLogger } from '@pilothouse/base';
 import { etcdserverpb } from '@pilothouse/proto';
 import { Balancer, type CallOptions } from './balancer.ts';
+import type { Dial } from './connection.ts';
 import { parseEndpoint, type EtcdTls } from './endpoint.ts';
 import { callUnary, EtcdKv } from './kv.ts';
 import { EtcdLease } from './lease.ts';
@@ -18,6 +19,8 @@ export interface EtcdClientOptions {
   readonly logger?: Logger;
   /** Sent with each call, e.g. a token of etcd's own authentication. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Instead of sockets, in tests. */
+  readonly dial?: Dial;
 }
 
 /** What an API server needs of an etcd v3 cluster, ours or any other. */
@@ -53,6 +56,7 @@ export function createEtcdClient(options: EtcdClientOptions): EtcdClient {
       random: options.random,
       logger,
       metadata: options.metadata ?? {},
+      ...(options.dial === undefined ? {} : { dial: options.dial }),
     });
   const balancer = balancerFor(options.endpoints);
   const watcher = new EtcdWatcher(balancer, options.clock, logger);

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
 import { EtcdError, grpcCode } from './errors.ts';
@@ -8,6 +9,7 @@ import { headerBlock } from './http2/header-block.ts';
 import type { StreamHandler } from './http2/session.ts';
 import { ClientSession } from './http2/session.ts';
 import { limits } from './limits.ts';
+import { SilenceWatch } from './silence-watch.ts';
 
 /** A gRPC stream as the watch and lease code sees it. */
 export interface GrpcStream {
@@ -28,6 +30,7 @@ export interface GrpcStreamHandlers {
 export type Metadata = Readonly<Record<string, string>>;
 
 const hasMessageHeader = 5;
+const nothing = new Uint8Array(0);
 
 /** gRPC's length-prefixed frame around a message. */
 export function frame(message: Uint8Array): Buffer {
@@ -73,6 +76,23 @@ export class Deframer {
   }
 }
 
+/** Opens the byte stream to an endpoint; tests have one of their own. */
+export type Dial = (endpoint: Endpoint, tls: EtcdTls | undefined) => Duplex;
+
+export interface ConnectionOptions {
+  readonly clock: Clock;
+  readonly tls: EtcdTls | undefined;
+  readonly onDown: (connection: Connection, error: Error | undefined) => void;
+  /** Set where there are other endpoints to go to: told when the server stands still. */
+  readonly silence?: {
+    onQuiet(connection: Connection): void;
+    onSilent(connection: Connection): void;
+  };
+  readonly dial?: Dial;
+}
+
+const healthPath = '/grpc.health.v1.Health/Check';
+
 /** One HTTP/2 session to one endpoint. Made connecting; dead for good once `onDown` fired. */
 export class Connection {
   readonly endpoint: Endpoint;
@@ -80,6 +100,8 @@ export class Connection {
   readonly #clock: Clock;
   readonly #deadlines: Deadlines;
   #keepAlive: Timer | undefined;
+  #silence: SilenceWatch | undefined;
+  #calls = 0;
   #connectTimer: Timer | undefined;
   #isUp = false;
   #isDown = false;
@@ -91,19 +113,12 @@ export class Connection {
   #timeoutText = '';
   #timeoutHead: Buffer = Buffer.alloc(0);
 
-  constructor(
-    endpoint: Endpoint,
-    options: {
-      clock: Clock;
-      tls: EtcdTls | undefined;
-      onDown: (connection: Connection, error: Error | undefined) => void;
-    },
-  ) {
+  constructor(endpoint: Endpoint, options: ConnectionOptions) {
     this.endpoint = endpoint;
     this.#clock = options.clock;
     this.#deadlines = new Deadlines(options.clock);
     this.#onDown = options.onDown;
-    const socket = openSocket(endpoint, options.tls);
+    const socket = (options.dial ?? openSocket)(endpoint, options.tls);
     this.#ready = new Promise((resolve, reject) => {
       socket.once(endpoint.secure ? 'secureConnect' : 'connect', () => {
         // The timer below may have ended it in the same turn.
@@ -111,6 +126,7 @@ export class Connection {
         this.#isUp = true;
         this.#connectTimer?.cancel();
         this.#scheduleKeepAlive();
+        if (options.silence !== undefined) this.#watchSilence(options.silence);
         resolve();
       });
       socket.once('close', () => reject(this.#notConnected()));
@@ -123,13 +139,52 @@ export class Connection {
       onClose: (error) => {
         this.#lastError ??= error;
         this.#deadlines.clear();
+        this.#silence?.stop();
         this.#down();
       },
     });
+    const connectMs = options.silence === undefined ? limits.connectTimeoutMs : limits.connectElsewhereMs;
     this.#connectTimer = this.#clock.setTimeout(() => {
-      this.#lastError = new Error(`no connection within ${limits.connectTimeoutMs} ms`);
+      this.#lastError = new Error(`no connection within ${connectMs} ms`);
       this.#session.destroy();
-    }, limits.connectTimeoutMs);
+    }, connectMs);
+  }
+
+  /** The server has spoken, be it only its greeting. */
+  get isAudible(): boolean {
+    return this.isUp && this.#session.received > 0;
+  }
+
+  #watchSilence(silence: NonNullable<ConnectionOptions['silence']>): void {
+    const session = this.#session;
+    const calls = (): number => this.#calls;
+    this.#silence = new SilenceWatch(this.#clock, {
+      get received() {
+        return session.received;
+      },
+      get answers() {
+        return session.answers;
+      },
+      get streams() {
+        return session.streams;
+      },
+      get calls() {
+        return calls();
+      },
+      ping: () => session.ping(() => {}),
+      ask: () => {
+        if (this.#isDown || session.isDown) return;
+        this.unary(healthPath, nothing, { timeoutMs: limits.requestTimeoutMs, metadata: {} }).catch(() => {});
+      },
+      onQuiet: () => silence.onQuiet(this),
+      onSilent: () => silence.onSilent(this),
+    });
+  }
+
+  /** Ends it because of `reason`; running calls end as unavailable. */
+  abandon(reason: string): void {
+    this.#lastError ??= new Error(reason);
+    this.#session.destroy();
   }
 
   get isUp(): boolean {
@@ -259,6 +314,7 @@ export class Connection {
       let reply: Uint8Array | undefined;
       const { signal } = options;
       const settle = (): void => {
+        this.#calls--;
         this.#deadlines.delete(deadline);
         signal?.removeEventListener('abort', onAbort);
       };
@@ -286,6 +342,7 @@ export class Connection {
           () => stream.cancel(),
         ),
       );
+      this.#calls++;
       this.#deadlines.add(deadline);
       signal?.addEventListener('abort', onAbort, { once: true });
       stream.write(frame(message), true);
@@ -322,6 +379,7 @@ export class Connection {
     this.#isDown = true;
     this.#connectTimer?.cancel();
     this.#keepAlive?.cancel();
+    this.#silence?.stop();
     this.#session.destroy();
   }
 }

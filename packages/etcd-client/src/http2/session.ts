@@ -119,6 +119,8 @@ export class ClientSession {
   #isDraining = false;
   #isClosed = false;
   #error: Error | undefined;
+  #received = 0;
+  #answers = 0;
 
   /** `socket` may still be connecting; what is written waits. */
   constructor(socket: Duplex, options: SessionOptions) {
@@ -141,6 +143,21 @@ export class ClientSession {
       ]),
     );
     this.#writer.frame(frameType.windowUpdate, 0, 0, uint32(options.windowBytes - startWindow));
+  }
+
+  /** Pieces of bytes that came in. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Headers and pieces of data that came in. */
+  get answers(): number {
+    return this.#answers;
+  }
+
+  /** Streams under way or waiting for room. */
+  get streams(): number {
+    return this.#streams.size + this.#waiting.length;
   }
 
   /** Takes no new streams. */
@@ -262,6 +279,7 @@ export class ClientSession {
   }
 
   #read(piece: Buffer): void {
+    this.#received++;
     const bytes = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece]);
     this.#rest = nothing;
     let at = 0;
@@ -303,6 +321,7 @@ export class ClientSession {
 
   /** `length`: with padding, for the windows. */
   #data(piece: Buffer, length: number): void {
+    this.#answers++;
     const half = this.#options.windowBytes / 2;
     this.#unread += length;
     if (this.#unread >= half) {
@@ -386,6 +405,7 @@ export class ClientSession {
   }
 
   #headersDone(id: number, ends: boolean, block: Buffer): void {
+    this.#answers++;
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
     stream.handler.onHeaders(readAnswerHeaders(block));

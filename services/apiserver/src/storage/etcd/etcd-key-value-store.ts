@@ -23,6 +23,9 @@ const decoder = new TextDecoder();
 const { EQUAL } = etcdserverpb.Compare_CompareResult;
 const { MOD } = etcdserverpb.Compare_CompareTarget;
 
+/** A write that was cut off is repeated for so long, where that is safe. */
+const repeatForMs = 5_000;
+
 /** A key that need not exist: reading it tells the store's revision. */
 const revisionKey = encoder.encode('compact_rev_key');
 
@@ -161,17 +164,50 @@ export class EtcdKeyValueStore implements KeyValueStore {
     expectedRevision: number,
     write:
       | { requestPut: { key: Uint8Array; value: Uint8Array; lease: bigint } }
-      | { requestDeleteRange: { key: Uint8Array } },
+      | { requestPut?: undefined; requestDeleteRange: { key: Uint8Array } },
   ): Promise<WriteResult> {
-    const answer = await this.#client.kv.txn({
-      compare: [{ result: EQUAL, target: MOD, key, modRevision: expectedRevision }],
-      success: [write],
-      failure: [{ requestRange: { key } }],
-    });
-    const revision = answer.header?.revision ?? 0;
-    if (answer.succeeded) return { ok: true, revision, previous: undefined };
-    const current = answer.responses[0]?.responseRange?.kvs[0];
-    return { ok: false, revision, current: current === undefined ? undefined : keyValueOf(current) };
+    const attempt = () =>
+      this.#client.kv.txn({
+        compare: [{ result: EQUAL, target: MOD, key, modRevision: expectedRevision }],
+        success: [write],
+        failure: [{ requestRange: { key } }],
+      });
+    const startedMs = this.#clock.monotonic();
+    for (let isRepeated = false; ; isRepeated = true) {
+      try {
+        const answer = await attempt();
+        const revision = answer.header?.revision ?? 0;
+        if (answer.succeeded) return { ok: true, revision, previous: undefined };
+        const current = answer.responses[0]?.responseRange?.kvs[0];
+        if (isRepeated) await this.#checkForeign(current, expectedRevision, write.requestPut?.value);
+        return { ok: false, revision, current: current === undefined ? undefined : keyValueOf(current) };
+      } catch (error) {
+        // A revision never comes back: of all tries one at most has an effect, however late it arrives. Not so where no key is expected,
+        // which can be true again.
+        const isSafe = expectedRevision > 0 && error instanceof EtcdError && error.isUnavailable;
+        if (!isSafe || this.#clock.monotonic() - startedMs > repeatForMs) throw error;
+      }
+    }
+  }
+
+  /**
+   * A repeated write that found another revision than it expected: that may be its own first try's. Throws unless it surely is not, which is
+   * when the revision that followed the expected one is still known and holds something else.
+   */
+  async #checkForeign(
+    current: mvccpb.KeyValue | undefined,
+    expectedRevision: number,
+    value: Uint8Array | undefined,
+  ): Promise<void> {
+    if (current !== undefined && (value === undefined || Buffer.compare(value, current.value) !== 0)) {
+      try {
+        const { kvs } = await this.#client.kv.range({ key: current.key, revision: current.modRevision - 1 });
+        if (kvs[0]?.modRevision === expectedRevision) return;
+      } catch (error) {
+        if (error instanceof EtcdError && error.isUnavailable) throw error;
+      }
+    }
+    throw new EtcdError(grpcCode.unknown, 'A write was cut off, and whether it happened cannot be told');
   }
 
   /** Does it, measured. */
