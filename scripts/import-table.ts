@@ -16,6 +16,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   scheduler: ['base', 'host', 'apimachinery', 'api', 'serializer', 'client'],
   'controller-manager': ['base', 'host', 'apimachinery', 'api', 'serializer', 'client'],
   'node-agent': ['base', 'host', 'streaming', 'apimachinery', 'api', 'serializer', 'client'],
+  console: ['base', 'host', 'api', 'serializer', 'client', 'etcd-client'],
   cli: ['base', 'host', 'apimachinery', 'api', 'serializer', 'client', 'etcd-client', 'local'],
   local: [
     'base',
@@ -29,6 +30,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
     'scheduler',
     'controller-manager',
     'node-agent',
+    'console',
   ],
 };
 
@@ -38,7 +40,9 @@ export const corePackages: readonly string[] = ['base', 'raft', 'apimachinery', 
 /** Where a package lives. */
 export function folderOf(name: string): string {
   if (name === 'local') return 'local';
-  return ['store', 'apiserver', 'scheduler', 'controller-manager', 'node-agent', 'cli'].includes(name)
+  return ['store', 'apiserver', 'scheduler', 'controller-manager', 'node-agent', 'console', 'cli'].includes(
+    name,
+  )
     ? `services/${name}`
     : `packages/${name}`;
 }

@@ -10,6 +10,7 @@ const mains: Readonly<Record<string, () => Promise<Main>>> = {
   scheduler: async () => (await import('@pilothouse/scheduler')).runScheduler,
   'controller-manager': async () => (await import('@pilothouse/controller-manager')).runControllerManager,
   'node-agent': async () => (await import('@pilothouse/node-agent')).runNodeAgent,
+  console: async () => (await import('@pilothouse/console')).runConsole,
 };
 
 export const componentNames: readonly string[] = Object.keys(mains);

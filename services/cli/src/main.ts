@@ -4,6 +4,7 @@ import { componentNames, runComponent } from '@pilothouse/local';
 import { certs } from './commands/certs.ts';
 import { backup, backupFlags } from './commands/backup.ts';
 import { drill, drillFlags } from './commands/drill.ts';
+import { openConsole } from './commands/console.ts';
 import { diagnose, diagnoseFlags } from './commands/diagnose.ts';
 import { down } from './commands/down.ts';
 import { join } from './commands/join.ts';
@@ -25,11 +26,12 @@ const usage = `pilothouse runs a Kubernetes-compatible control plane.
   pilothouse backup FILE  the whole store in one file, from a running plane or any etcd
   pilothouse restore FILE a new cluster from a backup
   pilothouse drill NAME   break a running plane on purpose and tell what clients noticed (pilothouse drill list)
+  pilothouse console      the web console of a plane on this machine, or of any cluster (--kubeconfig FILE or --server URL)
   pilothouse join         a bootstrap token and what a kubelet needs to become a node (pilothouse join --help)
   pilothouse certs        init, show or renew the certificates of a plane (pilothouse certs help)
 
 One component with the flags of its upstream counterpart:
-  ${[...componentNames, 'load-balancer'].map((name) => `pilothouse ${name}`).join('\n  ')}
+  ${[...componentNames.filter((name) => name !== 'console'), 'load-balancer'].map((name) => `pilothouse ${name}`).join('\n  ')}
 
 Flags of pilothouse up:
 ${flagUsage(upFlags)}
@@ -70,6 +72,8 @@ async function main(argv: readonly string[]): Promise<void> {
       return restore(rest);
     case 'drill':
       return drill(rest);
+    case 'console':
+      return openConsole(rest);
     case 'load-balancer':
       return runLoadBalancer(rest);
     case 'help':

@@ -85,6 +85,11 @@ export async function planeStatus(dataDir: string, state: PlaneState): Promise<P
           role: answer !== undefined && idOf(answer) === leaderId ? 'leader' : 'follower',
         };
       }
+      if (each.component === 'console')
+        return {
+          ...each,
+          ready: (await probe({ url: `http://${each.address}/readyz`, timeoutMs }))?.status === 200,
+        };
       const endpoint =
         each.component === 'apiserver' || each.component === 'load-balancer' ? '/readyz' : '/healthz';
       const ready = (await probe({ ...adminTls, url: `https://${each.address}${endpoint}` }))?.status === 200;

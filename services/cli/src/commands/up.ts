@@ -7,7 +7,7 @@ import { nodeClock, parseFlags } from '@pilothouse/host';
 import { CommandError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { PlaneOptions, ProcessSpec } from '../plane/layout.ts';
-import { kubeconfigPath, planProcesses, serverUrl } from '../plane/layout.ts';
+import { consoleLinkPath, kubeconfigPath, planProcesses, serverUrl } from '../plane/layout.ts';
 import { addLocalStorage } from '../plane/local-storage.ts';
 import { checkPorts, loadIdentity, prepareDirectories, prepareIdentities } from '../plane/prepare.ts';
 import { probe } from '../plane/readiness.ts';
@@ -54,6 +54,11 @@ const specs: FlagSpecs = {
     type: 'strings',
     default: [],
     help: 'An etcd that is there already, instead of store members of its own; TLS files by --apiserver-arg',
+  },
+  console: {
+    type: 'boolean',
+    default: false,
+    help: 'The web console too, on the port + 71; prints a one-time link for the administrator',
   },
   detach: {
     type: 'boolean',
@@ -116,6 +121,7 @@ function readOptions(argv: readonly string[]): { options: PlaneOptions; detach: 
       storeArguments: collected['store-arg'] ?? [],
       etcdServers: values['etcd-servers'] as string[],
       localStorage: values['local-storage'] === true,
+      console: values['console'] === true,
       ...(values['faketime'] === '' ? {} : { faketimeLibrary: existing(values['faketime'] as string) }),
     },
   };
@@ -167,7 +173,7 @@ async function runDetached(argv: readonly string[], options: PlaneOptions): Prom
   }
   child.unref();
   process.stdout.write(
-    `Ready after ${((nodeClock.monotonic() - startedMs) / 1000).toFixed(1)} s: ${serverUrl(options)}\nexport KUBECONFIG=${kubeconfigPath(options.dataDir, 'admin')}\n`,
+    `Ready after ${((nodeClock.monotonic() - startedMs) / 1000).toFixed(1)} s: ${serverUrl(options)}\nexport KUBECONFIG=${kubeconfigPath(options.dataDir, 'admin')}\n${consoleLine(options)}`,
   );
 }
 
@@ -248,7 +254,8 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
         key: pki.admin.keyPem,
         timeoutMs: limits.rejoinCallTimeoutMs,
       });
-    for (const spec of layer('scheduler', 'controller-manager', 'node-agent')) supervisor.start(spec);
+    for (const spec of layer('scheduler', 'controller-manager', 'node-agent', 'console'))
+      supervisor.start(spec);
     await waitFor(
       'schedulers',
       layer('scheduler'),
@@ -264,6 +271,7 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
       isStopping,
     );
     await waitFor('nodes', layer('node-agent'), (spec) => nodeReady(spec, options, pki), say, isStopping);
+    await waitFor('console', layer('console'), consoleReady, say, isStopping);
   } catch (error) {
     if (!stopping) {
       await supervisor.stop();
@@ -280,6 +288,8 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
       arguments: argv,
     });
     say('Everything is ready');
+    // Detached, standard output is a log, and the command in front tells the link.
+    if (process.stdout.isTTY) process.stdout.write(consoleLine(options));
     process.stdout.write(`
   The API is at ${serverUrl(options)}. In another terminal:
 
@@ -294,6 +304,16 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
   await stopped;
   writeState(options.dataDir, { supervisorPid: 0, ready: false, server: serverUrl(options), processes: [] });
   say('Stopped');
+}
+
+async function consoleReady(spec: ProcessSpec): Promise<boolean> {
+  return (await probe({ url: `http://${spec.address}/readyz`, timeoutMs }))?.status === 200;
+}
+
+/** Where the console is, with the link that logs in once. */
+function consoleLine(options: PlaneOptions): string {
+  if (options.console !== true) return '';
+  return `Console, for one login: ${readFileSync(consoleLinkPath(options.dataDir), 'utf8').trim()}\n`;
 }
 
 /** A clock of its own for each process, when the clock-jump drill is wanted; only the wall clock moves. */

@@ -2,7 +2,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 export type Component =
-  'store' | 'apiserver' | 'load-balancer' | 'scheduler' | 'controller-manager' | 'node-agent';
+  'store' | 'apiserver' | 'load-balancer' | 'scheduler' | 'controller-manager' | 'node-agent' | 'console';
 
 /** How many of what, and where. */
 export interface PlaneOptions {
@@ -24,6 +24,8 @@ export interface PlaneOptions {
   /** A default storage class whose volumes are directories of the nodes. */
   readonly localStorage: boolean;
   readonly faketimeLibrary?: string;
+  /** A console too. */
+  readonly console?: boolean;
 }
 
 /** One child process: `pilothouse <component> <arguments>`. */
@@ -48,6 +50,7 @@ const offset = {
   scheduler: 41,
   controllerManager: 51,
   node: 61,
+  console: 71,
 } as const;
 
 /** The address that Endpoints of the kubernetes service show: the API refuses loopback addresses there. */
@@ -65,6 +68,31 @@ export const storeClientUrls = (options: PlaneOptions): string[] =>
   range(options.members).map((index) => `https://${host}:${options.port + offset.storeClient + index}`);
 
 export const serverUrl = (options: PlaneOptions): string => `https://${host}:${options.port}`;
+
+/** The web console's port on a plane of this port. */
+export const consolePort = (port: number): number => port + offset.console;
+
+/** Where a console started by `up` leaves its one-time link; a log is no place for it. */
+export const consoleLinkPath = (dataDir: string): string => path.join(dataDir, 'run', 'console-link');
+
+/** Flags of a console for a plane on this machine; `storeUrls` is empty where the store is not the plane's own. */
+export function consoleArguments(dataDir: string, port: number, storeUrls: readonly string[]): string[] {
+  const pki = (file: string): string => path.join(pkiDirectory(dataDir), file);
+  return [
+    `--kubeconfig=${kubeconfigPath(dataDir, 'admin')}`,
+    `--bind-address=${host}`,
+    `--port=${consolePort(port)}`,
+    `--drills-dir=${path.join(dataDir, 'drills')}`,
+    ...(storeUrls.length === 0
+      ? []
+      : [
+          `--etcd-servers=${storeUrls.join(',')}`,
+          `--etcd-cafile=${pki('etcd/ca.crt')}`,
+          `--etcd-certfile=${pki('etcd/client.crt')}`,
+          `--etcd-keyfile=${pki('etcd/client.key')}`,
+        ]),
+  ];
+}
 
 export const nodeName = (index: number): string => `node-${index}`;
 
@@ -264,5 +292,16 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
       ],
     });
   }
+  if (options.console === true)
+    specs.push({
+      component: 'console',
+      name: 'console',
+      address: `${host}:${consolePort(options.port)}`,
+      ports: [consolePort(options.port)],
+      arguments: [
+        ...consoleArguments(options.dataDir, options.port, ownMembers === 0 ? [] : storeClientUrls(options)),
+        `--link-file=${consoleLinkPath(options.dataDir)}`,
+      ],
+    });
   return specs;
 }
