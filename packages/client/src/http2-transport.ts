@@ -19,20 +19,38 @@ export const transportLimits = {
 interface Session {
   readonly http2: http2.ClientHttp2Session;
   readonly connected: Promise<void>;
+  /** Exchanges on it, those that wait for the connection too. */
   streams: number;
   usable: boolean;
+}
+
+/** A transport whose credentials and authorities can be replaced while it works. */
+export interface RenewableTransport extends Transport {
+  /** New exchanges use it, on new connections; those that are open end where they are, and their connections with them. */
+  use(access: ClusterAccess): void;
 }
 
 /**
  * HTTP/2 with prior knowledge of TLS ALPN `h2`, a few multiplexed connections. A connection that breaks, is told to go away or
  * does not answer a ping is dropped at once, so the next request goes through the balancer to another replica.
  */
-export function createHttp2Transport(access: ClusterAccess, clock: Clock): Transport {
+export function createHttp2Transport(first: ClusterAccess, clock: Clock): RenewableTransport {
+  let access = first;
   const sessions = new Set<Session>();
+  /** Of replaced credentials, while something is open on them. */
+  const retired = new Set<Session>();
   let closed = false;
 
+  /** The exchange is over; a retired connection ends with its last one. */
+  function leave(session: Session): void {
+    session.streams--;
+    if (session.streams > 0 || !retired.delete(session)) return;
+    session.http2.close();
+  }
+
   function open(): Session {
-    const client = http2.connect(access.server, {
+    const { server } = access;
+    const client = http2.connect(server, {
       ...(access.ca === undefined ? {} : { ca: access.ca }),
       ...(access.cert === undefined ? {} : { cert: access.cert }),
       ...(access.key === undefined ? {} : { key: access.key }),
@@ -43,14 +61,13 @@ export function createHttp2Transport(access: ClusterAccess, clock: Clock): Trans
     let ping: Timer | undefined;
     const connected = new Promise<void>((resolve, reject) => {
       const timer = clock.setTimeout(
-        () =>
-          fail(new Error(`no connection to ${access.server} after ${transportLimits.connectTimeoutMs} ms`)),
+        () => fail(new Error(`no connection to ${server} after ${transportLimits.connectTimeoutMs} ms`)),
         transportLimits.connectTimeoutMs,
       );
       const fail = (error: unknown): void => {
         timer.cancel();
         reject(
-          new TransportError(`Cannot connect to ${access.server}: ${errorMessage(error)}`, {
+          new TransportError(`Cannot connect to ${server}: ${errorMessage(error)}`, {
             sent: false,
             cause: error,
           }),
@@ -70,6 +87,7 @@ export function createHttp2Transport(access: ClusterAccess, clock: Clock): Trans
     const drop = (): void => {
       session.usable = false;
       sessions.delete(session);
+      retired.delete(session);
       ping?.cancel();
     };
     client.on('goaway', drop);
@@ -104,14 +122,20 @@ export function createHttp2Transport(access: ClusterAccess, clock: Clock): Trans
   }
 
   async function request(options: TransportRequest): Promise<TransportResponse> {
-    if (closed) throw new TransportError('The client is closed', { sent: false });
-    const session = pick();
-    session.streams++;
-    try {
-      await session.connected;
-    } catch (error) {
-      session.streams--;
-      throw error;
+    let session: Session;
+    for (;;) {
+      if (closed) throw new TransportError('The client is closed', { sent: false });
+      session = pick();
+      session.streams++;
+      try {
+        await session.connected;
+      } catch (error) {
+        leave(session);
+        throw error;
+      }
+      if (!retired.has(session)) break;
+      // Other credentials came while it connected.
+      leave(session);
     }
     const body = typeof options.body === 'string' ? Buffer.from(options.body) : options.body;
     return await new Promise<TransportResponse>((resolve, reject) => {
@@ -128,7 +152,7 @@ export function createHttp2Transport(access: ClusterAccess, clock: Clock): Trans
           { endStream: body === undefined },
         );
       } catch (error) {
-        session.streams--;
+        leave(session);
         session.usable = false;
         sessions.delete(session);
         reject(
@@ -171,7 +195,7 @@ export function createHttp2Transport(access: ClusterAccess, clock: Clock): Trans
       stream.once('close', () => {
         timer.cancel();
         options.signal?.removeEventListener('abort', abort);
-        session.streams--;
+        leave(session);
         if (!answered) {
           reject(
             new TransportError(
@@ -188,10 +212,20 @@ export function createHttp2Transport(access: ClusterAccess, clock: Clock): Trans
 
   return {
     request,
+    use(next) {
+      access = next;
+      for (const session of sessions) {
+        sessions.delete(session);
+        session.usable = false;
+        if (session.streams > 0) retired.add(session);
+        else session.http2.close();
+      }
+    },
     close() {
       closed = true;
-      for (const session of sessions) session.http2.destroy();
+      for (const session of [...sessions, ...retired]) session.http2.destroy();
       sessions.clear();
+      retired.clear();
     },
   };
 }

@@ -1,8 +1,9 @@
 export { KubeconfigError, TransportError } from './errors.ts';
 export type { ClusterAccess } from './kubeconfig.ts';
-export { loadKubeconfig } from './kubeconfig.ts';
+export { kubeconfigFiles, loadKubeconfig, publicPart } from './kubeconfig.ts';
 export { inClusterAccess, serviceAccountDirectory } from './in-cluster.ts';
 export type { Transport, TransportRequest, TransportResponse } from './transport.ts';
+export type { RenewableTransport } from './http2-transport.ts';
 export { createHttp2Transport, transportLimits } from './http2-transport.ts';
 export type {
   DeleteOptions,

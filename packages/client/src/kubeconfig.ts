@@ -22,8 +22,22 @@ interface NamedEntry {
   context?: Record<string, unknown>;
 }
 
+/** The part of an access that is no secret, to tell which one is in force. */
+export function publicPart(access: ClusterAccess): string {
+  return `${access.ca ?? ''}${access.cert ?? ''}`;
+}
+
 /** Reads a kubeconfig file and resolves its current (or the given) context. Relative file names count from the file's folder. */
 export function loadKubeconfig(file: string, contextName?: string): ClusterAccess {
+  return resolve(file, contextName, () => undefined);
+}
+
+/** `onFile` hears of each file that was read besides. */
+function resolve(
+  file: string,
+  contextName: string | undefined,
+  onFile: (name: string) => void,
+): ClusterAccess {
   let document: Record<string, unknown>;
   try {
     document = parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
@@ -39,20 +53,23 @@ export function loadKubeconfig(file: string, contextName?: string): ClusterAcces
   const context = find(document['contexts'], wanted, 'context').context ?? {};
   const cluster = find(document['clusters'], context['cluster'], 'cluster').cluster ?? {};
   const user = find(document['users'], context['user'], 'user').user ?? {};
+  const read = (name: string): string => {
+    const resolved = path.resolve(path.dirname(file), name);
+    onFile(resolved);
+    return readFileSync(resolved, 'utf8');
+  };
   const pem = (holder: Record<string, unknown>, key: string): string | undefined => {
     const inline = holder[`${key}-data`];
     if (typeof inline === 'string') return Buffer.from(inline, 'base64').toString('utf8');
     const name = holder[key];
-    return typeof name === 'string'
-      ? readFileSync(path.resolve(path.dirname(file), name), 'utf8')
-      : undefined;
+    return typeof name === 'string' ? read(name) : undefined;
   };
   const tokenFile = user['tokenFile'];
   const token =
     typeof user['token'] === 'string'
       ? user['token']
       : typeof tokenFile === 'string'
-        ? readFileSync(path.resolve(path.dirname(file), tokenFile), 'utf8').trim()
+        ? read(tokenFile).trim()
         : undefined;
   const ca = pem(cluster, 'certificate-authority');
   const cert = pem(user, 'client-certificate');
@@ -67,4 +84,11 @@ export function loadKubeconfig(file: string, contextName?: string): ClusterAcces
     ...(cluster['insecure-skip-tls-verify'] === true ? { insecureSkipTlsVerify: true } : {}),
     ...(typeof serverName === 'string' ? { serverName } : {}),
   };
+}
+
+/** The kubeconfig and the files that its current (or the given) context names: what to follow for renewed credentials. */
+export function kubeconfigFiles(file: string, contextName?: string): string[] {
+  const files = [file];
+  resolve(file, contextName, (name) => files.push(name));
+  return files;
 }

@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '@pilothouse/base';
+import { FileWatcher } from './files/file-watcher.ts';
 import { followServedCertificate, readServedCertificate, serverTlsPolicy } from './pki/served-certificate.ts';
 
 export interface ComponentServerOptions {
@@ -15,6 +16,8 @@ export interface ComponentServerOptions {
   readonly certFile?: string;
   readonly keyFile?: string;
   readonly clock?: Clock;
+  /** Follows the files; default: one of this server alone. */
+  readonly watcher?: FileWatcher;
   /** Whether /readyz answers 200; without it always. */
   isReady?(): boolean;
   /** Body of /metrics in Prometheus' text format 0.0.4. */
@@ -54,7 +57,12 @@ export function startComponentServer(options: ComponentServerOptions): Promise<C
   let server: http.Server;
   if (certFile !== undefined && keyFile !== undefined) {
     const secure = https.createServer(readServedCertificate({ certFile, keyFile }), handler);
-    unfollow = followServedCertificate(secure, { certFile, keyFile }, options.clock);
+    const own = options.watcher ? undefined : new FileWatcher(options.clock && { clock: options.clock });
+    const end = followServedCertificate(secure, { certFile, keyFile }, options.watcher ?? own);
+    unfollow = () => {
+      end();
+      own?.close();
+    };
     server = secure;
   } else if (cert !== undefined && key !== undefined) {
     server = https.createServer({ ...serverTlsPolicy, cert, key }, handler);

@@ -27,3 +27,5 @@ export type { QueueObserver, RequestObserver } from './metrics/client-metrics.ts
 export { clientMetrics, queueMetrics } from './metrics/client-metrics.ts';
 export type { ServedCertificateFiles } from './pki/served-certificate.ts';
 export { followServedCertificate, readServedCertificate, serverTlsPolicy } from './pki/served-certificate.ts';
+export type { FollowedFiles } from './files/file-watcher.ts';
+export { contentHash, fileMetric, fileMetricHelp, filePollMs, FileWatcher } from './files/file-watcher.ts';

@@ -13,13 +13,23 @@ export interface ControllerSettings {
   /** Prefix length of the IPv4 network that a node gets. */
   readonly nodeCidrMaskSize: number;
   readonly signingDurationMs: number;
-  /** PEM texts; undefined when the flag was not given. */
+  /** PEM texts, as the files are now: read them where they are used. Undefined when the flag was not given. */
   readonly rootCa?: string;
-  readonly signingCert?: string;
-  readonly signingKey?: string;
+  /** Signs the requests of all built-in signers that have no pair of their own. */
+  readonly signing?: SigningPair;
+  /** Pairs of single signers, by signer name. */
+  readonly signers?: Readonly<Record<string, SigningPair>>;
   readonly serviceAccountKey?: string;
+  /** Calls `listener` after one of the PEM texts changed; the returned function ends that. Absent: they never change. */
+  onFileChange?(listener: () => void): () => void;
   /** Where local-volume-provisioner-controller puts volumes, a directory of every node. */
   readonly localVolumeRoot?: string;
+}
+
+/** An authority: PEM of its certificate (of a bundle the first signs) and its key. */
+export interface SigningPair {
+  readonly cert: string;
+  readonly key: string;
 }
 
 /** What a controller gets. Informers are shared; `client` acts as the controller's own service account. */

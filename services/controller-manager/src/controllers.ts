@@ -27,6 +27,7 @@ import {
 } from './controllers/replicaset/replicaset-controller.ts';
 import { createResourceClaimController } from './controllers/resourceclaim/resource-claim-controller.ts';
 import { createResourceQuotaController } from './controllers/resourcequota/resource-quota-controller.ts';
+import { createBootstrapSigner } from './controllers/serviceaccount/bootstrap-signer.ts';
 import { createBootstrapTokenCleaner } from './controllers/serviceaccount/bootstrap-token-cleaner.ts';
 import { createRootCaPublisher } from './controllers/serviceaccount/root-ca-publisher.ts';
 import { createServiceAccountController } from './controllers/serviceaccount/service-account-controller.ts';
@@ -247,6 +248,13 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'validatingadmissionpolicy-status-controller',
     eventSource: 'validatingadmissionpolicy-status-controller',
     create: createPolicyStatusController,
+  },
+  {
+    name: 'bootstrap-signer-controller',
+    serviceAccount: 'bootstrap-signer',
+    eventSource: 'bootstrap-signer-controller',
+    offByDefault: true,
+    create: createBootstrapSigner,
   },
   {
     name: 'token-cleaner-controller',

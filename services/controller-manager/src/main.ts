@@ -1,8 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { createHttp2Transport, loadKubeconfig, measuredTransport } from '@pilothouse/client';
+import {
+  createHttp2Transport,
+  kubeconfigFiles,
+  loadKubeconfig,
+  measuredTransport,
+  publicPart,
+} from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
 import {
   createLogger,
+  FileWatcher,
   FlagError,
   leaderElectionFlags,
   leaderElectionSettings,
@@ -14,6 +20,7 @@ import {
 import { controllers } from './controllers.ts';
 import type { ControllerDescriptor } from './context.ts';
 import { ignoredFlags } from './ignored-flags.ts';
+import { anonymous, followSigningFiles, signerFlags } from './signing-files.ts';
 import type { ControllerManager } from './manager.ts';
 import { startControllerManager } from './manager.ts';
 import { ManagerMetrics } from './manager-metrics.ts';
@@ -44,6 +51,15 @@ const specs: FlagSpecs = {
     help: 'How long signed certificates live at most',
   },
   'cluster-signing-key-file': { type: 'string', default: '', help: 'Its key' },
+  ...Object.fromEntries(
+    Object.entries(signerFlags).flatMap(([name, signer]): [string, FlagSpecs[string]][] => [
+      [
+        `cluster-signing-${name}-cert-file`,
+        { type: 'string', default: '', help: `CA of signer ${signer} alone` },
+      ],
+      [`cluster-signing-${name}-key-file`, { type: 'string', default: '', help: 'Its key' }],
+    ]),
+  ),
   'service-account-private-key-file': { type: 'string', default: '', help: 'Key for token secrets' },
   'horizontal-pod-autoscaler-sync-period': {
     type: 'duration',
@@ -119,11 +135,10 @@ export async function runControllerManager(
     level: number('v') >= 4 ? 'debug' : 'info',
   });
   for (const warning of warnings) logger.warn(warning);
-  const file = (name: string, key: string): Record<string, string> =>
-    text(name) === '' ? {} : { [key]: readFileSync(text(name), 'utf8') };
   const election = leaderElectionSettings(values, environment, nodeRandom);
   const access = loadKubeconfig(text('kubeconfig'));
-  const { cert: _cert, key: _key, token: _token, ...anonymous } = access;
+  const watcher = new FileWatcher({ clock: nodeClock, logger });
+  const credentials = followSigningFiles(watcher, text);
   let manager: ControllerManager | undefined;
   const metrics = new ManagerMetrics(nodeClock, {
     lease: text('leader-elect-resource-name'),
@@ -131,17 +146,30 @@ export async function runControllerManager(
     running: () => manager?.running ?? [],
   });
   const measured = { server: access.server, clock: nodeClock, observer: metrics.requests };
+  metrics.follow(watcher);
+  const withCredentials = createHttp2Transport(access, nodeClock);
+  const withoutCredentials = createHttp2Transport(anonymous(access), nodeClock);
+  watcher.follow({
+    what: 'kubeconfig',
+    files: kubeconfigFiles(text('kubeconfig')),
+    apply() {
+      const renewed = loadKubeconfig(text('kubeconfig'));
+      withCredentials.use(renewed);
+      withoutCredentials.use(anonymous(renewed));
+      return publicPart(renewed);
+    },
+  });
   manager = startControllerManager({
-    transport: measuredTransport(createHttp2Transport(access, nodeClock), measured),
+    transport: measuredTransport(withCredentials, measured),
     ...(values['use-service-account-credentials'] === true
-      ? { anonymousTransport: measuredTransport(createHttp2Transport(anonymous, nodeClock), measured) }
+      ? { anonymousTransport: measuredTransport(withoutCredentials, measured) }
       : {}),
     observe: metrics.observe,
     clock: nodeClock,
     random: nodeRandom,
     logger,
     controllers: selectControllers(values['controllers'] as string[]),
-    settings: {
+    settings: Object.assign(credentials, {
       hpaSyncPeriodMs: number('horizontal-pod-autoscaler-sync-period'),
       nodeMonitorGracePeriodMs: number('node-monitor-grace-period'),
       nodeMonitorPeriodMs: number('node-monitor-period'),
@@ -152,11 +180,7 @@ export async function runControllerManager(
       allocateNodeCidrs: values['allocate-node-cidrs'] === true,
       clusterCidr: text('cluster-cidr'),
       localVolumeRoot: text('local-volume-root'),
-      ...file('root-ca-file', 'rootCa'),
-      ...file('cluster-signing-cert-file', 'signingCert'),
-      ...file('cluster-signing-key-file', 'signingKey'),
-      ...file('service-account-private-key-file', 'serviceAccountKey'),
-    },
+    }),
     ...(election === undefined ? {} : { leaderElection: election }),
   });
   const server =
@@ -168,12 +192,14 @@ export async function runControllerManager(
           ...(text('tls-cert-file') === '' || text('tls-private-key-file') === ''
             ? {}
             : { certFile: text('tls-cert-file'), keyFile: text('tls-private-key-file') }),
+          watcher,
           metrics: () => metrics.text(),
         });
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
   });
+  watcher.close();
   await manager.close();
   await server?.close();
 }

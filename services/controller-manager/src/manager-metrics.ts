@@ -1,5 +1,5 @@
 import type { Clock } from '@pilothouse/base';
-import type { QueueObserver, RequestObserver } from '@pilothouse/host';
+import type { FileWatcher, QueueObserver, RequestObserver } from '@pilothouse/host';
 import { clientMetrics, Metrics, queueMetrics, registerProcessMetrics } from '@pilothouse/host';
 
 /** Queues whose names upstream's dashboards know, by the controller they belong to; other queues have the controller's name. */
@@ -34,6 +34,8 @@ const queueNames: Readonly<Record<string, string>> = {
   'ephemeral-volume-controller': 'ephemeral_volume',
   'resourceclaim-controller': 'resource_claim',
   'certificatesigningrequest-signing-controller': 'csr_signing',
+  'bootstrap-signer-controller': 'bootstrap_signer_queue',
+  'token-cleaner-controller': 'token_cleaner',
   'certificatesigningrequest-approving-controller': 'csr_approving',
 };
 
@@ -61,6 +63,11 @@ export class ManagerMetrics {
     this.#metrics.gauge('running_managed_controllers', 'Controllers that run', () =>
       sources.running().map((name) => [{ name, manager: 'kube-controller-manager' }, 1]),
     );
+  }
+
+  /** Tells the files that the manager follows. */
+  follow(watcher: FileWatcher): void {
+    watcher.register(this.#metrics);
   }
 
   text(): string {

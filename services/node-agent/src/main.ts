@@ -1,7 +1,7 @@
 import os from 'node:os';
-import { createHttp2Transport, loadKubeconfig } from '@pilothouse/client';
+import { createHttp2Transport, kubeconfigFiles, loadKubeconfig, publicPart } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
-import { createLogger, FlagError, nodeClock, nodeRandom, parseFlags } from '@pilothouse/host';
+import { createLogger, FileWatcher, FlagError, nodeClock, nodeRandom, parseFlags } from '@pilothouse/host';
 import { startNodeAgent } from './agent.ts';
 
 const specs: FlagSpecs = {
@@ -65,8 +65,19 @@ export async function runNodeAgent(argv: readonly string[]): Promise<void> {
     );
   const access = loadKubeconfig(text('kubeconfig'));
   const server = new URL(access.server);
+  const watcher = new FileWatcher({ clock: nodeClock, logger });
+  const transport = createHttp2Transport(access, nodeClock);
+  watcher.follow({
+    what: 'kubeconfig',
+    files: kubeconfigFiles(text('kubeconfig')),
+    apply() {
+      const renewed = loadKubeconfig(text('kubeconfig'));
+      transport.use(renewed);
+      return publicPart(renewed);
+    },
+  });
   const agent = await startNodeAgent({
-    transport: createHttp2Transport(access, nodeClock),
+    transport,
     clock: nodeClock,
     random: nodeRandom,
     logger,
@@ -106,6 +117,7 @@ export async function runNodeAgent(argv: readonly string[]): Promise<void> {
         }),
     server: {
       address: text('address'),
+      watcher,
       ...file('tls-cert-file', 'certFile'),
       ...file('tls-private-key-file', 'keyFile'),
       ...file('client-ca-file', 'clientCaFile'),
@@ -115,5 +127,6 @@ export async function runNodeAgent(argv: readonly string[]): Promise<void> {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
   });
+  watcher.close();
   await agent.close(signal === 'SIGINT');
 }

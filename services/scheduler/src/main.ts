@@ -1,10 +1,17 @@
 import os from 'node:os';
-import { createHttp2Transport, loadKubeconfig, measuredTransport } from '@pilothouse/client';
+import {
+  createHttp2Transport,
+  kubeconfigFiles,
+  loadKubeconfig,
+  measuredTransport,
+  publicPart,
+} from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
 import {
   clientMetrics,
   createAuthority,
   createLogger,
+  FileWatcher,
   FlagError,
   issueCertificate,
   leaderElectionFlags,
@@ -101,10 +108,24 @@ export async function runScheduler(
     text('tls-cert-file') === '' || text('tls-private-key-file') === ''
       ? await selfSigned()
       : { certFile: text('tls-cert-file'), keyFile: text('tls-private-key-file') };
-  const target = text('master') === '' ? access : { ...access, server: text('master') };
+  const targetOf = (given: typeof access): typeof access =>
+    text('master') === '' ? given : { ...given, server: text('master') };
+  const target = targetOf(access);
   const metrics = new Metrics();
   registerProcessMetrics(metrics, 'kube-scheduler');
-  const transport = measuredTransport(createHttp2Transport(target, nodeClock), {
+  const watcher = new FileWatcher({ clock: nodeClock, logger });
+  watcher.register(metrics);
+  const connections = createHttp2Transport(target, nodeClock);
+  watcher.follow({
+    what: 'kubeconfig',
+    files: kubeconfigFiles(text('kubeconfig')),
+    apply() {
+      const renewed = loadKubeconfig(text('kubeconfig'));
+      connections.use(targetOf(renewed));
+      return publicPart(renewed);
+    },
+  });
+  const transport = measuredTransport(connections, {
     server: target.server,
     clock: nodeClock,
     observer: clientMetrics(metrics),
@@ -123,6 +144,7 @@ export async function runScheduler(
           server: {
             address: text('bind-address'),
             port: number('secure-port'),
+            watcher,
             ...serving,
           },
         }),
@@ -132,6 +154,7 @@ export async function runScheduler(
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
   });
+  watcher.close();
   await scheduler.close();
   transport.close();
 }

@@ -1,4 +1,10 @@
-import { createHash, randomBytes, webcrypto, X509Certificate as NodeCertificate } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  randomBytes,
+  webcrypto,
+  X509Certificate as NodeCertificate,
+} from 'node:crypto';
 import { isIP } from 'node:net';
 import type * as x509Module from '@peculiar/x509';
 
@@ -68,7 +74,8 @@ export async function createAuthority(
       new library.KeyUsagesExtension(
         library.KeyUsageFlags.digitalSignature |
           library.KeyUsageFlags.keyEncipherment |
-          library.KeyUsageFlags.keyCertSign,
+          library.KeyUsageFlags.keyCertSign |
+          library.KeyUsageFlags.cRLSign,
         true,
       ),
       await library.SubjectKeyIdentifierExtension.create(keys.publicKey),
@@ -90,7 +97,8 @@ export async function issueCertificate(
   const usages: string[] = [];
   if (request.usage !== 'client') usages.push(library.ExtendedKeyUsage.serverAuth);
   if (request.usage !== 'server') usages.push(library.ExtendedKeyUsage.clientAuth);
-  const issuer = new library.X509Certificate(authority.certPem);
+  const issuer = new library.X509Certificate(firstCertificate(authority.certPem));
+  const signing = await importPrivateKey(authority.keyPem);
   const extensions: x509Module.Extension[] = [
     new library.BasicConstraintsExtension(false, undefined, true),
     new library.KeyUsagesExtension(
@@ -116,9 +124,9 @@ export async function issueCertificate(
     issuer: issuer.subjectName,
     notBefore: new Date(request.notBefore),
     notAfter: new Date(request.notAfter),
-    signingAlgorithm: keyAlgorithm,
+    signingAlgorithm: signing.algorithm,
     publicKey: keys.publicKey,
-    signingKey: await importPrivateKey(authority.keyPem),
+    signingKey: signing.key,
     extensions,
   });
   return { certPem: pemText(certificate.toString('pem')), keyPem: await privateKeyPem(keys.privateKey) };
@@ -141,13 +149,37 @@ export function serialNumber(): string {
   return bytes.toString('hex');
 }
 
-/** Imports a PKCS#8 PEM P-256 key for signing. */
-export async function importPrivateKey(pem: string): Promise<webcrypto.CryptoKey> {
-  const base64 = pem.replace(/-----[^-]+-----/g, '').replace(/\s/g, '');
-  const key = await webcrypto.subtle.importKey('pkcs8', Buffer.from(base64, 'base64'), keyAlgorithm, false, [
-    'sign',
-  ]);
-  return key;
+/** A private key of an authority and how it signs. */
+export interface AuthorityKey {
+  readonly key: webcrypto.CryptoKey;
+  readonly algorithm: { readonly name: string; readonly hash: string; readonly namedCurve?: string };
+}
+
+const curves: Readonly<Record<string, { namedCurve: string; hash: string }>> = {
+  prime256v1: { namedCurve: 'P-256', hash: 'SHA-256' },
+  secp384r1: { namedCurve: 'P-384', hash: 'SHA-384' },
+  secp521r1: { namedCurve: 'P-521', hash: 'SHA-512' },
+};
+
+/** Imports a private key (PKCS#8, PKCS#1 or SEC 1 PEM; RSA or ECDSA as kubeadm and others make them) for signing. */
+export async function importPrivateKey(pem: string): Promise<AuthorityKey> {
+  const key = createPrivateKey(pem);
+  const curve = curves[key.asymmetricKeyDetails?.namedCurve ?? ''];
+  if (key.asymmetricKeyType !== 'rsa' && curve === undefined)
+    throw new Error(
+      `Cannot sign with a key of type "${key.asymmetricKeyType}": want RSA or ECDSA P-256, P-384 or P-521`,
+    );
+  const algorithm =
+    curve === undefined ? { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' } : { name: 'ECDSA', ...curve };
+  const der = key.export({ type: 'pkcs8', format: 'der' });
+  return { key: await webcrypto.subtle.importKey('pkcs8', der, algorithm, false, ['sign']), algorithm };
+}
+
+/** The first certificate of a PEM text: of a bundle of authorities the one that signs. */
+export function firstCertificate(pem: string): string {
+  const block = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/.exec(pem)?.[0];
+  if (block === undefined) throw new Error('The PEM text has no certificate');
+  return block;
 }
 
 /** SHA-256 of a certificate's DER in lower-case hex. */

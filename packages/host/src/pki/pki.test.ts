@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict';
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  webcrypto,
+  X509Certificate,
+} from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { nodeClock } from '../node-clock.ts';
+import { createAuthority, x509 } from './certificate.ts';
 import { ensurePki } from './pki-directory.ts';
 import { renderKubeconfig } from './kubeconfig.ts';
 import { createSigningRequest, parseSigningRequest, signCsr } from './signing-request.ts';
@@ -79,4 +86,51 @@ test('renderKubeconfig embeds credentials and names the current context', () => 
   assert.match(text, /token: "a: b"/);
   assert.match(text, /- name: "yes"/);
   assert.match(text, /current-context: yes@pilothouse/);
+});
+
+test('an RSA authority as kubeadm makes it signs, also in the old key format and as the first of a bundle', async () => {
+  const folder = path.join(directory, 'rsa');
+  fs.mkdirSync(folder);
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const keyPem = privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
+  const keys = await webcrypto.subtle.importKey(
+    'pkcs8',
+    privateKey.export({ type: 'pkcs8', format: 'der' }),
+    { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+    true,
+    ['sign'],
+  );
+  const library = await x509();
+  const publicKey = await webcrypto.subtle.importKey(
+    'spki',
+    createPublicKey(privateKey).export({ type: 'spki', format: 'der' }),
+    { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+    true,
+    ['verify'],
+  );
+  const own = await library.X509CertificateGenerator.createSelfSigned({
+    name: 'CN=kubernetes',
+    notBefore: new Date(nodeClock.now() - 60_000),
+    notAfter: new Date(nodeClock.now() + 86_400_000),
+    signingAlgorithm: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+    keys: { privateKey: keys, publicKey },
+    extensions: [new library.BasicConstraintsExtension(true, undefined, true)],
+  });
+  const other = await createAuthority('kubernetes', nodeClock.now(), nodeClock.now() + 86_400_000);
+  const authority = { certPem: `${own.toString('pem')}\n${other.certPem}`, keyPem };
+  const { requestPem } = await createSigningRequest('jane', []);
+  const pem = await signCsr(authority, requestPem, {
+    usages: ['client auth'],
+    nowMs: nodeClock.now(),
+    lifetimeMs: 3_600_000,
+  });
+  assert.ok(new X509Certificate(pem).verify(new X509Certificate(own.toString('pem')).publicKey));
+  await assert.rejects(
+    signCsr(authority, requestPem, {
+      usages: ['client auth'],
+      nowMs: nodeClock.now() + 2 * 86_400_000,
+      lifetimeMs: 1,
+    }),
+    /the signer has expired/,
+  );
 });

@@ -1,8 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { SecureContextOptions } from 'node:tls';
 import { createSecureContext } from 'node:tls';
-import type { Clock } from '@pilothouse/base';
-import { nodeClock } from '../node-clock.ts';
+import { FileWatcher } from '../files/file-watcher.ts';
 
 /** PEM files of a TLS server; `caFile` has the authorities of its clients. */
 export interface ServedCertificateFiles {
@@ -24,8 +23,6 @@ export const serverTlsPolicy = {
   ].join(':'),
 } as const satisfies SecureContextOptions;
 
-const pollMs = 10_000;
-
 /** Throws when a file cannot be read or key and certificate do not belong together. */
 export function readServedCertificate(files: ServedCertificateFiles): SecureContextOptions {
   const options = {
@@ -39,31 +36,32 @@ export function readServedCertificate(files: ServedCertificateFiles): SecureCont
 }
 
 /**
- * Gives a server the files' new content within 10 s of a change; open connections keep what they have. Files that are half written are
- * tried again, the old certificate serves meanwhile. The returned function ends it.
+ * Gives a server the files' new content soon after a change ({@link filePollMs}); open connections keep what they have. Files that are half
+ * written are tried again, the old certificate serves meanwhile. The returned function ends it, and the watcher where none was given.
  */
 export function followServedCertificate(
   server: { setSecureContext(options: SecureContextOptions): void },
   files: ServedCertificateFiles,
-  clock: Clock = nodeClock,
+  given?: FileWatcher,
 ): () => void {
-  const stamp = (): string =>
-    [files.certFile, files.keyFile, ...(files.caFile === undefined ? [] : [files.caFile])]
-      .map((file) => {
-        const { mtimeMs, size, ino } = statSync(file);
-        return `${mtimeMs}:${size}:${ino}`;
-      })
-      .join();
-  let seen = stamp();
-  const timer = clock.setInterval(() => {
-    try {
-      const now = stamp();
-      if (now === seen) return;
-      server.setSecureContext(readServedCertificate(files));
-      seen = now;
-    } catch {
-      // Between two files of a renewal, or gone for a moment: the next look finds both.
-    }
-  }, pollMs);
-  return () => timer.cancel();
+  const watcher = given ?? new FileWatcher();
+  const ends = [
+    watcher.follow({
+      what: 'tls-cert-file',
+      files: [files.certFile, files.keyFile, ...(files.caFile === undefined ? [] : [files.caFile])],
+      apply([cert, key, ca]) {
+        const options = { ...serverTlsPolicy, cert, key, ...(ca === undefined ? {} : { ca }) };
+        createSecureContext(options);
+        server.setSecureContext(options);
+        return cert;
+      },
+    }),
+    ...(files.caFile === undefined
+      ? []
+      : [watcher.follow({ what: 'client-ca-file', files: [files.caFile], apply: ([ca]) => ca })]),
+  ];
+  return () => {
+    for (const end of ends) end();
+    if (given === undefined) watcher.close();
+  };
 }

@@ -1,6 +1,14 @@
 import { webcrypto } from 'node:crypto';
 import type { CertificateAndKey } from './certificate.ts';
-import { backdateMs, importPrivateKey, keyAlgorithm, pemText, serialNumber, x509 } from './certificate.ts';
+import {
+  backdateMs,
+  firstCertificate,
+  importPrivateKey,
+  keyAlgorithm,
+  pemText,
+  serialNumber,
+  x509,
+} from './certificate.ts';
 
 /** What a PKCS#10 request asks for. */
 export interface SigningRequest {
@@ -21,6 +29,8 @@ export interface SignOptions {
   readonly nowMs: number;
   readonly lifetimeMs: number;
 }
+
+const shortLifetimeMs = 8 * 3_600_000;
 
 const keyUsageBits: Readonly<Record<string, string>> = {
   signing: 'digitalSignature',
@@ -111,7 +121,8 @@ export async function signCsr(
   const library = await x509();
   const request = new library.Pkcs10CertificateRequest(csrPem);
   if (!(await request.verify())) throw new Error('The signature of the certificate request is wrong');
-  const issuer = new library.X509Certificate(authority.certPem);
+  const issuer = new library.X509Certificate(firstCertificate(authority.certPem));
+  const signing = await importPrivateKey(authority.keyPem);
   let keyUsage = 0;
   const extended: string[] = [];
   for (const usage of options.usages) {
@@ -133,15 +144,19 @@ export async function signCsr(
   extensions.push(await library.AuthorityKeyIdentifierExtension.create(issuer));
   const names = request.getExtension('2.5.29.17');
   if (names !== null && names !== undefined) extensions.push(names);
+  if (issuer.notAfter.getTime() <= options.nowMs)
+    throw new Error(`the signer has expired: NotAfter=${issuer.notAfter.toISOString()}`);
+  // Dating back takes from a long life, not from a short one.
+  const endMs = options.nowMs + options.lifetimeMs - (options.lifetimeMs < shortLifetimeMs ? 0 : backdateMs);
   const certificate = await library.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject: request.subjectName,
     issuer: issuer.subjectName,
     notBefore: new Date(options.nowMs - backdateMs),
-    notAfter: new Date(Math.min(options.nowMs + options.lifetimeMs, issuer.notAfter.getTime())),
-    signingAlgorithm: keyAlgorithm,
+    notAfter: new Date(Math.min(endMs, issuer.notAfter.getTime())),
+    signingAlgorithm: signing.algorithm,
     publicKey: request.publicKey,
-    signingKey: await importPrivateKey(authority.keyPem),
+    signingKey: signing.key,
     extensions,
   });
   return pemText(certificate.toString('pem'));

@@ -6,27 +6,10 @@ import type { Condition } from '../../common/conditions.ts';
 import { findCondition } from '../../common/conditions.ts';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { kubeletClientProblem } from './signers.ts';
 
 const signer = 'kubernetes.io/kube-apiserver-client-kubelet';
 const accessReviews = { group: 'authorization.k8s.io', version: 'v1', resource: 'subjectaccessreviews' };
-
-/** What a node's client certificate request looks like (KEP-266). */
-export function isNodeClientRequest(
-  request: Pick<SigningRequest, 'commonName' | 'organizations' | 'dnsNames' | 'ipAddresses'>,
-  usages: readonly string[],
-): boolean {
-  const wanted = ['client auth', 'digital signature'];
-  const allowed = [...wanted, 'key encipherment'];
-  return (
-    request.organizations.length === 1 &&
-    request.organizations[0] === 'system:nodes' &&
-    request.commonName.startsWith('system:node:') &&
-    request.dnsNames.length === 0 &&
-    request.ipAddresses.length === 0 &&
-    wanted.every((each) => usages.includes(each)) &&
-    usages.every((each) => allowed.includes(each))
-  );
-}
 
 interface Recognizer {
   readonly subresource: string;
@@ -65,7 +48,7 @@ export const createCsrApprovingController: ControllerFactory = (context) => {
         // Not a request that this controller knows; the signer will tell.
         return;
       }
-      if (!isNodeClientRequest(request, (csr['spec'].usages ?? []) as string[])) return;
+      if (kubeletClientProblem(request, (csr['spec'].usages ?? []) as string[]) !== undefined) return;
       const { username = '', uid, groups, extra } = csr['spec'] as Record<string, never>;
       for (const { subresource, message, fits } of recognizers) {
         if (!fits(request, username)) continue;

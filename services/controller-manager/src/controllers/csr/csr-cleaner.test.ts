@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { isNodeClientRequest } from './csr-approving-controller.ts';
 import { isStale } from './csr-cleaner.ts';
 
 const nowMs = Date.parse('2026-01-02T12:00:00Z');
@@ -24,18 +23,4 @@ test('requests go an hour after their decision, or a day after their making', ()
   );
   assert.equal(isStale(csr('2026-01-01T11:00:00Z', {}), nowMs), true);
   assert.equal(isStale(csr('2026-01-01T13:00:00Z', {}), nowMs), false);
-});
-
-test('a node client request names a node and asks for nothing more', () => {
-  const request = {
-    commonName: 'system:node:a',
-    organizations: ['system:nodes'],
-    dnsNames: [],
-    ipAddresses: [],
-  };
-  assert.ok(isNodeClientRequest(request, ['client auth', 'digital signature']));
-  assert.ok(isNodeClientRequest(request, ['client auth', 'digital signature', 'key encipherment']));
-  assert.ok(!isNodeClientRequest(request, ['client auth', 'digital signature', 'server auth']));
-  assert.ok(!isNodeClientRequest({ ...request, dnsNames: ['a'] }, ['client auth', 'digital signature']));
-  assert.ok(!isNodeClientRequest({ ...request, commonName: 'admin' }, ['client auth', 'digital signature']));
 });

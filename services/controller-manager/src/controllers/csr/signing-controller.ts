@@ -1,54 +1,22 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { errorMessage } from '@pilothouse/base';
 import { Controller, secondTime } from '@pilothouse/client';
-import type { SigningRequest } from '@pilothouse/host';
 import { parseSigningRequest, signCsr } from '@pilothouse/host';
 import type { Condition } from '../../common/conditions.ts';
 import { findCondition } from '../../common/conditions.ts';
 import { resources } from '../../common/resources.ts';
-import type { ControllerFactory } from '../../context.ts';
+import type { ControllerFactory, ControllerSettings, SigningPair } from '../../context.ts';
+import { signers } from './signers.ts';
 
 const minLifetimeMs = 10 * 60_000;
 
-type Problem = string | undefined;
+/** Where one signer has a pair of its own, those without one do not sign. */
+function authorityOf(settings: ControllerSettings, signerName: string): SigningPair | undefined {
+  const own = settings.signers ?? {};
+  return Object.keys(own).length > 0 ? own[signerName] : settings.signing;
+}
 
-const setEquals = (left: readonly string[], right: readonly string[]): boolean =>
-  left.length === right.length && left.every((each) => right.includes(each));
-
-/** What each built-in signer asks of a request (KEP-1513); undefined: fine. */
-const signers: Readonly<Record<string, (request: SigningRequest, usages: readonly string[]) => Problem>> = {
-  'kubernetes.io/kube-apiserver-client': (_request, usages) =>
-    usages.includes('client auth') &&
-    usages.every((each) => ['client auth', 'digital signature', 'key encipherment'].includes(each))
-      ? undefined
-      : 'usages must be client auth, with digital signature and key encipherment at most',
-  'kubernetes.io/kube-apiserver-client-kubelet': (request, usages) => {
-    if (!setEquals(request.organizations, ['system:nodes']))
-      return 'subject organization is not system:nodes';
-    if (request.dnsNames.length > 0 || request.ipAddresses.length > 0)
-      return 'DNS or IP subjectAltNames are not allowed';
-    if (!request.commonName.startsWith('system:node:'))
-      return "subject common name does not begin with 'system:node:'";
-    return setEquals(usages, ['digital signature', 'client auth']) ||
-      setEquals(usages, ['key encipherment', 'digital signature', 'client auth'])
-      ? undefined
-      : 'usages did not match expected usages';
-  },
-  'kubernetes.io/kubelet-serving': (request, usages) => {
-    if (!setEquals(request.organizations, ['system:nodes']))
-      return 'subject organization is not system:nodes';
-    if (!request.commonName.startsWith('system:node:'))
-      return "subject common name does not begin with 'system:node:'";
-    if (request.dnsNames.length === 0 && request.ipAddresses.length === 0)
-      return 'at least one DNS or IP subjectAltName is required';
-    return setEquals(usages, ['digital signature', 'server auth']) ||
-      setEquals(usages, ['key encipherment', 'digital signature', 'server auth'])
-      ? undefined
-      : 'usages did not match expected usages';
-  },
-};
-
-/** Signs approved requests of the built-in signers with the cluster's CA. */
+/** Signs approved requests of the built-in signers with the cluster's CA, as its files are at that moment. */
 export const createCsrSigningController: ControllerFactory = (context) => {
   const { client, clock, settings } = context;
   const requests = context.informers.informer(resources.certificateSigningRequests);
@@ -56,26 +24,23 @@ export const createCsrSigningController: ControllerFactory = (context) => {
     { name: context.name, clock, logger: context.logger, observe: context.observe },
     async (name) => {
       const csr = requests.lister.get(name);
-      if (!csr || settings.signingCert === undefined || settings.signingKey === undefined) return;
-      const validate = signers[csr['spec'].signerName as string];
+      if (!csr) return;
+      const signerName = csr['spec'].signerName as string;
+      const validate = signers[signerName];
+      const authority = authorityOf(settings, signerName);
+      if (!validate || authority === undefined || csr['status']?.certificate !== undefined) return;
       const conditions = (csr['status']?.conditions ?? []) as Condition[];
       const has = (type: string): boolean => findCondition(conditions, type)?.status === 'True';
-      if (
-        !validate ||
-        csr['status']?.certificate !== undefined ||
-        !has('Approved') ||
-        has('Denied') ||
-        has('Failed')
-      )
-        return;
+      if (!has('Approved') || has('Denied') || has('Failed')) return;
       const pem = Buffer.from(csr['spec'].request as string, 'base64').toString('utf8');
       const usages = (csr['spec'].usages ?? []) as string[];
-      let problem: Problem;
+      let request;
       try {
-        problem = validate(await parseSigningRequest(pem), usages);
+        request = await parseSigningRequest(pem);
       } catch (error) {
-        problem = `unable to parse csr "${name}": ${errorMessage(error)}`;
+        throw new Error(`unable to parse csr "${name}": ${errorMessage(error)}`, { cause: error });
       }
+      const problem = validate(request, usages);
       if (problem !== undefined) {
         const now = secondTime(clock.now());
         const failed = {
@@ -98,7 +63,7 @@ export const createCsrSigningController: ControllerFactory = (context) => {
         asked === undefined
           ? settings.signingDurationMs
           : Math.min(settings.signingDurationMs, Math.max(minLifetimeMs, asked * 1000));
-      const certificate = await signCsr({ certPem: settings.signingCert, keyPem: settings.signingKey }, pem, {
+      const certificate = await signCsr({ certPem: authority.cert, keyPem: authority.key }, pem, {
         usages,
         lifetimeMs,
         nowMs: clock.now(),

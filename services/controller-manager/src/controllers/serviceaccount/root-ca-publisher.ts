@@ -14,7 +14,6 @@ const description =
 export const createRootCaPublisher: ControllerFactory = (context) => {
   const namespaces = context.informers.informer(resources.namespaces);
   const maps = context.informers.informer(resources.configMaps, { fieldSelector: `metadata.name=${name}` });
-  const data = { 'ca.crt': context.settings.rootCa ?? '' };
   const loop = new Controller(
     { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (namespaceName) => {
@@ -26,6 +25,7 @@ export const createRootCaPublisher: ControllerFactory = (context) => {
       )
         return;
       const existing = maps.lister.get(name, namespaceName);
+      const data = { 'ca.crt': context.settings.rootCa };
       const annotations = { 'kubernetes.io/description': description };
       if (existing) {
         if (
@@ -64,5 +64,12 @@ export const createRootCaPublisher: ControllerFactory = (context) => {
   const fromMap = (map: KubeObject): void => loop.queue.add(map.metadata.namespace ?? '');
   namespaces.addHandler({ onAdd: enqueue, onUpdate: enqueue });
   maps.addHandler({ onUpdate: fromMap, onDelete: fromMap });
-  return loop;
+  const unfollow = context.settings.onFileChange?.(() => namespaces.lister.list().forEach(enqueue));
+  return {
+    start: () => loop.start(),
+    stop() {
+      unfollow?.();
+      return loop.stop();
+    },
+  };
 };

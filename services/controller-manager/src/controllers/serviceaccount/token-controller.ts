@@ -16,9 +16,14 @@ export const createTokenController: ControllerFactory = (context) => {
   const { client, informers, settings } = context;
   const accounts = informers.informer(resources.serviceAccounts);
   const secrets = informers.informer(resources.secrets, { fieldSelector: `type=${tokenType}` });
-  const signer =
-    settings.serviceAccountKey === undefined ? undefined : legacyTokenSigner(settings.serviceAccountKey);
-  const rootCa = settings.rootCa === undefined ? undefined : encode(settings.rootCa);
+  /** By its key: the file of the key may change. */
+  let known: { readonly key: string; readonly signer: ReturnType<typeof legacyTokenSigner> } | undefined;
+  const signerNow = (): ReturnType<typeof legacyTokenSigner> | undefined => {
+    const key = settings.serviceAccountKey;
+    if (key === undefined) return undefined;
+    if (known?.key !== key) known = { key, signer: legacyTokenSigner(key) };
+    return known.signer;
+  };
 
   /** The account a secret is for, asked of the API when the cache does not have it: a deletion cannot be taken back. */
   const accountOf = async (secret: KubeObject): Promise<KubeObject | undefined> => {
@@ -41,6 +46,8 @@ export const createTokenController: ControllerFactory = (context) => {
     { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
     async (key) => {
       const secret = secrets.lister.getByKey(key);
+      const signer = signerNow();
+      const rootCa = settings.rootCa === undefined ? undefined : encode(settings.rootCa);
       if (!secret || !signer || (secret.metadata.annotations?.[nameAnnotation] ?? '') === '') return;
       const { name = '', namespace = '' } = secret.metadata;
       const account = await accountOf(secret);
@@ -84,5 +91,12 @@ export const createTokenController: ControllerFactory = (context) => {
       if (secret.metadata.annotations?.[nameAnnotation] === account.metadata.name) enqueue(secret);
   };
   accounts.addHandler({ onAdd: accountChanged, onDelete: accountChanged });
-  return loop;
+  const unfollow = settings.onFileChange?.(() => secrets.lister.list().forEach(enqueue));
+  return {
+    start: () => loop.start(),
+    stop() {
+      unfollow?.();
+      return loop.stop();
+    },
+  };
 };

@@ -8,8 +8,8 @@ import type { Duplex } from 'node:stream';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
-import type { ServedCertificateFiles } from '@pilothouse/host';
-import { followServedCertificate, readServedCertificate } from '@pilothouse/host';
+import type { FileWatcher, ServedCertificateFiles } from '@pilothouse/host';
+import { followServedCertificate, Metrics, readServedCertificate } from '@pilothouse/host';
 import {
   acceptPortForwardSpdy,
   acceptPortForwardWebSocket,
@@ -34,6 +34,8 @@ export interface NodeServerOptions {
   readonly certFile?: string;
   readonly keyFile?: string;
   readonly clientCaFile?: string;
+  /** Follows the files, and tells in /metrics what else it follows. Default: one of this server alone. */
+  readonly watcher?: FileWatcher;
   readonly nodeName: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -112,7 +114,7 @@ export class NodeServer {
       },
       handler,
     );
-    this.#unfollow = followServedCertificate(server, files, this.#options.clock);
+    this.#unfollow = followServedCertificate(server, files, this.#options.watcher);
     return server;
   }
 
@@ -344,7 +346,9 @@ export class NodeServer {
         ([kind, count]) => `kubelet_http_requests_total{path=${JSON.stringify(kind.slice(0, 40))}} ${count}`,
       ),
     ];
-    return `${lines.join('\n')}\n`;
+    const files = new Metrics();
+    this.#options.watcher?.register(files);
+    return `${lines.join('\n')}\n${files.render()}`;
   }
 }
 
