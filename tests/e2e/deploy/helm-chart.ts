@@ -4,6 +4,7 @@ import { expectResult } from '../checks.ts';
 import { commandWith, findProgram } from '../clients/suite.ts';
 import { startPlane } from '../plane.ts';
 import { repository } from '../tools.ts';
+import { certManagerMode } from './cert-manager.ts';
 
 const chart = path.join(repository, 'deploy', 'helm', 'pilothouse');
 const namespace = 'inner';
@@ -44,15 +45,12 @@ export async function helmChart(checks: Checks, port: number): Promise<void> {
   };
   try {
     await step('helm', `lint ${chart}`, { matches: [/0 chart\(s\) failed/] });
-    await step('helm', `template x ${chart} --kube-version 1.36.0 --set certificates.mode=certManager`, {
-      code: 1,
-      matches: [/not built yet/],
-    });
     for (const [set, message] of [
       ['store.replicas=2', /store\/replicas|store\.replicas/],
       ['store.replicsa=3', /replicsa/],
       ['apiServer.extraArgs={oops}', /extraArgs/],
       ['image.digest=latest', /digest/],
+      ['certificates.certManager.duration=soon', /duration/],
     ] as const)
       await step('helm', `install x ${chart} --set ${set}`, { code: 1, matches: [message] });
 
@@ -108,6 +106,7 @@ export async function helmChart(checks: Checks, port: number): Promise<void> {
     // Data outlives the release on purpose; deleting the claims deletes the volumes.
     await step('kubectl', 'delete pvc --all --wait=false', { matches: [/deleted/] });
     await step('kubectl', 'get pv -o name', { matches: [/^$/] }, 20_000);
+    await certManagerMode(checks, chart, helm, kubectl, home);
   } finally {
     await plane.stop();
   }

@@ -55,8 +55,7 @@ spec:
             - { name: pki, mountPath: /pki, readOnly: true }
             - { name: tmp, mountPath: /tmp }
       volumes:
-        - name: pki
-          secret: { secretName: {{ include "pilothouse.secretPrefix" .root }}-{{ .component }}, defaultMode: 0440 }
+        {{- include "pilothouse.pkiVolume" (dict "root" .root "component" .component) | nindent 8 }}
         - { name: tmp, emptyDir: {} }
       {{- with .values.nodeSelector }}
       nodeSelector: {{ toYaml . | nindent 8 }}

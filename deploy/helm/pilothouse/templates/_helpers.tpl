@@ -15,6 +15,11 @@
 {{- default (include "pilothouse.fullname" .) .Values.certificates.secretPrefix -}}
 {{- end -}}
 
+{{/* The Secret with ca.crt and the administrator's pair: admin.crt and admin.key, or tls.crt and tls.key where cert-manager made it. */}}
+{{- define "pilothouse.adminSecret" -}}
+{{ include "pilothouse.secretPrefix" . }}{{ if eq .Values.certificates.mode "certManager" }}-tls{{ end }}-admin
+{{- end -}}
+
 {{- define "pilothouse.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
@@ -98,9 +103,6 @@ https://{{ include "pilothouse.fullname" . }}-apiserver.{{ .Release.Namespace }}
 {{- end -}}
 
 {{- define "pilothouse.checkValues" -}}
-{{- if eq .Values.certificates.mode "certManager" -}}
-{{- fail "certificates.mode certManager is not built yet: use job (a Job makes and renews them), or existing with Secrets that cert-manager's tooling of your own fills (README.md, \"Certificates\")" -}}
-{{- end -}}
 {{- if and (eq (int .Values.store.replicas) 1) (gt (int .Values.apiServer.replicas) 10) -}}
 {{- fail "more than 10 API servers on one store member: set store.replicas to 3 or more" -}}
 {{- end -}}
