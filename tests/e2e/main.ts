@@ -27,7 +27,7 @@ npm run e2e -- etcd-clients               the Python, npm and Go clients of etcd
 npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kubernetes control plane on our store
 npm run e2e -- watchers [N]               N (100,000) idle watchers on a real etcd and on our store: their memory
 npm run e2e -- connect [--quick]          logs, exec, attach, cp, port-forward and proxy through every API server
-npm run e2e -- security [PART]             encryption at rest beside a stock server; audit; hostile requests
+npm run e2e -- security [PART]             encryption, plugins (beside a stock server), bootstrap, attacks, rights, signer
 npm run e2e -- monitoring                 a real Prometheus on a plane: rules, every panel, what stock dashboards read
 npm run e2e -- auth [cost]                a real OpenID provider, webhooks, kubectl about rights, attackers
 npm run e2e -- compose [--twice]           images, the compose plane, the tour through HAProxy, a drill (needs Docker)

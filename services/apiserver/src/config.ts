@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { admissionOf } from './admission/admission-flags.ts';
+import type { AdmissionConfig } from './admission/config.ts';
 import type { AuditConfig } from './audit/audit-config.ts';
 import { auditConfigOf } from './audit/audit-flags.ts';
 import type { SharedConfig } from './shared/shared-config.ts';
@@ -46,9 +48,7 @@ export interface ApiServerConfig {
   readonly store: StoreConfig;
   readonly authentication: AuthenticationConfig;
   readonly authorization: AuthorizationConfig;
-  readonly admissionWebhookBreaker: boolean;
-  readonly enableAdmissionPlugins: readonly string[];
-  readonly disableAdmissionPlugins: readonly string[];
+  readonly admission: AdmissionConfig;
   readonly runtimeConfig: Readonly<Record<string, string>>;
   readonly featureGates: Readonly<Record<string, boolean>>;
   readonly serviceClusterIpRange: string;
@@ -150,9 +150,7 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     },
     authentication: authenticationOf(values),
     authorization: authorizationOf(values),
-    admissionWebhookBreaker: values.boolean('admission-webhook-breaker'),
-    enableAdmissionPlugins: values.list('enable-admission-plugins'),
-    disableAdmissionPlugins: values.list('disable-admission-plugins'),
+    admission: admissionOf(values),
     runtimeConfig: values.map('runtime-config'),
     featureGates: gatesOf(values.map('feature-gates')),
     serviceClusterIpRange: values.text('service-cluster-ip-range') || '10.0.0.0/24',

@@ -115,13 +115,10 @@ export async function startApiServer(
         externalAddress: `${config.externalHostname ?? advertised}:${config.securePort}`,
       },
       authorization: config.authorization,
-      admission: {
-        enable: config.enableAdmissionPlugins,
-        disable: config.disableAdmissionPlugins,
-        webhookBreaker: { enabled: config.admissionWebhookBreaker },
-      },
+      admission: config.admission,
     },
     {
+      isEnabled: enabled,
       client: registry.client,
       decisions: shared?.decisions,
       find: (group, version, resource, subresource = '') =>

@@ -7,3 +7,5 @@ export type { Container, PodSpec, ResourceRequirements, Toleration, Volume } fro
 export { allContainers, isMirrorPod, mirrorAnnotation, podSpec } from './pod-shape.ts';
 export { isBestEffort, scopesMatch } from './scopes.ts';
 export { usageOf } from './usage.ts';
+export type { LimitedResource } from './limited.ts';
+export { uncoveredUse } from './limited.ts';

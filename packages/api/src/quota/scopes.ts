@@ -2,7 +2,8 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import { parseQuantity } from '@pilothouse/apimachinery';
 import { podSpec } from './pod-shape.ts';
 
-interface ScopeRequirement {
+/** A scope of a quota, as `scopeSelector` states it. */
+export interface ScopeRequirement {
   readonly scopeName: string;
   readonly operator: string;
   readonly values?: readonly string[];
@@ -10,18 +11,25 @@ interface ScopeRequirement {
 
 /** Whether a quota's scopes take in an object. Quotas with scopes of pods say nothing about other kinds. */
 export function scopesMatch(quota: KubeObject, resource: string, object: KubeObject): boolean {
+  return scopesOf(quota).every((requirement) => requirementMatches(requirement, resource, object));
+}
+
+export function scopesOf(quota: KubeObject): ScopeRequirement[] {
   const spec = (quota['spec'] ?? {}) as {
     scopes?: string[];
     scopeSelector?: { matchExpressions?: ScopeRequirement[] };
   };
-  const requirements: ScopeRequirement[] = [
+  return [
     ...(spec.scopes ?? []).map((scopeName) => ({ scopeName, operator: 'Exists' })),
     ...(spec.scopeSelector?.matchExpressions ?? []),
   ];
-  return requirements.every((requirement) => matches(requirement, resource, object));
 }
 
-function matches(requirement: ScopeRequirement, resource: string, object: KubeObject): boolean {
+export function requirementMatches(
+  requirement: ScopeRequirement,
+  resource: string,
+  object: KubeObject,
+): boolean {
   if (resource === 'persistentvolumeclaims' && requirement.scopeName === 'VolumeAttributesClass') {
     return valueMatches(requirement, (object['spec']?.volumeAttributesClassName as string | undefined) ?? '');
   }

@@ -11,11 +11,17 @@ import {
 } from './plugins/certificates.ts';
 import { defaultIngressClass } from './plugins/default-ingress-class.ts';
 import { defaultTolerationSeconds } from './plugins/default-toleration-seconds.ts';
+import { eventRateLimit } from './plugins/event-rate-limit.ts';
+import { imagePolicyWebhook } from './plugins/image-policy.ts';
 import { limitRanger } from './plugins/limit-ranger.ts';
 import { namespaceLifecycle } from './plugins/namespace-lifecycle.ts';
 import { podTopologyLabels, taintNodesByCondition } from './plugins/node-plugins.ts';
 import { nodeRestriction } from './plugins/node-restriction.ts';
+import { ownerReferencesPermission } from './plugins/owner-references.ts';
+import { podNodeSelector } from './plugins/pod-node-selector.ts';
+import { podResizeValidator } from './plugins/pod-resize.ts';
 import { podSecurity } from './plugins/pod-security.ts';
+import { podTolerationRestriction } from './plugins/pod-toleration-restriction.ts';
 import { priorityPlugin } from './plugins/priority.ts';
 import { resourceQuota } from './plugins/resource-quota.ts';
 import { runtimeClass } from './plugins/runtime-class.ts';
@@ -39,7 +45,10 @@ import { mutatingWebhooks, validatingWebhooks } from './webhooks/webhook-plugins
 
 type Factory = (dependencies: AdmissionDependencies) => AdmissionPlugin;
 
-/** Every plugin name of 1.36 in the order they run. `undefined`: comes from outside (policies, webhooks) or is not built. */
+/**
+ * Every plugin name of 1.36 in the order they run. `undefined`: belongs to an alpha feature that this server does not have, so that there
+ * is nothing to do; or (NodeDeclaredFeatureValidator) is not built.
+ */
 const plugins: readonly (readonly [name: string, factory: Factory | undefined])[] = [
   ['AlwaysAdmit', alwaysAdmit],
   ['NamespaceAutoProvision', namespaceAutoProvision],
@@ -51,17 +60,18 @@ const plugins: readonly (readonly [name: string, factory: Factory | undefined])[
   ['NodeRestriction', nodeRestriction],
   ['TaintNodesByCondition', taintNodesByCondition],
   ['AlwaysPullImages', alwaysPullImages],
-  ['ImagePolicyWebhook', undefined],
+  ['ImagePolicyWebhook', imagePolicyWebhook],
   ['PodSecurity', podSecurity],
-  ['PodNodeSelector', undefined],
+  ['PodNodeSelector', podNodeSelector],
   ['Priority', priorityPlugin],
   ['DefaultTolerationSeconds', defaultTolerationSeconds],
-  ['PodTolerationRestriction', undefined],
-  ['EventRateLimit', undefined],
+  ['PodTolerationRestriction', podTolerationRestriction],
+  ['EventRateLimit', eventRateLimit],
   ['ExtendedResourceToleration', extendedResourceToleration],
   ['DefaultStorageClass', defaultStorageClass],
   ['StorageObjectInUseProtection', storageObjectInUseProtection],
-  ['OwnerReferencesPermissionEnforcement', undefined],
+  ['PodGroupProtection', undefined],
+  ['OwnerReferencesPermissionEnforcement', ownerReferencesPermission],
   ['PersistentVolumeClaimResize', persistentVolumeClaimResize],
   ['RuntimeClass', runtimeClass],
   ['CertificateApproval', certificateApproval],
@@ -71,6 +81,10 @@ const plugins: readonly (readonly [name: string, factory: Factory | undefined])[
   ['DefaultIngressClass', defaultIngressClass],
   ['DenyServiceExternalIPs', denyServiceExternalIps],
   ['PodTopologyLabels', podTopologyLabels],
+  ['PodGroupWorkloadExists', undefined],
+  ['NodeDeclaredFeatureValidator', undefined],
+  ['JobValidation', undefined],
+  ['PodResizeValidator', podResizeValidator],
   ['MutatingAdmissionPolicy', mutatingPolicies],
   ['MutatingAdmissionWebhook', mutatingWebhooks],
   ['ValidatingAdmissionPolicy', validatingPolicies],
@@ -78,6 +92,9 @@ const plugins: readonly (readonly [name: string, factory: Factory | undefined])[
   ['ResourceQuota', resourceQuota],
   ['AlwaysDeny', alwaysDeny],
 ];
+
+/** Every name that the flags take. */
+export const admissionPluginNames: ReadonlySet<string> = new Set(plugins.map(([name]) => name));
 
 /** On without any flag. */
 export const defaultAdmissionPlugins: ReadonlySet<string> = new Set([
@@ -90,6 +107,7 @@ export const defaultAdmissionPlugins: ReadonlySet<string> = new Set([
   'DefaultTolerationSeconds',
   'DefaultStorageClass',
   'StorageObjectInUseProtection',
+  'PodGroupProtection',
   'PersistentVolumeClaimResize',
   'RuntimeClass',
   'CertificateApproval',
@@ -98,6 +116,10 @@ export const defaultAdmissionPlugins: ReadonlySet<string> = new Set([
   'CertificateSubjectRestriction',
   'DefaultIngressClass',
   'PodTopologyLabels',
+  'PodGroupWorkloadExists',
+  'NodeDeclaredFeatureValidator',
+  'JobValidation',
+  'PodResizeValidator',
   'MutatingAdmissionPolicy',
   'MutatingAdmissionWebhook',
   'ValidatingAdmissionPolicy',
@@ -120,7 +142,7 @@ export function enabledAdmissionPlugins(config: AdmissionConfig): string[] {
   const both = [...enable].filter((name) => disable.has(name));
   if (both.length > 0) {
     throw new Error(
-      `${both.join(', ')} in enable-admission-plugins and disable-admission-plugins overlapped`,
+      `[${both.sort().join(' ')}] in enable-admission-plugins and disable-admission-plugins overlapped`,
     );
   }
   return plugins

@@ -2,6 +2,7 @@ import type { Clock, Logger, Random } from '@pilothouse/base';
 import type { Authorizer } from '../authorization/interface.ts';
 import type { ObjectAccess } from '../security/object-access.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from './interface.ts';
+import type { PluginConfigs } from './plugin-configs.ts';
 import type { FindVersions } from './versioned-attributes.ts';
 import type { BreakerConfig } from './webhooks/breaker.ts';
 
@@ -10,6 +11,8 @@ export interface AdmissionConfig {
   readonly enable?: readonly string[];
   /** --disable-admission-plugins: taken out of the default ones. */
   readonly disable?: readonly string[];
+  /** --admission-control-config-file. */
+  readonly configs?: PluginConfigs;
   /** --admission-webhook-breaker; default: on. */
   readonly webhookBreaker?: BreakerConfig;
 }
@@ -27,6 +30,24 @@ export interface AdmissionDependencies {
   readonly findVersions?: FindVersions;
   /** What is done about webhooks that do not answer; default: the breaker is on. */
   readonly webhookBreaker?: BreakerConfig;
+  /** What is configured, by plugin. */
+  readonly configs?: PluginConfigs;
+  /** The resources of a kind; default: those that are built in. */
+  readonly findResources?: FindResources;
+  /** Whether a feature gate is on; default: as upstream. */
+  readonly isEnabled?: (gate: string) => boolean;
   /** Plugins made elsewhere (admission policies, webhooks), by name; they take their upstream place in the order. */
   readonly plugins?: readonly AdmissionPlugin[];
 }
+
+/** Which resources a kind of objects has; more than one is possible. */
+export type FindResources = (
+  group: string,
+  version: string,
+  kind: string,
+) => readonly {
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  readonly namespaced: boolean;
+}[];

@@ -3,19 +3,26 @@ import { decodeYaml } from '@pilothouse/serializer';
 
 /** The members that a document may have; what is not listed is refused, as a misspelt rule must not count as absent. */
 export type Shape =
-  'string' | 'boolean' | { readonly list: Shape } | { readonly fields: Readonly<Record<string, Shape>> };
+  | 'string'
+  | 'boolean'
+  | 'number'
+  /** Whatever it is, someone else reads it. */
+  | 'any'
+  | { readonly list: Shape }
+  | { readonly fields: Readonly<Record<string, Shape>> };
 
 export const apiServerConfigGroup = 'apiserver.config.k8s.io';
 
 /**
- * Reads a document of `apiserver.config.k8s.io` (YAML or JSON). Throws an Error that names the first bad member, another kind or an
- * unknown version.
+ * Reads a document of `apiserver.config.k8s.io`, or another group (YAML or JSON). Throws an Error that names the first bad member,
+ * another kind or an unknown version.
  */
 export function readConfigDocument(
   text: string,
   kind: string,
   versions: readonly string[],
   shape: Readonly<Record<string, Shape>>,
+  group: string = apiServerConfigGroup,
 ): Readonly<Record<string, unknown>> {
   if (text.trim() === '') throw new Error('empty config data');
   const { value, duplicates } = decodeYaml(text);
@@ -26,12 +33,12 @@ export function readConfigDocument(
   const apiVersion = String(document['apiVersion'] ?? '');
   if (document['kind'] !== kind) {
     throw new Error(
-      `no kind ${JSON.stringify(document['kind'] ?? '')} is registered for version ${JSON.stringify(apiVersion)}: expected ${kind} of ${apiServerConfigGroup}/${versions[0]}`,
+      `no kind ${JSON.stringify(document['kind'] ?? '')} is registered for version ${JSON.stringify(apiVersion)}: expected ${kind} of ${group}/${versions[0]}`,
     );
   }
-  if (!versions.some((version) => apiVersion === `${apiServerConfigGroup}/${version}`)) {
+  if (!versions.some((version) => apiVersion === `${group}/${version}`)) {
     throw new Error(
-      `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)}: expected ${versions.map((version) => `${apiServerConfigGroup}/${version}`).join(' or ')}`,
+      `no kind ${JSON.stringify(kind)} is registered for version ${JSON.stringify(apiVersion)}: expected ${versions.map((version) => `${group}/${version}`).join(' or ')}`,
     );
   }
   problems.push(...misfits(document, { fields: { apiVersion: 'string', kind: 'string', ...shape } }, ''));
@@ -41,6 +48,7 @@ export function readConfigDocument(
 
 function misfits(value: unknown, shape: Shape, path: string): string[] {
   if (value === null || value === undefined) return [];
+  if (shape === 'any') return [];
   if (typeof shape === 'string') {
     return typeof value === shape ? [] : [`field "${path}" must be a ${shape}, not ${nameOf(value)}`];
   }

@@ -27,6 +27,8 @@ export interface SecurityDependencies {
   readonly decisions?: DecisionCache | undefined;
   /** Where requests find their storage; default: the one that the client uses, without custom resources. */
   readonly find?: InternalClient['storage'];
+  /** Whether a feature gate is on; default: as upstream. */
+  readonly isEnabled?: (gate: string) => boolean;
   /** Admission plugins made elsewhere: policies. */
   readonly plugins?: readonly AdmissionPlugin[];
 }
@@ -69,6 +71,8 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
     objects,
     authorizer: authorization.authorizer,
     logger,
+    ...(config.admission.configs === undefined ? {} : { configs: config.admission.configs }),
+    ...(dependencies.isEnabled === undefined ? {} : { isEnabled: dependencies.isEnabled }),
     ...(config.admission.webhookBreaker === undefined
       ? {}
       : { webhookBreaker: config.admission.webhookBreaker }),

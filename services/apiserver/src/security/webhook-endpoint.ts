@@ -27,70 +27,115 @@ type Entry = Readonly<Record<string, unknown>>;
  * file and what is missing, never a value of it.
  */
 export function readWebhookAccess(file: string): WebhookAccess {
-  const wrong = (detail: string): FlagError =>
-    new FlagError(`Cannot use webhook kubeconfig "${file}": ${detail}`);
-  let document: Entry;
-  try {
-    document = (decodeYaml(readFileSync(file, 'utf8')).value ?? {}) as Entry;
-  } catch (error) {
-    throw wrong(
-      (error as { syscall?: string }).syscall === undefined ? 'it is no YAML' : errorMessage(error),
-    );
-  }
-  const find = (list: string, member: string, name: unknown): Entry => {
-    const entries = document[list];
-    const entry = Array.isArray(entries)
-      ? (entries as Entry[]).find((each) => each['name'] === name)
-      : undefined;
-    if (entry === undefined) throw wrong(`it has no ${member} "${String(name ?? '')}"`);
-    return (entry[member] ?? {}) as Entry;
-  };
-  const context = find('contexts', 'context', document['current-context']);
-  const cluster = find('clusters', 'cluster', context['cluster']);
-  const user = context['user'] === undefined ? {} : find('users', 'user', context['user']);
-  for (const method of ['exec', 'auth-provider']) {
-    if (user[method] !== undefined) throw wrong(`its user has "${method}", which this server does not run`);
-  }
-  const text = (holder: Entry, key: string): string | undefined => {
-    const value = holder[key];
-    return typeof value === 'string' && value !== '' ? value : undefined;
-  };
-  const content = (name: string): string => {
-    try {
-      return readFileSync(path.resolve(path.dirname(file), name), 'utf8');
-    } catch (error) {
-      throw wrong(errorMessage(error));
-    }
-  };
-  const pem = (holder: Entry, key: string): string | undefined => {
-    const inline = text(holder, `${key}-data`);
-    if (inline !== undefined) return Buffer.from(inline, 'base64').toString('utf8');
-    const name = text(holder, key);
-    return name === undefined ? undefined : content(name);
-  };
-  const url = text(cluster, 'server');
-  if (url === undefined || !url.startsWith('https://')) throw wrong('its server must be an https URL');
-  const tokenFile = text(user, 'tokenFile');
-  const token = text(user, 'token') ?? (tokenFile === undefined ? undefined : content(tokenFile).trim());
-  const name = text(user, 'username');
-  const peer: Record<string, unknown> = {
-    caPem: pem(cluster, 'certificate-authority'),
-    certPem: pem(user, 'client-certificate'),
-    keyPem: pem(user, 'client-key'),
-    serverName: text(cluster, 'tls-server-name'),
-    insecure: cluster['insecure-skip-tls-verify'] === true ? true : undefined,
-  };
-  const authorization =
-    token !== undefined
-      ? `Bearer ${token}`
-      : name === undefined
-        ? undefined
-        : `Basic ${Buffer.from(`${name}:${text(user, 'password') ?? ''}`).toString('base64')}`;
+  const kubeconfig = new WebhookKubeconfig(file);
+  const context = kubeconfig.find('contexts', 'context', kubeconfig.currentContext);
+  const cluster = kubeconfig.find('clusters', 'cluster', context['cluster']);
+  const user = context['user'] === undefined ? {} : kubeconfig.find('users', 'user', context['user']);
+  const url = textOf(cluster, 'server');
+  if (url === undefined || !url.startsWith('https://'))
+    throw kubeconfig.wrong('its server must be an https URL');
+  const { headers, ...identity } = kubeconfig.identityOf(user);
+  const caPem = kubeconfig.pem(cluster, 'certificate-authority');
+  const serverName = textOf(cluster, 'tls-server-name');
   return {
     url,
-    peer: Object.fromEntries(Object.entries(peer).filter(([, value]) => value !== undefined)) as HttpsPeer,
-    headers: authorization === undefined ? {} : { authorization },
+    peer: {
+      ...identity,
+      ...(caPem === undefined ? {} : { caPem }),
+      ...(serverName === undefined ? {} : { serverName }),
+      ...(cluster['insecure-skip-tls-verify'] === true ? { insecure: true } : {}),
+    },
+    headers,
   };
+}
+
+/** How this server proves itself to a webhook. */
+export interface WebhookIdentity {
+  readonly certPem?: string;
+  readonly keyPem?: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A kubeconfig file about webhooks. Each method throws FlagError that names the file. */
+export class WebhookKubeconfig {
+  readonly #file: string;
+  readonly #document: Entry;
+
+  constructor(file: string) {
+    this.#file = file;
+    try {
+      this.#document = (decodeYaml(readFileSync(file, 'utf8')).value ?? {}) as Entry;
+    } catch (error) {
+      throw this.wrong(
+        (error as { syscall?: string }).syscall === undefined ? 'it is no YAML' : errorMessage(error),
+      );
+    }
+  }
+
+  get currentContext(): unknown {
+    return this.#document['current-context'];
+  }
+
+  wrong(detail: string): FlagError {
+    return new FlagError(`Cannot use webhook kubeconfig "${this.#file}": ${detail}`);
+  }
+
+  entries(list: string): readonly Entry[] {
+    const entries = this.#document[list];
+    return Array.isArray(entries) ? (entries as Entry[]) : [];
+  }
+
+  find(list: string, member: string, name: unknown): Entry {
+    const entry = this.entries(list).find((each) => each['name'] === name);
+    if (entry === undefined) throw this.wrong(`it has no ${member} "${String(name ?? '')}"`);
+    return (entry[member] ?? {}) as Entry;
+  }
+
+  identityOf(user: Entry): WebhookIdentity {
+    for (const method of ['exec', 'auth-provider']) {
+      if (user[method] !== undefined)
+        throw this.wrong(
+          `its user has "${method}", which this server does not run; use a client certificate, "token", "tokenFile", or "username" and "password"`,
+        );
+    }
+    const tokenFile = textOf(user, 'tokenFile');
+    const token =
+      textOf(user, 'token') ?? (tokenFile === undefined ? undefined : this.#content(tokenFile).trim());
+    const name = textOf(user, 'username');
+    const certPem = this.pem(user, 'client-certificate');
+    const keyPem = this.pem(user, 'client-key');
+    const authorization =
+      token !== undefined
+        ? `Bearer ${token}`
+        : name === undefined
+          ? undefined
+          : `Basic ${Buffer.from(`${name}:${textOf(user, 'password') ?? ''}`).toString('base64')}`;
+    return {
+      ...(certPem === undefined ? {} : { certPem }),
+      ...(keyPem === undefined ? {} : { keyPem }),
+      headers: authorization === undefined ? {} : { authorization },
+    };
+  }
+
+  pem(holder: Entry, key: string): string | undefined {
+    const inline = textOf(holder, `${key}-data`);
+    if (inline !== undefined) return Buffer.from(inline, 'base64').toString('utf8');
+    const name = textOf(holder, key);
+    return name === undefined ? undefined : this.#content(name);
+  }
+
+  #content(name: string): string {
+    try {
+      return readFileSync(path.resolve(path.dirname(this.#file), name), 'utf8');
+    } catch (error) {
+      throw this.wrong(errorMessage(error));
+    }
+  }
+}
+
+function textOf(holder: Entry, key: string): string | undefined {
+  const value = holder[key];
+  return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
 /** Sends reviews to one webhook. */
@@ -99,8 +144,10 @@ export class WebhookEndpoint {
   readonly #client: HttpsClient;
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #firstWaitMs: number;
 
-  constructor(access: WebhookAccess, ports: { clock: Clock; random: Random }) {
+  constructor(access: WebhookAccess, ports: { clock: Clock; random: Random; firstWaitMs?: number }) {
+    this.#firstWaitMs = ports.firstWaitMs ?? firstWaitMs;
     this.#access = access;
     this.#client = new HttpsClient(access.peer);
     this.#clock = ports.clock;
@@ -114,7 +161,7 @@ export class WebhookEndpoint {
   async post(review: object, timeoutMs: number): Promise<Readonly<Record<string, unknown>>> {
     const body = JSON.stringify(review);
     const deadline = this.#clock.monotonic() + timeoutMs;
-    let waitMs = firstWaitMs;
+    let waitMs = this.#firstWaitMs;
     for (let attempt = 1; ; attempt++) {
       const leftMs = deadline - this.#clock.monotonic();
       if (leftMs <= 0) throw new Error(`Post "${this.#access.url}": context deadline exceeded`);

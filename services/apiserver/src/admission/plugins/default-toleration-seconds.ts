@@ -1,19 +1,23 @@
+import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionPlugin } from '../interface.ts';
 import { podSpec } from '@pilothouse/api/quota';
 import { isResource } from '../refusal.ts';
 
-const taints: readonly string[] = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
 const defaultSeconds = 300;
 
 /** A pod stays for five minutes on a node that is not ready or not reachable, unless it says otherwise. */
-export function defaultTolerationSeconds(): AdmissionPlugin {
+export function defaultTolerationSeconds({ configs }: AdmissionDependencies): AdmissionPlugin {
+  const taints = [
+    ['node.kubernetes.io/not-ready', configs?.notReadySeconds ?? defaultSeconds],
+    ['node.kubernetes.io/unreachable', configs?.unreachableSeconds ?? defaultSeconds],
+  ] as const;
   return {
     name: 'DefaultTolerationSeconds',
     handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
     async admit(attributes) {
       if (!isResource(attributes, '', 'pods') || attributes.object === undefined) return;
       const spec = podSpec(attributes.object);
-      for (const key of taints) {
+      for (const [key, tolerationSeconds] of taints) {
         const tolerates = (spec.tolerations ?? []).some(
           (toleration) =>
             (toleration.key === key || (toleration.key ?? '') === '') &&
@@ -24,7 +28,7 @@ export function defaultTolerationSeconds(): AdmissionPlugin {
           key,
           operator: 'Exists',
           effect: 'NoExecute',
-          tolerationSeconds: defaultSeconds,
+          tolerationSeconds,
         });
       }
     },

@@ -1,12 +1,12 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { hasReason, statusErrors } from '@pilothouse/apimachinery';
+import { hasReason, StatusError, statusErrors } from '@pilothouse/apimachinery';
 import { resources } from '../../security/object-access.ts';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
 import { LiveLookup } from '../live-lookup.ts';
 import { forbid } from '../refusal.ts';
 import type { QuotaRequest } from '@pilothouse/api/quota';
-import { evaluateQuotas, usageDelta } from '@pilothouse/api/quota';
+import { evaluateQuotas, uncoveredUse, usageDelta } from '@pilothouse/api/quota';
 import { usageOf } from '@pilothouse/api/quota';
 
 const attemptsMax = 4;
@@ -18,7 +18,8 @@ const chargedOnUpdate = new Set(['services', 'persistentvolumeclaims']);
  * Charges each new object to the quotas of its namespace, before it is stored. Writes of one namespace take turns in this process; a
  * conflict with another process reads the quotas again. What is charged and not stored is given back by the controller's recalculation.
  */
-export function resourceQuota({ objects, clock }: AdmissionDependencies): AdmissionPlugin {
+export function resourceQuota({ objects, clock, configs }: AdmissionDependencies): AdmissionPlugin {
+  const limited = configs?.limitedResources ?? [];
   const lookup = new LiveLookup(objects, resources.resourceQuotas, clock);
   const turns = new Map<string, Promise<unknown>>();
   /** Own writes that the watch cache may not have seen yet, by uid. */
@@ -40,8 +41,12 @@ export function resourceQuota({ objects, clock }: AdmissionDependencies): Admiss
     let quotas = (await lookup.list(attributes.namespace)).map(freshest);
     for (let attempt = 1; ; attempt++) {
       const outcome = evaluateQuotas(inOrder(quotas), request);
-      if (outcome.kind === 'refused') {
-        throw forbid(attributes, outcome.reason);
+      if (outcome.kind === 'refused') throw forbid(attributes, outcome.reason);
+      const uncovered = uncoveredUse(limited, quotas, request);
+      if (uncovered !== undefined) {
+        throw uncovered.kind === 'scopes'
+          ? new StatusError(500, '', uncovered.reason)
+          : forbid(attributes, uncovered.reason);
       }
       if (attributes.dryRun) return;
       let lostRace = false;
@@ -74,7 +79,7 @@ export function resourceQuota({ objects, clock }: AdmissionDependencies): Admiss
       const request = requestOf(attributes, clock.now());
       if (request === undefined) return;
       const { namespace } = attributes;
-      if ((await lookup.list(namespace)).length === 0) return;
+      if (limited.length === 0 && (await lookup.list(namespace)).length === 0) return;
       const before = turns.get(namespace) ?? Promise.resolve();
       const own = before.then(
         () => charge(attributes, request),

@@ -1,9 +1,11 @@
-import { hasReason } from '@pilothouse/apimachinery';
+import { isDeepStrictEqual } from 'node:util';
+import { fieldError, FieldPath, hasReason, isQualifiedName, StatusError } from '@pilothouse/apimachinery';
+import type { PodSpec, Toleration } from '@pilothouse/api/quota';
 import { resources } from '../../security/object-access.ts';
 import type { AdmissionDependencies } from '../config.ts';
-import type { AdmissionPlugin } from '../interface.ts';
+import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
 import { allContainers, podSpec } from '@pilothouse/api/quota';
-import { forbid, isResource } from '../refusal.ts';
+import { forbid, isResource, joinFindings } from '../refusal.ts';
 import { findNamespace } from './namespace-lifecycle.ts';
 
 /** Lets everything pass. */
@@ -24,14 +26,50 @@ export function alwaysDeny(): AdmissionPlugin {
 
 /** Each start of a container pulls its image, so that the node's cache gives nobody access to a private one. */
 export function alwaysPullImages(): AdmissionPlugin {
+  /** The pod, unless nothing new is pulled. */
+  const concerned = (attributes: AdmissionAttributes): PodSpec | undefined => {
+    const { object, oldObject, operation } = attributes;
+    if (!isResource(attributes, '', 'pods') || object === undefined) return undefined;
+    const spec = podSpec(object);
+    if (operation === 'UPDATE' && oldObject !== undefined) {
+      const known = new Set(allContainers((oldObject['spec'] ?? {}) as PodSpec).map(({ image }) => image));
+      if (allContainers(spec).every(({ image }) => known.has(image))) return undefined;
+    }
+    return spec;
+  };
+  const images = (spec: PodSpec): { pullPolicy?: string }[] =>
+    (spec.volumes ?? []).flatMap((volume) => (volume['image'] as { pullPolicy?: string } | undefined) ?? []);
   return {
     name: 'AlwaysPullImages',
     handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
     async admit(attributes) {
-      if (!isResource(attributes, '', 'pods') || attributes.object === undefined) return;
-      if (attributes.operation === 'UPDATE') return;
-      const spec = podSpec(attributes.object);
+      const spec = concerned(attributes);
+      if (spec === undefined) return;
       for (const container of allContainers(spec)) container.imagePullPolicy = 'Always';
+      for (const image of images(spec)) image.pullPolicy = 'Always';
+    },
+    async validate(attributes) {
+      const spec = concerned(attributes);
+      if (spec === undefined) return;
+      const root = new FieldPath('spec');
+      const findings: string[] = [];
+      const check = (at: FieldPath, value: unknown): void => {
+        if (value === 'Always') return;
+        const { field, message } = fieldError.notSupported(at, value ?? '', ['Always']);
+        findings.push(forbid(attributes, `${field}: ${message}`).message);
+      };
+      for (const member of ['initContainers', 'containers', 'ephemeralContainers'] as const) {
+        (spec[member] ?? []).forEach((container, index) =>
+          check(root.child(member).index(index).child('imagePullPolicy'), container.imagePullPolicy),
+        );
+      }
+      (spec.volumes ?? []).forEach((volume, index) => {
+        const image = volume['image'] as { pullPolicy?: string } | undefined;
+        if (image !== undefined)
+          check(root.child('volumes').index(index).child('image', 'pullPolicy'), image.pullPolicy);
+      });
+      // Several refusals have no status of their own, as upstream.
+      if (findings.length > 0) throw new StatusError(500, '', joinFindings(findings));
     },
   };
 }
@@ -77,7 +115,7 @@ export function denyServiceExternalIps(): AdmissionPlugin {
       if (!isResource(attributes, '', 'services')) return;
       const known = addresses(attributes.oldObject as never);
       if (addresses(attributes.object as never).some((address) => !known.includes(address))) {
-        throw forbid(attributes, 'Use of external IPs is denied by admission control.');
+        throw forbid(attributes, 'Use of external IPs is denied by admission control');
       }
     },
   };
@@ -114,16 +152,30 @@ export function extendedResourceToleration(): AdmissionPlugin {
       const spec = podSpec(attributes.object);
       const names = new Set<string>();
       for (const container of [...spec.containers, ...(spec.initContainers ?? [])]) {
-        for (const name of Object.keys(container.resources?.requests ?? {})) {
-          const isExtended =
-            name.includes('/') && !name.includes('kubernetes.io/') && !name.startsWith('requests.');
-          if (isExtended) names.add(name);
-        }
+        for (const name of Object.keys(container.resources?.requests ?? {}))
+          if (isExtended(name)) names.add(name);
       }
       for (const key of [...names].sort()) {
-        if ((spec.tolerations ?? []).some((each) => each.key === key && each.operator === 'Exists')) continue;
-        (spec.tolerations ??= []).push({ key, operator: 'Exists' });
+        const wanted = { key, operator: 'Exists', effect: 'NoSchedule' };
+        const tolerations = spec.tolerations ?? [];
+        const index = tolerations.findIndex((each) => isDeepStrictEqual(taintOf(each), taintOf(wanted)));
+        if (index < 0) spec.tolerations = [...tolerations, wanted];
+        else tolerations[index] = wanted;
       }
     },
   };
 }
+
+/** What a toleration is about: two with the same are one. */
+const taintOf = ({ key = '', effect = '', operator = '', value = '' }: Toleration): object => ({
+  key,
+  effect,
+  operator,
+  value,
+});
+
+const isExtended = (name: string): boolean =>
+  name.includes('/') &&
+  !name.includes('kubernetes.io/') &&
+  !name.startsWith('requests.') &&
+  isQualifiedName(`requests.${name}`).length === 0;

@@ -16,43 +16,56 @@ const prefix = 'pod-security.kubernetes.io/';
 const levels: readonly string[] = ['privileged', 'baseline', 'restricted'];
 const versionPattern = /^v1\.([0-9]|[1-9][0-9]*)$/;
 
+export const levelProblem = `must be one of ${levels.join(', ')}`;
+export const versionProblem = 'must be "latest" or "v1.x"';
+
+export const isLevel = (text: string): text is PodSecurityLevel => levels.includes(text);
+
+export const isLevelVersion = (text: string): boolean => text === 'latest' || versionPattern.test(text);
+
+const open: LevelVersion = { level: 'privileged', version: 'latest' };
+export const openPolicy: NamespacePolicy = { enforce: open, audit: open, warn: open };
+
 /**
- * The policy that a namespace's labels state, and what is wrong with them. As upstream, a level that cannot be read is
- * privileged for audit and warn, and restricted for enforce.
+ * The policy that a namespace's labels state, over the defaults, and what is wrong with them. As upstream, a level that cannot be read
+ * is privileged for audit and warn, and restricted for enforce.
  */
-export function namespacePolicy(labels: Readonly<Record<string, string>> | undefined): {
+export function namespacePolicy(
+  labels: Readonly<Record<string, string>> | undefined,
+  defaults: NamespacePolicy = openPolicy,
+): {
   readonly policy: NamespacePolicy;
   readonly errors: FieldError[];
 } {
   const errors: FieldError[] = [];
-  const read = (mode: PodSecurityMode, fallback: LevelVersion): LevelVersion => {
+  const read = (mode: PodSecurityMode): LevelVersion => {
     const levelLabel = labels?.[`${prefix}${mode}`];
     const versionLabel = labels?.[`${prefix}${mode}-version`];
-    let { level, version } = fallback;
+    let { level, version } = defaults[mode];
     if (levelLabel !== undefined) {
-      if (levels.includes(levelLabel)) level = levelLabel as PodSecurityLevel;
+      if (isLevel(levelLabel)) level = levelLabel;
       else {
         level = mode === 'enforce' ? 'restricted' : 'privileged';
-        errors.push(fieldError.invalid(labelPath(mode), levelLabel, `must be one of ${levels.join(', ')}`));
+        errors.push(fieldError.invalid(labelPath(mode), levelLabel, levelProblem));
       }
-      version = 'latest';
     }
     if (versionLabel !== undefined) {
-      if (versionLabel === 'latest' || versionPattern.test(versionLabel)) version = versionLabel;
-      else {
-        version = 'latest';
-        errors.push(
-          fieldError.invalid(labelPath(`${mode}-version`), versionLabel, 'must be "latest" or "v1.x"'),
-        );
-      }
+      version = isLevelVersion(versionLabel) ? versionLabel : 'latest';
+      if (!isLevelVersion(versionLabel))
+        errors.push(fieldError.invalid(labelPath(`${mode}-version`), versionLabel, versionProblem));
     }
     return { level, version };
   };
-  const open: LevelVersion = { level: 'privileged', version: 'latest' };
-  const enforce = read('enforce', open);
+  const enforce = read('enforce');
+  const audit = read('audit');
+  let warn = read('warn');
   // Who enforces a level wants to hear about controllers that would break it.
-  const told = labels?.[`${prefix}enforce`] === undefined ? open : enforce;
-  return { policy: { enforce, audit: read('audit', told), warn: read('warn', told) }, errors };
+  const isEnforced = isLevel(labels?.[`${prefix}enforce`] ?? '');
+  if (isEnforced && labels?.[`${prefix}warn`] === undefined && compareLevels(enforce.level, warn.level) > 0) {
+    const hasVersion = labels?.[`${prefix}warn-version`] !== undefined;
+    warn = { level: enforce.level, version: hasVersion ? warn.version : enforce.version };
+  }
+  return { policy: { enforce, audit, warn }, errors };
 }
 
 function labelPath(label: string): FieldPath {

@@ -14,6 +14,8 @@ export interface WebhookTarget {
   readonly path: string;
   /** Name in the certificate. */
   readonly serverName: string;
+  /** Of the service, when `port` is that of an endpoint. */
+  readonly namedPort?: number;
 }
 
 const endpointSlices = { group: 'discovery.k8s.io', version: 'v1', resource: 'endpointslices' } as const;
@@ -46,7 +48,13 @@ export function webhookTarget(
   const url = `https://${serverName}:${port}${path}`;
   return {
     url,
-    resolve: () => ({ url, path, serverName, ...serviceAddress(objects, namespace, name, port) }),
+    resolve: () => ({
+      url,
+      path,
+      serverName,
+      namedPort: port,
+      ...serviceAddress(objects, namespace, name, port),
+    }),
   };
 }
 

@@ -1,7 +1,9 @@
 import https from 'node:https';
 import { parseExact } from '@pilothouse/apimachinery';
+import type { WebhookIdentity } from '../../security/webhook-endpoint.ts';
 import { networkErrorText } from '../../node/network-error.ts';
 import type { WebhookTarget } from './service-resolver.ts';
+import type { WebhookCredentials } from './webhook-credentials.ts';
 
 /** The answer of a webhook may not be larger. */
 const responseBytesMax = 7 * 1024 * 1024;
@@ -10,6 +12,12 @@ const agentsMax = 256;
 /** POSTs JSON to webhooks over kept connections. */
 export class WebhookClient {
   readonly #agents = new Map<string, https.Agent>();
+  readonly #credentials: WebhookCredentials | undefined;
+
+  /** Without credentials webhooks are asked anonymously. */
+  constructor(credentials?: WebhookCredentials) {
+    this.#credentials = credentials;
+  }
 
   /** The parsed answer. Rejects with an Error in Go's words: connection, certificate, time, status, no JSON. */
   async post(
@@ -40,6 +48,7 @@ export class WebhookClient {
     timeoutMs: number,
   ): Promise<{ status: number; text: string }> {
     const post = (detail: string): Error => new Error(`Post "${target.url}": ${detail}`);
+    const identity = this.#credentials?.for(target.serverName, target.namedPort ?? target.port);
     return new Promise((resolve, reject) => {
       const request = https.request(
         {
@@ -48,7 +57,8 @@ export class WebhookClient {
           path: target.path,
           method: 'POST',
           servername: /^[\d.]+$|:/.test(target.serverName) ? '' : target.serverName,
-          agent: this.#agent(caPem),
+          agent: this.#agent(caPem, identity),
+          ...(identity?.certPem === undefined ? {} : { cert: identity.certPem, key: identity.keyPem }),
           ...(caPem === undefined ? {} : { ca: caPem }),
           // As Go: a bundle may hold the server's own certificate (envtest does that) or an intermediate one.
           allowPartialTrustChain: true,
@@ -57,6 +67,7 @@ export class WebhookClient {
             accept: 'application/json',
             'user-agent': 'kube-apiserver-admission',
             'content-length': Buffer.byteLength(body),
+            ...identity?.headers,
           },
           signal: AbortSignal.timeout(timeoutMs),
         },
@@ -81,8 +92,8 @@ export class WebhookClient {
     });
   }
 
-  #agent(caPem: string | undefined): https.Agent {
-    const key = caPem ?? '';
+  #agent(caPem: string | undefined, identity: WebhookIdentity | undefined): https.Agent {
+    const key = `${caPem ?? ''}${identity?.certPem ?? ''}`;
     let agent = this.#agents.get(key);
     if (agent === undefined) {
       if (this.#agents.size >= agentsMax) this.close();

@@ -15,6 +15,7 @@ import { isEmpty, isExempt, matchedVersion, namespaceMatches, objectMatches } fr
 import { webhookTarget } from './service-resolver.ts';
 import { WebhookMeter } from './webhook-meter.ts';
 import { WebhookClient } from './webhook-client.ts';
+import { WebhookCredentials } from './webhook-credentials.ts';
 import type { ConfiguredWebhook, Webhook } from './webhook.ts';
 import { webhooksOf } from './webhook.ts';
 
@@ -136,7 +137,7 @@ interface CalledVerdict extends WebhookVerdict {
 class WebhookCaller {
   readonly #dependencies: AdmissionDependencies;
   readonly #mutating: boolean;
-  readonly #client = new WebhookClient();
+  readonly #client: WebhookClient;
   readonly #breaker: WebhookBreaker;
   readonly meter: WebhookMeter;
   readonly #conditionsHold: ReturnType<typeof webhookConditions>;
@@ -144,6 +145,9 @@ class WebhookCaller {
   constructor(dependencies: AdmissionDependencies, mutating: boolean) {
     this.#dependencies = dependencies;
     this.#mutating = mutating;
+    const { configs } = dependencies;
+    const file = mutating ? configs?.mutatingWebhookKubeconfig : configs?.validatingWebhookKubeconfig;
+    this.#client = new WebhookClient(file === undefined ? undefined : new WebhookCredentials(file));
     this.meter = new WebhookMeter(mutating, dependencies.clock);
     this.#breaker = new WebhookBreaker(dependencies.clock, dependencies.webhookBreaker);
     this.#conditionsHold = webhookConditions(dependencies.authorizer);
