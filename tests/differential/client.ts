@@ -1,4 +1,5 @@
 import https from 'node:https';
+import { jsonText } from '@pilothouse/apimachinery';
 
 export interface Answer {
   readonly status: number;
@@ -40,7 +41,7 @@ export class Client {
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Answer> {
     const payload =
-      body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+      body === undefined ? undefined : Buffer.from(typeof body === 'string' ? body : jsonText(body));
     return new Promise((resolve, reject) => {
       const request = https.request(`${this.#url}${path}`, {
         method,

@@ -1,3 +1,4 @@
+import { jsonText, parseExact } from '@pilothouse/apimachinery';
 import type { Answer } from './client.ts';
 
 /** What must be equal of two answers. */
@@ -82,7 +83,7 @@ function sortCauses(body: unknown): unknown {
 function comparable(answer: Answer, now: RegExp): Comparable {
   let body: unknown = answer.text;
   try {
-    body = JSON.parse(answer.text);
+    body = parseExact(answer.text);
   } catch {
     // Texts are compared as they are.
   }
@@ -149,6 +150,6 @@ export function signature(kind: string, found: readonly Difference[]): string {
   const first = causes[0] ?? found.find((each) => each.path === '.body.message') ?? found[0];
   if (!first) return kind;
   const short = (value: unknown): string =>
-    (value === undefined ? '-' : JSON.stringify(value)).replaceAll(/\d+/g, '#').slice(0, 260);
+    (value === undefined ? '-' : jsonText(value)).replaceAll(/\d+/g, '#').slice(0, 260);
   return `${kind} ${first.path.replaceAll(/\d+/g, '#')}\n      stock ${short(first.stock)}\n      ours  ${short(first.ours)}`;
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { jsonText } from '@pilothouse/apimachinery';
 import { findUpstream } from '../../loadtest/bench/programs.ts';
 import { compareCel } from './cel/compare-cel.ts';
 import { Client, type Credentials } from './client.ts';
@@ -66,7 +67,7 @@ async function compareSequences(stock: Client, ours: Client): Promise<boolean> {
     process.stdout.write(`      ${each.sequence}\n      ${each.at}\n`);
     for (const one of each.found.slice(0, values.verbose ? undefined : 3))
       process.stdout.write(
-        `        ${one.path}\n          stock ${JSON.stringify(one.stock)?.slice(0, 400)}\n          ours  ${JSON.stringify(one.ours)?.slice(0, 400)}\n`,
+        `        ${one.path}\n          stock ${jsonText(one.stock)?.slice(0, 400)}\n          ours  ${jsonText(one.ours)?.slice(0, 400)}\n`,
       );
   }
   process.stdout.write(`sequences: ${compared - found.length} passed, ${found.length} failed\n`);
@@ -130,7 +131,7 @@ function report(runner: Runner, found: readonly Case[]): boolean {
     );
     if (values.verbose)
       process.stdout.write(
-        `      sent  ${JSON.stringify(first.body)}\n      stock ${first.stock.text.slice(0, 2000)}\n      ours  ${first.ours.text.slice(0, 2000)}\n`,
+        `      sent  ${jsonText(first.body)}\n      stock ${first.stock.text.slice(0, 2000)}\n      ours  ${first.ours.text.slice(0, 2000)}\n`,
       );
   }
   let compared = 0;
@@ -143,7 +144,7 @@ function report(runner: Runner, found: readonly Case[]): boolean {
     );
   }
   if (values.out !== undefined)
-    writeFileSync(values.out, found.map((each) => `${JSON.stringify(each)}\n`).join(''));
+    writeFileSync(values.out, found.map((each) => `${jsonText(each)}\n`).join(''));
   process.stdout.write(`${groups.size} kinds of difference; stock accepts ${accepted} of ${compared}\n`);
   process.stdout.write(`differential: ${compared - found.length} passed, ${found.length} failed\n`);
   return found.length === 0;

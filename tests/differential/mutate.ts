@@ -57,6 +57,16 @@ const quantities: readonly unknown[] = [
 const integers: readonly number[] = [
   -1, 0, 1, 2, 7, 80, 100, 101, 1000, 65535, 65536, 100000, 2147483647, -2147483648,
 ];
+/** Where JavaScript's numbers lose digits, and where 64 bits end. */
+const longIntegers: readonly (number | bigint)[] = [
+  9007199254740992,
+  9007199254740993n,
+  -9007199254740993n,
+  9223372036854775807n,
+  -9223372036854775808n,
+  9223372036854775808n,
+  100000000000000000000n,
+];
 const intOrStrings: readonly unknown[] = [
   0,
   1,
@@ -199,7 +209,7 @@ export class Mutator {
           case 'double':
             return random.pick([0, 1.5, -1]);
           case 'int64':
-            return random.chance(0.05) ? 9007199254740992 : random.pick(integers);
+            return random.chance(0.15) ? random.pick(longIntegers) : random.pick(integers);
           default:
             return random.pick(integers);
         }

@@ -1,4 +1,5 @@
 import { builtinSchemas } from '@pilothouse/api';
+import { jsonText, parseExact } from '@pilothouse/apimachinery';
 import { SeededRandom } from '@pilothouse/testkit';
 import type { Answer, Client } from './client.ts';
 import { type Difference, differences, signature } from './compare.ts';
@@ -179,9 +180,9 @@ export class Runner {
     if (stock.status !== 200 || ours.status !== 200) return;
     const schema = builtinSchemas.kind(sample.resource.group, sample.resource.version, sample.resource.kind);
     if (!schema) return;
-    const object = JSON.parse(stock.text) as Sample['object'];
+    const object = parseExact(stock.text) as Sample['object'];
     mutator.mutate(object, schema, changesMax);
-    const own = JSON.parse(ours.text) as Sample['object'];
+    const own = parseExact(ours.text) as Sample['object'];
     await this.#both(
       sample,
       seed,
@@ -189,7 +190,7 @@ export class Runner {
       `${path}${part}?${query}`,
       object,
       types.json,
-      withIdentity(object, JSON.parse(stock.text) as Sample['object'], own),
+      withIdentity(object, parseExact(stock.text) as Sample['object'], own),
     );
   }
 }
@@ -222,20 +223,20 @@ function withIdentity(object: unknown, stock: unknown, own: unknown): unknown {
           'time',
         ].includes(name)
       )
-        pairs.push([JSON.stringify(left), JSON.stringify(right)]);
+        pairs.push([jsonText(left), jsonText(right)]);
     }
   };
   collect(stock, own, '');
-  let text = JSON.stringify(object);
+  let text = jsonText(object);
   for (const [left, right] of pairs) text = text.replaceAll(left, right);
-  return JSON.parse(text);
+  return parseExact(text);
 }
 
 /** Ends the deletion of a namespace as its controller would. */
 export async function finalize(client: Client, named: string): Promise<void> {
   const answer = await client.call('GET', named);
   if (answer.status !== 200) return;
-  const object = JSON.parse(answer.text) as { spec: { finalizers?: string[] } };
+  const object = parseExact(answer.text) as { spec: { finalizers?: string[] } };
   object.spec.finalizers = [];
   await client.call('PUT', `${named}/finalize`, object);
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseExact } from '@pilothouse/apimachinery';
 import type { Answer, Client, Watched } from './client.ts';
 import { type Difference, differences } from './compare.ts';
 
@@ -52,7 +53,7 @@ const settleMs = 700;
 
 const parse = (text: string): Json => {
   try {
-    return JSON.parse(text) as Json;
+    return parseExact(text) as Json;
   } catch {
     return {};
   }

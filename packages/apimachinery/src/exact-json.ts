@@ -4,7 +4,7 @@
  */
 
 /** A long run of digits where a value may stand; inside strings it only costs a closer look. */
-const longNumber = /[:,[\s]-?\d{16}/;
+const longNumber = /(?:[:,[\s]|^)-?\d{16}/;
 const integer = /-?\d[\d.eE+-]*/g;
 const intMin = -(2n ** 63n);
 const intMax = 2n ** 63n - 1n;
@@ -17,8 +17,19 @@ export function parseExact(text: string): unknown {
 
 /** The value that JSON.parse gave of the text, its long integers replaced. */
 export function withExactIntegers(text: string, value: unknown): unknown {
+  return replaced(text, value, fits64);
+}
+
+/** Like {@link withExactIntegers}, and integers that no 64 bits hold are bigint too: what refuses them shows them as they were sent. */
+export function withAllDigits(text: string, value: unknown): unknown {
+  return replaced(text, value, () => true);
+}
+
+const fits64 = (value: bigint): boolean => value >= intMin && value <= intMax;
+
+function replaced(text: string, value: unknown, wanted: (value: bigint) => boolean): unknown {
   if (!longNumber.test(text)) return value;
-  const quoted = quoteLongIntegers(text);
+  const quoted = quoteLongIntegers(text, wanted);
   if (quoted === undefined) return value;
   // The same document twice: where one has a number and the other a text, the text has the digits.
   const root = { value };
@@ -42,12 +53,12 @@ export function withExactIntegers(text: string, value: unknown): unknown {
 }
 
 /** The text with its long integers made strings; undefined: it has none. */
-function quoteLongIntegers(text: string): string | undefined {
+function quoteLongIntegers(text: string, wanted: (value: bigint) => boolean): string | undefined {
   const pieces: string[] = [];
   let found = false;
   const plain = (piece: string): string =>
     piece.replace(integer, (number) => {
-      if (!isLongInteger(number)) return number;
+      if (!isLongInteger(number) || !wanted(BigInt(number))) return number;
       found = true;
       return `"${number}"`;
     });
@@ -62,9 +73,7 @@ function quoteLongIntegers(text: string): string | undefined {
 }
 
 function isLongInteger(number: string): boolean {
-  if (number.length < 16 || !/^-?\d+$/.test(number) || Number.isSafeInteger(Number(number))) return false;
-  const value = BigInt(number);
-  return value >= intMin && value <= intMax;
+  return number.length >= 16 && /^-?\d+$/.test(number) && !Number.isSafeInteger(Number(number));
 }
 
 /** Position after the quote that closes the string opened at `start`. */

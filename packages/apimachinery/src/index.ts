@@ -120,7 +120,7 @@ export {
   validateOwnerReferences,
 } from './object-meta-validation.ts';
 export { fieldsByName, messageOf } from './schema-fields.ts';
-export { jsonText, parseExact, withExactIntegers } from './exact-json.ts';
+export { jsonText, parseExact, withAllDigits, withExactIntegers } from './exact-json.ts';
 export type { JsonObject } from './json.ts';
 export { cloneDecoded, noteGivenEmpty, shownMember } from './given-empty.ts';
 export { deepClone, deepEqual, deepFreeze, goFormat, goJsonKind, isJsonObject, setOwn } from './json.ts';

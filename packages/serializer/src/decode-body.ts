@@ -22,12 +22,13 @@ export interface ParsedDocument {
 }
 
 /**
- * Parses JSON or YAML. With `exact` integers keep their digits: those beyond 2^53 that fit into 64 bits are bigint. Throws DecodeError.
+ * Parses JSON or YAML. Integers beyond 2^53 that fit into 64 bits are bigint in YAML, and in JSON with `exact`; without it the decoder of
+ * a known kind asks the text for them. Throws DecodeError.
  */
 export function parseDocument(body: Uint8Array, mediaType: string, exact = false): ParsedDocument {
   const text = bodyText(body);
   if (mediaType === yamlMediaType || mediaType.endsWith('+yaml')) {
-    const { value, duplicates } = decodeYaml(text, exact);
+    const { value, duplicates } = decodeYaml(text, true);
     return { value, yamlDuplicates: duplicates };
   }
   const value = parseJson(text);
@@ -180,7 +181,7 @@ function decodeTextBody(body: Uint8Array, mediaType: string, options: DecodeBody
     const { object, strictErrors } = decodeParsed(document.value ?? {}, schema, {
       strict: fieldValidation !== 'Ignore',
       registry,
-      ...(document.text !== undefined && { text: document.text }),
+      ...(document.text !== undefined && { text: document.text, mergesDuplicates: true }),
     });
     checkKind(kind, expected);
     object.apiVersion = apiVersionOf(kind.group, kind.version);

@@ -12,6 +12,7 @@ export { bodyText, decodeJson, decodeParsed, normalize, parseJson } from './json
 export type { DecodedJson, DecodeJsonOptions } from './json/decode.ts';
 export { encodeJson } from './json/encode.ts';
 export { encodeUnstructuredJson, goJsonString, goJsonText, indentJson } from './json/text.ts';
+export { goKind } from './json/go-type.ts';
 export { duplicateFields, hasDuplicateKeys } from './json/ordered.ts';
 export { goSyntaxMessage } from './json/syntax.ts';
 export { canonicalizeMicroTime, canonicalizeTime, parseMicroTime, parseTime } from './go-time.ts';

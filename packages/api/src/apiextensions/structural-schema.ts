@@ -66,7 +66,7 @@ function validateNode(schema: Json, path: FieldPath, place: Place): FieldError[]
   if (isSet(schema['not']))
     errors.push(...validatePart(schema['not'] as Json, path.child('not'), intOrString));
   if (isSet(schema['default']))
-    errors.push(...validateDefault(schema['default'], schema, path.child('default')));
+    errors.push(...validateDefault(schema['default'], schema, path.child('default'), place.root === true));
   errors.push(...validateRules(schema, path));
   return errors;
 }

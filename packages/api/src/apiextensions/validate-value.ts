@@ -1,5 +1,5 @@
 import type { FieldError } from '@pilothouse/apimachinery';
-import { deepEqual, fieldError, FieldPath, isJsonObject } from '@pilothouse/apimachinery';
+import { deepEqual, fieldError, FieldPath, isJsonObject, jsonText } from '@pilothouse/apimachinery';
 import { RE2JS } from 're2js';
 import { stringFormats } from './formats.ts';
 import type { JsonSchema } from './schema.ts';
@@ -118,30 +118,56 @@ function checkString(value: string, schema: JsonSchema, path: string, errors: Fi
   }
 }
 
+const float32Max = 3.4028234663852886e38;
+
+/** Whether a number can be one of the type and format; floats stand for themselves. */
+function fitsFormat(value: number | bigint, type: unknown, format: string | undefined): boolean {
+  if (type !== 'integer')
+    return !/^float(?:32)?$/.test(format ?? '') || Math.abs(Number(value)) <= float32Max;
+  if (typeof value === 'number' && !Number.isInteger(value)) return false;
+  switch (format) {
+    case 'int32':
+      return value >= -2147483648 && value <= 2147483647;
+    case 'uint32':
+      return value >= 0 && value <= 4294967295;
+    case 'uint64':
+      return value >= 0 && value < 2 ** 64;
+    default:
+      return value >= -(2 ** 63) && value < 2 ** 63;
+  }
+}
+
+function isMultiple(value: number | bigint, factor: number): boolean {
+  if (typeof value === 'bigint' && Number.isInteger(factor)) return value % BigInt(factor) === 0n;
+  const quotient = Number(value) / factor;
+  return Math.abs(quotient - Math.round(quotient)) <= 1e-9;
+}
+
 function checkNumber(value: number | bigint, schema: JsonSchema, path: string, errors: FieldError[]): void {
   const { multipleOf, maximum, minimum, type, format } = schema;
   const invalid = (text: string): void => {
     errors.push(fieldError.invalid(at(path), value, inBody(path, text)));
   };
-  if (type === 'integer' && typeof value === 'number' && !Number.isInteger(value)) {
-    errors.push(
-      unplaced(
-        `Checked value must be of type integer (${format === undefined || format === '' ? 'default' : format} format) in ${path}`,
-      ),
-    );
-  } else if (format === 'int32' && (value > 2147483647 || value < -2147483648)) {
-    errors.push(unplaced(`Checked value must be of type integer (int32 format) in ${path}`));
-  }
+  const inRange = (bound: number | bigint, what: string): boolean => {
+    if (fitsFormat(bound, type, format)) return true;
+    const wanted =
+      format === undefined || format === '' ? `${type} (default format)` : `${type} with format ${format}`;
+    errors.push(unplaced(`${what} value must be of type ${wanted} in ${path}`));
+    return false;
+  };
+  inRange(value, 'Checked');
   if (multipleOf !== undefined) {
-    const quotient = Number(value) / multipleOf;
-    if (Math.abs(quotient - Math.round(quotient)) > 1e-9) invalid(`should be a multiple of ${multipleOf}`);
+    inRange(multipleOf, 'MultipleOf');
+    if (!isMultiple(value, multipleOf)) invalid(`should be a multiple of ${multipleOf}`);
   }
+  if (maximum !== undefined) inRange(maximum, 'Maximum boundary');
   if (maximum !== undefined) {
     if (schema.exclusiveMaximum === true ? value >= maximum : value > maximum) {
       invalid(`should be less than ${schema.exclusiveMaximum === true ? '' : 'or equal to '}${maximum}`);
     }
   }
   if (minimum !== undefined) {
+    inRange(minimum, 'Minimum boundary');
     if (schema.exclusiveMinimum === true ? value <= minimum : value < minimum) {
       invalid(`should be greater than ${schema.exclusiveMinimum === true ? '' : 'or equal to '}${minimum}`);
     }
@@ -175,7 +201,7 @@ function checkEnum(value: unknown, schema: JsonSchema, path: string, errors: Fie
     fieldError.notSupported(
       at(path),
       value,
-      allowed.map((each) => (typeof each === 'string' ? each : JSON.stringify(each))),
+      allowed.map((each) => (typeof each === 'string' ? each : jsonText(each))),
     ),
   );
 }

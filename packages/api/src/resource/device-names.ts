@@ -1,5 +1,5 @@
 import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
-import { fieldError } from '@pilothouse/apimachinery';
+import { fieldError, jsonText } from '@pilothouse/apimachinery';
 import { validateLabelName } from '../validation/meta.ts';
 import { byteLength, isDns1123Label, nameIsDnsSubdomain } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
@@ -115,7 +115,7 @@ export function validateSet<T>(
 /** A JSON object of at most `max` bytes that a driver, not the API, understands. */
 export function validateRawObject(value: unknown, max: number, path: FieldPath): FieldError[] {
   if (!isSet(value)) return [fieldError.required(path)];
-  if (byteLength(JSON.stringify(value)) > max) return [fieldError.tooLong(path, max)];
+  if (byteLength(jsonText(value)) > max) return [fieldError.tooLong(path, max)];
   if (typeof value !== 'object' || Array.isArray(value))
     return [fieldError.invalid(path, '<value omitted>', 'must be a valid JSON object')];
   return [];

@@ -149,7 +149,16 @@ export function podTemplateText(template: Json | null | undefined): string {
 
 /** Go's encoding/json escapes these three in texts. */
 export function goJson(value: unknown, indent?: number): string {
-  return JSON.stringify(value, null, indent).replace(
+  const long: string[] = [];
+  const text = JSON.stringify(
+    value,
+    (_key, each: unknown) => (typeof each === 'bigint' ? `\u0001${long.push(String(each))}` : each),
+    indent,
+  );
+  // A control character is escaped in every other text.
+  const exact =
+    long.length === 0 ? text : text.replaceAll(/"\\u0001(\d+)"/g, (_, at) => long[Number(at) - 1] as string);
+  return exact.replace(
     /[<>&\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

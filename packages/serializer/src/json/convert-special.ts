@@ -1,11 +1,11 @@
 import type { SpecialKind } from '@pilothouse/apimachinery';
-import { canonicalQuantity } from '@pilothouse/apimachinery';
+import { canonicalQuantity, jsonText } from '@pilothouse/apimachinery';
 
 import { formatDuration, parseDuration } from '../go-duration.ts';
 import { canonicalizeMicroTime, canonicalizeTime } from '../go-time.ts';
 import { isJsonObject } from '../json-shape.ts';
 import type { Converter, ConverterSource, Findings } from './findings.ts';
-import { report, typeMismatch } from './findings.ts';
+import { reportFatal, typeMismatch } from './findings.ts';
 import { jsonKind } from './go-type.ts';
 
 /** The same few amounts come again and again; forgotten all at once when there are too many. */
@@ -26,7 +26,7 @@ function attempt<T>(findings: Findings, body: () => T): T | undefined {
   try {
     return body();
   } catch (error) {
-    return report(findings, (error as Error).message);
+    return reportFatal(findings, (error as Error).message);
   }
 }
 
@@ -34,28 +34,54 @@ function textConverter(canonicalize: (text: string) => string | null | undefined
   return (value, place, name, _index, findings) =>
     typeof value === 'string'
       ? attempt(findings, () => canonicalize(value))
-      : report(findings, typeMismatch(jsonKind(value), 'string', place, name));
+      : reportFatal(findings, typeMismatch(jsonKind(value), 'string', place, name));
 }
 
 /** The year 1 is Go's time that was never set: written as null. */
 const nullWhenZero = (time: string | undefined): string | null | undefined =>
   time?.startsWith('0001-01-01T00:00:00') === true && /^[^.]*(?:\.0+)?Z$/.test(time) ? null : time;
 
+/** Notes numbers inside a value whose digits are lost. Without recursion: a body may be nested deeply. */
+function noteLong(root: unknown, findings: Findings): void {
+  if (typeof root !== 'object') {
+    findings.long ||= isLossy(root);
+    return;
+  }
+  const waiting: unknown[] = [root];
+  while (waiting.length > 0 && !findings.long) {
+    const value = waiting.pop();
+    if (typeof value === 'object' && value !== null) waiting.push(...Object.values(value));
+    else if (isLossy(value)) findings.long = true;
+  }
+}
+
+const isLossy = (value: unknown): boolean =>
+  typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value);
+
 /** Converter of a type whose JSON is made by hand; the value is not null. */
-export function convertSpecial(special: SpecialKind, message: string, compiler: ConverterSource): Converter {
+export function convertSpecial(
+  special: SpecialKind,
+  message: string,
+  compiler: ConverterSource,
+  go?: string,
+): Converter {
   switch (special) {
     case 'Quantity':
-      return (value, _place, _name, _index, findings) =>
-        attempt(findings, () =>
-          cachedQuantity(typeof value === 'string' ? value.trim() : JSON.stringify(value)),
+      return (value, _place, _name, _index, findings) => {
+        noteLong(value, findings);
+        return attempt(findings, () =>
+          cachedQuantity(typeof value === 'string' ? value.trim() : jsonText(value)),
         );
+      };
     case 'IntOrString':
       return (value, place, name, _index, findings) => {
         if (typeof value === 'string') return value;
-        if (typeof value !== 'number')
-          return report(findings, typeMismatch(jsonKind(value), 'int32', place, name));
-        if (Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 31) return value;
-        return report(findings, typeMismatch(`number ${String(value)}`, 'int32', place, name));
+        noteLong(value, findings);
+        if (typeof value !== 'number' && typeof value !== 'bigint')
+          return reportFatal(findings, typeMismatch(jsonKind(value), 'int32', place, name));
+        if (typeof value === 'number' && Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 31)
+          return value;
+        return reportFatal(findings, typeMismatch(`number ${String(value)}`, 'int32', place, name));
       };
     case 'Time':
       return textConverter((text) => (text === '' ? undefined : nullWhenZero(canonicalizeTime(text))));
@@ -65,11 +91,15 @@ export function convertSpecial(special: SpecialKind, message: string, compiler: 
       return textConverter((text) => formatDuration(parseDuration(text)));
     case 'RawExtension':
     case 'JSON':
+      return (value, _place, _name, _index, findings) => {
+        noteLong(value, findings);
+        return value;
+      };
     case 'FieldsV1':
     case 'Patch':
       return (value) => value;
     case 'StringList': {
-      return compiler.value({ kind: 'list', element: { kind: 'scalar', scalar: 'string' } });
+      return compiler.value({ kind: 'list', element: { kind: 'scalar', scalar: 'string' } }, go);
     }
     case 'JSONSchemaPropsOrArray':
     case 'JSONSchemaPropsOrBool':
@@ -86,7 +116,7 @@ function schemaAlternative(special: SpecialKind, message: string, compiler: Conv
       if (typeof value === 'boolean') return value;
       return isJsonObject(value)
         ? schema(value, place, name, index, findings)
-        : report(findings, 'boolean or JSON schema expected');
+        : reportFatal(findings, 'boolean or JSON schema expected');
     };
   const list = compiler.value({
     kind: 'list',

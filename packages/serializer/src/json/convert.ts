@@ -6,10 +6,13 @@ import { zeroFiller } from '../zero-value.ts';
 import { convertSpecial } from './convert-special.ts';
 import type { Converter, Findings, Place } from './findings.ts';
 import { report, strictPath, typeMismatch } from './findings.ts';
+import { goTypeNames } from './go-type-names.ts';
 import { goType, jsonKind } from './go-type.ts';
 
 interface Member {
   readonly name: string;
+  /** The name in Go's errors, which go through embedded structs. */
+  readonly path: string;
   readonly convert: Converter;
   readonly drop: (value: unknown) => boolean;
 }
@@ -58,7 +61,8 @@ export class ConverterCompiler {
     const members = new Map<string, Member>();
     if (schema.typeMeta) {
       const convert = this.value({ kind: 'scalar', scalar: 'string' });
-      for (const key of ['kind', 'apiVersion']) members.set(key, { name: key, convert, drop: isEmpty });
+      for (const key of ['kind', 'apiVersion'])
+        members.set(key, { name: key, path: key, convert, drop: isEmpty });
     }
     this.#collect(schema, members);
     const compiled = {
@@ -70,13 +74,18 @@ export class ConverterCompiler {
     return compiled;
   }
 
-  #collect(schema: MessageSchema, members: Map<string, Member>): void {
+  #collect(schema: MessageSchema, members: Map<string, Member>, prefix = ''): void {
+    const goTypes = goTypeNames.get(schema.name);
     for (const field of schema.fields) {
-      if (field.inline && field.type.kind === 'message') {
-        const inline = this.registry.message(field.type.message);
-        if (inline) this.#collect(inline, members);
-      } else
-        members.set(field.name, { name: field.name, convert: this.value(field.type), drop: dropRule(field) });
+      const { name, type } = field;
+      if (field.inline && type.kind === 'message') {
+        const inline = this.registry.message(type.message);
+        const struct = type.message.slice(type.message.lastIndexOf('.') + 1);
+        if (inline) this.#collect(inline, members, `${prefix}${struct}.`);
+      } else {
+        const convert = this.value(type, goTypes?.get(name));
+        members.set(name, { name, path: prefix + name, convert, drop: dropRule(field) });
+      }
     }
   }
 
@@ -98,7 +107,7 @@ export class ConverterCompiler {
       }
       const raw: unknown = value[key];
       if (raw === null || raw === undefined) continue;
-      const converted = member.convert(raw, place, key, '', findings);
+      const converted = member.convert(raw, place, member.path, '', findings);
       if (!member.drop(converted)) target[member.name] = converted;
       else if (typeof converted === 'object' && converted !== null)
         noteGivenEmpty(target, member.name, converted);
@@ -108,12 +117,12 @@ export class ConverterCompiler {
   }
 
   /** Converter of a non-null value; gives undefined for a value of the wrong type, after reporting it. */
-  value(type: TypeRef): Converter {
+  value(type: TypeRef, go = goType(type)): Converter {
     switch (type.kind) {
       case 'scalar':
-        return scalarConverter(type.scalar);
+        return scalarConverter(type.scalar, go);
       case 'special':
-        return convertSpecial(type.special, type.message, this);
+        return convertSpecial(type.special, type.message, this, go);
       case 'message': {
         const message = type.message;
         let compiled: CompiledMessage | undefined;
@@ -125,18 +134,17 @@ export class ConverterCompiler {
         };
       }
       case 'list':
-        return this.#list(type);
+        return this.#list(type, go);
       case 'map':
-        return this.#map(type);
+        return this.#map(type, go);
     }
   }
 
-  #list(type: Extract<TypeRef, { kind: 'list' }>): Converter {
-    const element = this.value(type.element);
+  #list(type: Extract<TypeRef, { kind: 'list' }>, go: string): Converter {
+    const element = this.value(type.element, elementType(go));
     const zero = this.#zero(type.element);
     return (value, place, name, _index, findings) => {
-      if (!Array.isArray(value))
-        return report(findings, typeMismatch(jsonKind(value), goType(type), place, name));
+      if (!Array.isArray(value)) return report(findings, typeMismatch(jsonKind(value), go, place, name));
       return (value as unknown[]).map((item, at) => {
         const converted =
           item === null || item === undefined
@@ -147,12 +155,11 @@ export class ConverterCompiler {
     };
   }
 
-  #map(type: Extract<TypeRef, { kind: 'map' }>): Converter {
-    const element = this.value(type.value);
+  #map(type: Extract<TypeRef, { kind: 'map' }>, go: string): Converter {
+    const element = this.value(type.value, elementType(go));
     const zero = this.#zero(type.value);
     return (value, place, name, _index, findings) => {
-      if (!isJsonObject(value))
-        return report(findings, typeMismatch(jsonKind(value), goType(type), place, name));
+      if (!isJsonObject(value)) return report(findings, typeMismatch(jsonKind(value), go, place, name));
       const target: JsonObject = {};
       for (const key of Object.keys(value)) {
         const item: unknown = value[key];
@@ -206,13 +213,14 @@ function dropRule(field: FieldSchema): (value: unknown) => boolean {
 
 const base64 = /^[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*$/;
 
-function scalarConverter(scalar: Extract<TypeRef, { kind: 'scalar' }>['scalar']): Converter {
+/** The type of the elements of a Go list or map; undefined: the name does not tell. */
+const elementType = (go: string): string | undefined => /^(?:\[\]|map\[[\w.]+\])(.+)$/.exec(go)?.[1];
+
+function scalarConverter(scalar: Extract<TypeRef, { kind: 'scalar' }>['scalar'], go: string): Converter {
   switch (scalar) {
     case 'string':
       return (value, place, name, _index, findings) =>
-        typeof value === 'string'
-          ? value
-          : report(findings, typeMismatch(jsonKind(value), 'string', place, name));
+        typeof value === 'string' ? value : report(findings, typeMismatch(jsonKind(value), go, place, name));
     case 'bool':
       return (value, place, name, _index, findings) =>
         typeof value === 'boolean'
@@ -220,19 +228,26 @@ function scalarConverter(scalar: Extract<TypeRef, { kind: 'scalar' }>['scalar'])
           : report(findings, typeMismatch(jsonKind(value), 'bool', place, name));
     case 'int32':
     case 'int64': {
-      const limit = scalar === 'int32' ? 2 ** 31 : 2 ** 63;
+      const limit = scalar === 'int32' ? 2 ** 31 : 2 ** 53;
       return (value, place, name, _index, findings) => {
-        if (typeof value !== 'number')
+        if (typeof value === 'number' && Number.isInteger(value)) {
+          if (value > -limit && value < limit) return value === 0 ? 0 : value;
+          if (scalar === 'int32' && value === -limit) return value;
+          findings.long ||= !Number.isSafeInteger(value);
+          if (scalar === 'int64' && value >= -(2 ** 63) && value < 2 ** 63) return value;
+        } else if (typeof value === 'bigint') {
+          if (scalar === 'int64' && BigInt.asIntN(64, value) === value) return value;
+        } else if (typeof value !== 'number')
           return report(findings, typeMismatch(jsonKind(value), scalar, place, name));
-        if (Number.isInteger(value) && value >= -limit && value < limit) return value === 0 ? 0 : value;
         return report(findings, typeMismatch(`number ${String(value)}`, scalar, place, name));
       };
     }
     case 'double':
-      return (value, place, name, _index, findings) =>
-        typeof value === 'number'
-          ? value
-          : report(findings, typeMismatch(jsonKind(value), 'float64', place, name));
+      return (value, place, name, _index, findings) => {
+        if (typeof value === 'number') return value;
+        if (typeof value === 'bigint') return Number(value);
+        return report(findings, typeMismatch(jsonKind(value), 'float64', place, name));
+      };
     case 'bytes':
       return (value, place, name, _index, findings) => {
         if (typeof value !== 'string')

@@ -1,10 +1,12 @@
 import type { KubeObject, MessageSchema, SchemaRegistry } from '@pilothouse/apimachinery';
+import { withAllDigits } from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
 
 import { DecodeError } from '../errors.ts';
 import { isJsonObject, type JsonObject } from '../json-shape.ts';
 import { ConverterCompiler } from './convert.ts';
 import type { Findings } from './findings.ts';
+import { mergeDuplicates } from './merge-duplicates.ts';
 import { hasDuplicateKeys } from './ordered.ts';
 import { strictFindings } from './strict.ts';
 import { goSyntaxMessage } from './syntax.ts';
@@ -24,6 +26,8 @@ function compilerFor(registry: SchemaRegistry): ConverterCompiler {
 export interface DecodeJsonOptions {
   /** Look for unknown and duplicate fields (fieldValidation Warn and Strict). */
   readonly strict?: boolean;
+  /** The text may have members twice: see merge-duplicates.ts. Without it the last one counts. */
+  readonly mergesDuplicates?: boolean;
   /** Where messages inside the schema are found; the built-in ones by default. */
   readonly registry?: SchemaRegistry;
 }
@@ -79,7 +83,11 @@ export function decodeJson(
   options: DecodeJsonOptions = {},
 ): DecodedJson {
   const text = bodyText(body);
-  return decodeParsed(parseJson(text), schema, { ...options, text });
+  return decodeParsed(parseJson(text), schema, {
+    ...options,
+    mergesDuplicates: options.mergesDuplicates ?? options.strict === true,
+    text,
+  });
 }
 
 /** Like {@link decodeJson} for a parsed document; duplicates are looked for when its `text` is given. */
@@ -89,6 +97,12 @@ export function decodeParsed(
   options: DecodeJsonOptions & { readonly text?: string } = {},
 ): DecodedJson {
   const registry = options.registry ?? builtinSchemas;
+  const { text } = options;
+  const hasDuplicates = options.mergesDuplicates && text !== undefined && hasDuplicateKeys(text, value);
+  if (hasDuplicates) {
+    const { object } = decodeParsed(mergeDuplicates(text, schema, registry), schema, { registry });
+    return { object, strictErrors: options.strict ? strictFindings(text, schema, registry) : [] };
+  }
   if (!isJsonObject(value)) {
     const name = schema.name.split('.').slice(-2).join('.');
     throw new DecodeError(
@@ -96,12 +110,27 @@ export function decodeParsed(
       `json: cannot unmarshal ${jsonKind(value)} into Go value of type ${name}`,
     );
   }
-  const findings: Findings = { error: undefined, unknown: options.strict ? [] : undefined };
-  const object = compilerFor(registry).convert(value, schema, findings) as KubeObject;
-  if (findings.error) throw findings.error;
+  const compiler = compilerFor(registry);
+  const begin = (): Findings => ({
+    error: undefined,
+    fatal: undefined,
+    unknown: options.strict ? [] : undefined,
+    long: false,
+  });
+  let findings = begin();
+  let object = compiler.convert(value, schema, findings) as KubeObject;
+  if (findings.long && options.text !== undefined) {
+    // Ordinary documents pay nothing for the digits of the few that have long integers.
+    findings = begin();
+    object = compiler.convert(
+      withAllDigits(options.text, value) as JsonObject,
+      schema,
+      findings,
+    ) as KubeObject;
+  }
+  const problem = findings.fatal ?? findings.error;
+  if (problem) throw problem;
   if (!options.strict) return { object, strictErrors: [] };
-  if (options.text !== undefined && hasDuplicateKeys(options.text, value))
-    return { object, strictErrors: strictFindings(options.text, schema, registry) };
   const strictErrors = (findings.unknown ?? []).map((path) => `unknown field ${JSON.stringify(path)}`);
   return { object, strictErrors };
 }
@@ -115,8 +144,9 @@ export function normalize<T extends object>(
   schema: MessageSchema,
   registry: SchemaRegistry = builtinSchemas,
 ): T {
-  const findings: Findings = { error: undefined, unknown: undefined };
+  const findings: Findings = { error: undefined, fatal: undefined, unknown: undefined, long: false };
   const result = compilerFor(registry).convert(object as JsonObject, schema, findings);
-  if (findings.error) throw findings.error;
+  const problem = findings.fatal ?? findings.error;
+  if (problem) throw problem;
   return result as T;
 }

@@ -181,7 +181,7 @@ function scalarText(scalar: Extract<TypeRef, { kind: 'scalar' }>['scalar']): Val
     case 'bool':
       return (value) => (value === true ? 'true' : 'false');
     default:
-      return (value) => (typeof value === 'number' ? goJsonText(value) : '0');
+      return (value) => (typeof value === 'number' || typeof value === 'bigint' ? goJsonText(value) : '0');
   }
 }
 

@@ -1,5 +1,7 @@
 import type { TypeRef } from '@pilothouse/apimachinery';
 
+import { goTypeNames } from './go-type-names.ts';
+
 /** `k8s.io.api.core.v1.PodSpec` → `v1.PodSpec`: how Go prints the type. */
 function goMessage(message: string): string {
   const parts = message.split('.');
@@ -12,7 +14,7 @@ const specialNames: Readonly<Record<string, string>> = {
   RawExtension: 'runtime.RawExtension',
 };
 
-/** The Go type as decoding errors name it. Named string types of enums are given as `string`. */
+/** The Go type as decoding errors name it. */
 export function goType(type: TypeRef): string {
   switch (type.kind) {
     case 'scalar':
@@ -29,6 +31,25 @@ export function goType(type: TypeRef): string {
       if (type.value.kind === 'special' && type.value.special === 'Quantity') return 'v1.ResourceList';
       return `map[string]${goType(type.value)}`;
   }
+}
+
+/** Named lists and maps; every other name of {@link goTypeNames} is a text. */
+const namedKinds: Readonly<Record<string, string>> = {
+  'v1.ResourceList': 'map',
+  'v1.ExtraValue': 'slice',
+  'v1.Verbs': 'slice',
+};
+
+const namedTexts = new Set([...goTypeNames.values()].flatMap((fields) => [...fields.values()]));
+
+/** What Go's reflection calls the kind of a type that {@link goType} or goTypeNames gives. */
+export function goKind(type: string): string {
+  if (type.startsWith('[]')) return 'slice';
+  if (type.startsWith('map[')) return 'map';
+  const named = namedKinds[type];
+  if (named !== undefined) return named;
+  if (namedTexts.has(type) || namedTexts.has(`[]${type}`)) return 'string';
+  return type.includes('.') ? 'struct' : type;
 }
 
 /** `string`, `number`, `bool`, `array` or `object`. */

@@ -5,9 +5,8 @@
 export type OrderedJson =
   | { readonly kind: 'object'; readonly members: readonly (readonly [key: string, value: OrderedJson])[] }
   | { readonly kind: 'array'; readonly items: readonly OrderedJson[] }
-  | { readonly kind: 'other' };
-
-const other: OrderedJson = { kind: 'other' };
+  /** A text, number, boolean or null, as it is written. */
+  | { readonly kind: 'other'; readonly text: string };
 
 /** Parses a text that JSON.parse has accepted. */
 export function parseOrdered(text: string): OrderedJson {
@@ -54,12 +53,16 @@ export function parseOrdered(text: string): OrderedJson {
           }
         return { kind: 'array', items };
       }
-      case '"':
+      case '"': {
+        const start = at;
         at = stringEnd(text, at);
-        return other;
-      default:
+        return { kind: 'other', text: text.slice(start, at) };
+      }
+      default: {
+        const start = at;
         while (at < text.length && !/[,\]}\s]/.test(text[at] as string)) at++;
-        return other;
+        return { kind: 'other', text: text.slice(start, at) };
+      }
     }
   };
   return value();

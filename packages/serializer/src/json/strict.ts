@@ -53,7 +53,8 @@ export function strictFindings(text: string, schema: MessageSchema, registry: Sc
   return [...found];
 }
 
-function fieldTypes(name: string, registry: SchemaRegistry): Map<string, TypeRef> {
+/** Types of a message's members by name, those of inline fields among them. */
+export function fieldTypes(name: string, registry: SchemaRegistry): Map<string, TypeRef> {
   const types = new Map<string, TypeRef>();
   for (const field of registry.message(name)?.fields ?? []) {
     if (field.inline && field.type.kind === 'message')

@@ -1,4 +1,4 @@
-import type { SpecialKind } from '@pilothouse/apimachinery';
+import { parseExact, type SpecialKind } from '@pilothouse/apimachinery';
 
 import { DecodeError } from '../errors.ts';
 import { formatDuration } from '../go-duration.ts';
@@ -27,9 +27,9 @@ function readRaw(reader: Reader): Buffer | undefined {
   return raw;
 }
 
-function parseJson(raw: Buffer): unknown {
+function parseJson(raw: Buffer, parse: (text: string) => unknown = parseExact): unknown {
   try {
-    return JSON.parse(raw.toString('utf8'));
+    return parse(raw.toString('utf8'));
   } catch (error) {
     throw new DecodeError('Protobuf', `Cannot read embedded JSON: ${(error as Error).message}`);
   }
@@ -110,10 +110,15 @@ export function decodeSpecial(
         return isEnvelope(raw) ? compiler.envelope(raw) : parseJson(raw);
       };
     case 'JSON':
-    case 'FieldsV1':
       return (reader) => {
         const raw = readRaw(reader);
         return raw === undefined || raw.length === 0 ? undefined : parseJson(raw);
+      };
+    case 'FieldsV1':
+      return (reader) => {
+        const raw = readRaw(reader);
+        // Its members are names and empty objects: no numbers to look for.
+        return raw === undefined || raw.length === 0 ? undefined : parseJson(raw, JSON.parse);
       };
     case 'StringList':
       return (reader) => {

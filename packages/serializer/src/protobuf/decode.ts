@@ -193,7 +193,7 @@ export class DecoderCompiler {
           case 'int32':
             return (reader) => reader.int32();
           case 'int64':
-            return (reader) => reader.int64();
+            return (reader) => reader.exactInt64();
           case 'double':
             return (reader) => reader.double();
           case 'bytes':

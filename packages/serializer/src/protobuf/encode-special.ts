@@ -1,4 +1,4 @@
-import type { SpecialKind } from '@pilothouse/apimachinery';
+import { jsonText, type SpecialKind } from '@pilothouse/apimachinery';
 
 import { parseDuration } from '../go-duration.ts';
 import { parseMicroTime, parseTime } from '../go-time.ts';
@@ -36,7 +36,7 @@ function fastSeconds(text: string): number | undefined {
 /** JSON bytes of verbatim values; they live in a nested message under field 1. */
 const rawJson = (writer: ReverseWriter, value: unknown): void => {
   if (value === undefined || value === null) return;
-  writer.bytes(Buffer.from(JSON.stringify(value)));
+  writer.bytes(Buffer.from(jsonText(value)));
   writer.byte(0x0a);
 };
 

@@ -154,7 +154,7 @@ export function scalarEncoder(
     case 'int64': {
       const tag = number * 8;
       return (writer, value) => {
-        writer.int((value as number | null | undefined) ?? 0);
+        writer.int((value as number | bigint | null | undefined) ?? 0);
         writer.varint(tag);
       };
     }

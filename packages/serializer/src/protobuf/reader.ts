@@ -57,6 +57,17 @@ export class Reader {
     throw new DecodeError('Protobuf', 'proto: integer overflow');
   }
 
+  /** Like {@link int64}, and what is beyond 2^53 is bigint. */
+  exactInt64(): number | bigint {
+    const start = this.position;
+    const value = this.int64();
+    if (Number.isSafeInteger(value)) return value;
+    let bits = 0n;
+    for (let at = start, shift = 0n; at < this.position; at++, shift += 7n)
+      bits |= BigInt((this.#buffer[at] as number) & 0x7f) << shift;
+    return BigInt.asIntN(64, bits);
+  }
+
   int32(): number {
     return this.int64() | 0;
   }

@@ -55,14 +55,15 @@ export class ReverseWriter {
   }
 
   /** A signed number as int32 and int64 are written: negative ones take ten bytes. */
-  int(value: number): void {
-    if (value >= 0) {
+  int(value: number | bigint): void {
+    if (typeof value === 'number' && value >= 0) {
       this.varint(value);
       return;
     }
-    let at = this.#reserve(10);
     let rest = BigInt.asUintN(64, BigInt(value));
-    for (let index = 0; index < 9; index++) {
+    const count = Math.max(1, Math.ceil(rest.toString(2).length / 7));
+    let at = this.#reserve(count);
+    for (let index = 1; index < count; index++) {
       this.#buffer[at++] = Number(rest & 0x7fn) | 0x80;
       rest >>= 7n;
     }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { jsonText } from '@pilothouse/apimachinery';
 import type { BuiltinResource } from '@pilothouse/api';
 import { buildOpenApiV2, buildOpenApiV3, openApiV3Paths } from '@pilothouse/api/openapi';
 import type { OpenApiSchema } from '@pilothouse/api/openapi';
@@ -117,7 +118,7 @@ export class OpenApiDocuments {
       if (!openApiV3Paths(this.#served).includes(key)) return undefined;
       const built = buildOpenApiV3(key, { resources: this.#resources });
       if (!built) return undefined;
-      document = { body: Buffer.from(JSON.stringify(built)), hash: this.#hash(key) };
+      document = { body: Buffer.from(jsonText(built)), hash: this.#hash(key) };
       this.#v3.set(key, document);
     }
     return document;
@@ -145,7 +146,7 @@ export class OpenApiDocuments {
           document,
           names.map((name) => this.#foreign.get(name) as ForeignOpenApi),
         );
-      const body = Buffer.from(JSON.stringify(document));
+      const body = Buffer.from(jsonText(document));
       this.#v2 = { body, hash: hashOf(body.toString('latin1')) };
     }
     return this.#v2;

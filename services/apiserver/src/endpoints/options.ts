@@ -16,15 +16,20 @@ function invalid(kind: string, errors: readonly FieldError[]): void {
   if (errors.length > 0) throw statusErrors.invalid({ group: 'meta.k8s.io', kind }, '', errors);
 }
 
-function integer(text: string): number {
+/** An int64; beyond 2^53 the last digits are lost. */
+const integer = (text: string): number => Number(exactInteger(text));
+
+function exactInteger(text: string): number | bigint {
   if (!/^[+-]?\d+$/.test(text)) {
     throw statusErrors.badRequest(`strconv.ParseInt: parsing ${goQuote(text)}: invalid syntax`);
   }
   const value = Number(text);
-  if (!Number.isSafeInteger(value)) {
+  if (Number.isSafeInteger(value)) return value;
+  const exact = BigInt(text.replace(/^\+/, ''));
+  if (BigInt.asIntN(64, exact) !== exact) {
     throw statusErrors.badRequest(`strconv.ParseInt: parsing ${goQuote(text)}: value out of range`);
   }
-  return value;
+  return exact;
 }
 
 /** Go's query conversion: empty, `false` and `0` (any case) are false, everything else is true. */
@@ -203,7 +208,7 @@ export function deleteOptionsOfQuery(query: URLSearchParams): Record<string, unk
   const options: Record<string, unknown> = {};
   if (query.has('dryRun')) options['dryRun'] = query.getAll('dryRun');
   const grace = present(query, 'gracePeriodSeconds');
-  if (grace !== undefined) options['gracePeriodSeconds'] = integer(grace);
+  if (grace !== undefined) options['gracePeriodSeconds'] = exactInteger(grace);
   const orphan = query.get('orphanDependents');
   if (orphan !== null) options['orphanDependents'] = boolean(orphan);
   const policy = query.get('propagationPolicy');
@@ -234,12 +239,12 @@ export function validateDeleteOptions(options: Record<string, unknown>): DeleteO
   const dryRun = (options['dryRun'] ?? []) as readonly string[];
   errors.push(...dryRunErrors(dryRun));
   invalid('DeleteOptions', errors);
-  const grace = options['gracePeriodSeconds'] as number | null | undefined;
+  const grace = options['gracePeriodSeconds'] as number | bigint | null | undefined;
   const preconditions = options['preconditions'] as Preconditions | null | undefined;
   const ignore = options['ignoreStoreReadErrorWithClusterBreakingPotential'] as boolean | null | undefined;
   return {
     ...(dryRun.length > 0 ? { dryRun } : {}),
-    ...(typeof grace === 'number' ? { gracePeriodSeconds: grace } : {}),
+    ...(grace === null || grace === undefined ? {} : { gracePeriodSeconds: grace as number }),
     ...(preconditions ? { preconditions } : {}),
     ...(typeof policy === 'string' ? { propagationPolicy: policy as 'Orphan' } : {}),
     ...(typeof orphan === 'boolean' ? { orphanDependents: orphan } : {}),

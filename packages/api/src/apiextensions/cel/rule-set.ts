@@ -43,6 +43,20 @@ export function compileRules(schema: JsonSchema | undefined): RuleSet | undefine
   };
 }
 
+/** What the rules of a schema say of its default: as a value that stays, then as one that is new. */
+export function validateDefaultRules(
+  schema: JsonSchema,
+  value: unknown,
+  path: FieldPath,
+  isRoot: boolean,
+): FieldError[] {
+  const node = compileNode(schema, isRoot);
+  if (node === undefined) return [];
+  const budget = { left: celRequestCostMax };
+  const errors = validateNode(node, value, value, path, budget);
+  return errors.length > 0 ? errors : validateNode(node, value, undefined, path, budget);
+}
+
 /** What the rules of one object may still cost; negative: no more are run. */
 interface Budget {
   left: number;

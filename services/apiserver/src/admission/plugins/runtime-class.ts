@@ -1,4 +1,4 @@
-import { compareQuantities, goQuote, hasReason } from '@pilothouse/apimachinery';
+import { compareQuantities, goQuote, hasReason, jsonText } from '@pilothouse/apimachinery';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { resources } from '../../security/object-access.ts';
 import type { AdmissionDependencies } from '../config.ts';
@@ -80,8 +80,8 @@ function applyScheduling(attributes: AdmissionAttributes, spec: PodSpec, found: 
     (spec.nodeSelector ??= {})[key] = value;
   }
   for (const toleration of scheduling.tolerations ?? []) {
-    const text = JSON.stringify(toleration);
-    if (!(spec.tolerations ?? []).some((each) => JSON.stringify(each) === text)) {
+    const text = jsonText(toleration);
+    if (!(spec.tolerations ?? []).some((each) => jsonText(each) === text)) {
       (spec.tolerations ??= []).push({ ...toleration });
     }
   }

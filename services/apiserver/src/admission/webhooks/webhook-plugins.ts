@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import { builtinSchemas } from '@pilothouse/api';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { goQuote, jsonText, StatusError, statusErrors } from '@pilothouse/apimachinery';
 import { errorMessage, uuid } from '@pilothouse/base';
@@ -110,7 +109,7 @@ function applyPatch(
   patch: string,
 ): void {
   try {
-    attributes.object = patchedObject(attributes.object as KubeObject, patch, !isBuiltIn(attributes));
+    attributes.object = patchedObject(attributes.object as KubeObject, patch);
   } catch (error) {
     throw statusErrors.internal(
       `failed applying patch of webhook ${goQuote(webhook.name)}: ${errorMessage(error)}`,
@@ -118,9 +117,6 @@ function applyPatch(
   }
   dependencies.setDefaults?.(attributes);
 }
-
-const isBuiltIn = ({ kind }: AdmissionAttributes): boolean =>
-  builtinSchemas.kind(kind.group, kind.version, kind.kind) !== undefined;
 
 function tell(webhook: Webhook, verdict: WebhookVerdict, attributes: AdmissionAttributes): void {
   for (const warning of verdict.warnings) attributes.addWarning(warning);

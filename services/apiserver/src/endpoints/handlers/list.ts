@@ -88,8 +88,8 @@ function isTyped(call: Call): boolean {
 function listItem(stored: Stored, typed: boolean): object {
   // The form that clients get: members in order, with those that are always written.
   const text = Buffer.from(stored.json()).toString();
-  if (!typed) return parseExact(text) as Stored['object'];
-  const object = JSON.parse(text) as Stored['object'];
+  const object = parseExact(text) as Stored['object'];
+  if (!typed) return object;
   const { kind: _kind, apiVersion: _apiVersion, ...item } = object;
   return item;
 }

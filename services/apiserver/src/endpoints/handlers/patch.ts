@@ -23,6 +23,7 @@ import {
   bodyText,
   decodeYaml,
   duplicateFields,
+  goKind,
   encodeUnstructuredJson,
   parseJson,
 } from '@pilothouse/serializer';
@@ -106,11 +107,10 @@ async function retried<T>(write: () => Promise<T>, context: RequestContext): Pro
   }
 }
 
-function json(body: Uint8Array, prefix: string, exact = false): JsonValue {
+function json(body: Uint8Array, prefix: string): JsonValue {
   try {
     const text = bodyText(body);
-    const value = parseJson(text);
-    return (exact ? withExactIntegers(text, value) : value) as JsonValue;
+    return withExactIntegers(text, parseJson(text)) as JsonValue;
   } catch (error) {
     if (error instanceof DecodeError) throw statusErrors.badRequest(`${prefix}${error.message}`);
     throw error;
@@ -130,17 +130,14 @@ interface Patched {
 function patched(call: Call, type: string, body: Buffer, options: WriteOptions): UpdatedObjectInfo {
   const codec = codecOf(call);
   const kind = responseKindOf(call.storage.resource);
-  // Custom resources keep all digits of their integers.
-  const exact = builtinSchemas.kind(kind.group, kind.version, kind.kind) === undefined;
-  const parsed = (text: string): unknown => (exact ? parseExact(text) : JSON.parse(text));
   const strict = options.fieldValidation !== 'Ignore';
   const duplicates = strict ? patchFindings(body, type === jsonPatchType) : [];
   const asJson = (existing: KubeObject): JsonValue =>
-    parsed(Buffer.from(codec.encode(existing, jsonType, false)).toString('utf8')) as JsonValue;
+    parseExact(Buffer.from(codec.encode(existing, jsonType, false)).toString('utf8')) as JsonValue;
   let apply: (existing: KubeObject) => Patched;
   switch (type) {
     case jsonPatchType: {
-      const operations = decodeJsonPatch(json(body, 'error decoding patch: ', exact));
+      const operations = decodeJsonPatch(json(body, 'error decoding patch: '));
       apply = (existing) => {
         const value = applyJsonPatch(asJson(existing), operations);
         const text = jsonPatchedText(value, operations);
@@ -149,7 +146,7 @@ function patched(call: Call, type: string, body: Buffer, options: WriteOptions):
       break;
     }
     case mergePatchType: {
-      const patch = decodeMergePatch(json(body, 'error decoding patch: ', exact));
+      const patch = decodeMergePatch(json(body, 'error decoding patch: '));
       apply = (existing) => {
         const value = applyMergePatch(asJson(existing), patch);
         // Where the two texts differ is nothing that a decoder could complain about.
@@ -224,13 +221,19 @@ function converterText(message: string): string {
   if (message.startsWith('illegal base64')) return `error decoding from json: ${message}`;
   const match = /^json: cannot unmarshal (\S+) .*of type (\S+)$/.exec(message);
   if (!match) return message;
-  const goKinds: Record<string, string> = { object: 'map', array: 'slice', number: 'int64' };
-  const what = goKinds[match[1] as string] ?? (match[1] as string);
+  const goKinds: Record<string, string> = { object: 'map', array: 'slice' };
+  const given = match[1] as string;
+  // A number with its digits has a fraction, or more bits than the type.
+  const what =
+    goKinds[given] ??
+    (given === 'number' ? (/ number -?\d*\.\d/.test(message) ? 'float64' : 'int64') : given);
   const type = match[2] as string;
-  if (type.startsWith('[]')) return `cannot restore slice from ${what}`;
-  if (type.startsWith('map[')) return `cannot restore map from ${what}`;
-  if (type.includes('.')) return `cannot restore struct from: ${what}`;
-  return `cannot convert ${what} to ${type}`;
+  const kind = goKind(type);
+  if (kind === 'slice' || kind === 'map') return `cannot restore ${kind} from ${what}`;
+  if (kind === 'struct') return `cannot restore struct from: ${what}`;
+  const isConvertible =
+    kind === 'string' ? what === 'int64' : /^(?:int|float)/.test(kind) && /64$/.test(what);
+  return isConvertible ? `cannot convert ${what} to ${type}` : `unrecognized type: ${kind}`;
 }
 
 /** The document after the patch as an object of the kind, or 422 with what the client can see of it. */
@@ -273,7 +276,7 @@ function decodePatched(
 /** Server-side apply. */
 function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObjectInfo {
   const { resource } = call.storage;
-  const { patch, duplicates } = applyObject(body, 'codec' in call.storage);
+  const { patch, duplicates } = applyObject(body);
   const kind = responseKindOf(resource);
   if (!patch.apiVersion || !patch.kind) {
     const { group, version } = parseApiVersion(patch.apiVersion ?? '') ?? { group: '', version: '' };
@@ -350,12 +353,12 @@ function convertApplied(call: Call, merged: KubeObject, patch: KubeObject): Kube
   }
 }
 
-/** The configuration of an apply, and its duplicate keys. With `exact` integers keep all digits. */
-function applyObject(body: Buffer, exact: boolean): { patch: KubeObject; duplicates: readonly string[] } {
+/** The configuration of an apply, and its duplicate keys. Integers keep all digits. */
+function applyObject(body: Buffer): { patch: KubeObject; duplicates: readonly string[] } {
   let value: unknown;
   let duplicates: readonly string[] = [];
   try {
-    ({ value, duplicates } = decodeYaml(bodyText(body), exact));
+    ({ value, duplicates } = decodeYaml(bodyText(body), true));
   } catch (error) {
     if (error instanceof DecodeError) {
       throw statusErrors.badRequest(`error decoding YAML: error converting YAML to JSON: ${error.message}`);

@@ -57,17 +57,23 @@ export function beginDeletion(
     if (requested === undefined || requested >= current) {
       return { graceful: false, pending: true, gracePeriodSeconds: current };
     }
-    const startedMs = Date.parse(meta.deletionTimestamp as string) - current * 1000;
-    meta.deletionTimestamp = timestamp(startedMs + requested * 1000);
+    const startedMs = Date.parse(meta.deletionTimestamp as string) - secondsInMs(current);
+    meta.deletionTimestamp = timestamp(startedMs + secondsInMs(requested));
     meta.deletionGracePeriodSeconds = requested;
     return { graceful: true, pending: false, gracePeriodSeconds: requested };
   }
   const period = graceOf?.call(strategy, object, requested);
   if (period === undefined) return { graceful: false, pending: false, gracePeriodSeconds: requested };
-  meta.deletionTimestamp = timestamp(nowMs + period * 1000);
+  meta.deletionTimestamp = timestamp(nowMs + secondsInMs(period));
   meta.deletionGracePeriodSeconds = period;
   bumpGeneration(object);
   return { graceful: true, pending: false, gracePeriodSeconds: period };
+}
+
+/** Seconds as milliseconds. As in Go nanoseconds of 64 bits carry them: longer periods than 292 years wrap around. */
+function secondsInMs(seconds: number | bigint): number {
+  if (typeof seconds === 'number' && Math.abs(seconds) < 9_000_000_000) return seconds * 1000;
+  return Number(BigInt.asIntN(64, BigInt(seconds) * 1_000_000_000n) / 1_000_000n);
 }
 
 /** Deletion of a kind without grace that waits for finalizers. */
