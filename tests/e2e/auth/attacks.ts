@@ -306,7 +306,7 @@ export async function attacks(checks: Checks, server: AuthServer): Promise<void>
 }
 
 /** What the server says to these bytes until it closes; `still open` after `waitMs`. */
-function raw(server: AuthServer, bytes: string, waitMs: number): Promise<string> {
+export function raw(server: AuthServer, bytes: string, waitMs: number): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
     const socket = tls.connect({

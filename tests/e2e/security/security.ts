@@ -1,16 +1,18 @@
 import path from 'node:path';
 import type { Checks } from '../checks.ts';
+import { attackSuite } from './attacks.ts';
 import { bootstrapAndAudit } from './bootstrap.ts';
 import { encryption } from './encryption.ts';
 import { plugins } from './plugins.ts';
 import { peers } from './servers.ts';
 
 /** Encryption at rest beside a stock server (`encryption`); a kubelet's TLS bootstrap, the audit log, silent logs (`bootstrap`);
- * admission plugins beside a stock server (`plugins`). */
+ * admission plugins beside a stock server (`plugins`); what must not work, and what the audit log says of it (`attacks`). */
 export async function security(checks: Checks, port: number, only: string | undefined): Promise<void> {
   const wants = (part: string): boolean => only === undefined || only === part;
   if (wants('bootstrap'))
     await bootstrapAndAudit(checks, port + 200, process.env['KUBECTL'] ?? path.join(peers, 'kubectl'));
+  if (wants('attacks')) await attackSuite(checks, port + 400);
   if (wants('plugins')) await plugins(checks, port + 300);
   if (wants('encryption')) {
     await encryption(checks, 'pilothouse', port);

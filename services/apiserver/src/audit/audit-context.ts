@@ -10,6 +10,8 @@ export class AuditContext {
   readonly decision: AuditDecision;
   /** Who was authenticated, before impersonation. */
   readonly user: UserInfo;
+  /** Told at the start: a connection that is closed knows no more who was there. */
+  readonly sourceIps: readonly string[];
   readonly #wantsRequest: boolean;
   readonly #wantsResponse: boolean;
   #status: Status | undefined;
@@ -17,7 +19,8 @@ export class AuditContext {
   #requestBytes: Uint8Array | undefined;
   #response: { readonly contentType: string; readonly body: Uint8Array } | undefined;
 
-  constructor(decision: AuditDecision, user: UserInfo) {
+  constructor(decision: AuditDecision, user: UserInfo, sourceIps: readonly string[]) {
+    this.sourceIps = sourceIps;
     this.decision = decision;
     this.user = user;
     this.#wantsRequest = decision.level === 'Request' || decision.level === 'RequestResponse';

@@ -41,7 +41,7 @@ export class AuditTrail {
     const decision = this.#policy.decide(exchange.info, exchange.user);
     this.#metrics.auditLevels.cell(decision.level).inc();
     if (decision.level === 'None') return undefined;
-    const context = new AuditContext(decision, exchange.user);
+    const context = new AuditContext(decision, exchange.user, sourceIps(exchange));
     exchange.audit = context;
     const received = this.#write(exchange, context, 'RequestReceived');
     if (received instanceof Promise) return received.then((stored) => this.#go(exchange, context, stored));
@@ -91,7 +91,7 @@ export class AuditTrail {
   async #refused(exchange: Exchange): Promise<void> {
     const decision = this.#policy.decide(exchange.info, exchange.user);
     if (decision.level === 'None') return;
-    const context = new AuditContext(decision, exchange.user);
+    const context = new AuditContext(decision, exchange.user, sourceIps(exchange));
     context.responseStatus({ message: attemptedMethods(exchange) } as never);
     await this.#write(exchange, context, 'ResponseStarted', 401);
   }
@@ -140,7 +140,7 @@ export class AuditTrail {
       verb: info.verb,
       user: context.user,
       impersonatedUser: exchange.impersonator ? exchange.user : undefined,
-      sourceIPs: sourceIps(exchange),
+      sourceIPs: context.sourceIps,
       userAgent:
         exchange.userAgent.length > userAgentCharactersMax
           ? `${exchange.userAgent.slice(0, userAgentCharactersMax)}...TRUNCATED`

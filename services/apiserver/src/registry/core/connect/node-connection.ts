@@ -21,7 +21,10 @@ export interface NodeConnection {
   readonly takesWebSockets: boolean;
 }
 
-/** How to reach the server of a node. Throws 404 for a node that is not there, 500 for one without a usable address. */
+/**
+ * How to reach the server of a node. Throws 404 for a node that is not there, 500 for one without a usable address, 400 for one at an
+ * address that no node has: link-local, multicast, unspecified. Loopback is left to those paths where a client names what is asked.
+ */
 export async function nodeConnection(
   client: InternalClient,
   name: string,
@@ -29,6 +32,7 @@ export async function nodeConnection(
 ): Promise<NodeConnection> {
   const node = await client.get('', 'v1', 'nodes', '', name);
   const host = preferredAddress(node, policy);
+  if (isIP(host) !== 0) requireReachable(host, true);
   const port = (node['status']?.daemonEndpoints?.kubeletEndpoint?.Port as number | undefined) ?? 0;
   const features = (node['status']?.declaredFeatures ?? []) as string[];
   return {
