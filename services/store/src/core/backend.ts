@@ -14,6 +14,8 @@ export interface Backend {
   /** Revisions with fromMain ≤ main ≤ toMain in order. Writing meanwhile is allowed; what is written may or may not show. */
   scanRevisions(fromMain: number, toMain: number): Iterable<RevisionRecord>;
 
+  /** The writes so far are whole entries of the log: what becomes durable together may end here. */
+  entryDone(): void;
   /** An image of this moment: later writes do not show in it. Must be released. */
   snapshot(): BackendImage;
   /** Begins another state beside this one, which goes on until that takes its place. One at a time. */

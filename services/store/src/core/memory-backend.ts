@@ -49,6 +49,8 @@ export class MemoryBackend implements Backend {
     return scan(this.#revisions, fromMain, toMain);
   }
 
+  entryDone(): void {}
+
   snapshot(): BackendImage {
     const records = this.#records.clone();
     const revisions = this.#revisions.clone();

@@ -337,35 +337,54 @@ test('watch goes on after a restore without gap or repeat', async () => {
   assert.deepEqual(revisions, [2, 3, 4, 5]);
 });
 
-test('a hash that is taken in steps is that of the state at its start, whatever is written or compacted meanwhile', () => {
+test('a hash of an older revision, and one while a compaction goes on, is that of the state without what followed', () => {
   const driver = new Driver();
-  for (let at = 0; at < 1000; at++) driver.put(`k${at % 300}`, String(at));
-  driver.do({ deleteRange: { key: bytes('k7') } });
   const { store } = driver.machine;
-  const revision = store.currentRevision;
-  const whole = store.hash(0);
-  const steps = store.hashSteps(0);
-  let count = 0;
-  let step = steps.next();
-  for (; step.done !== true; step = steps.next()) {
-    driver.put(`k${count}`, 'new');
-    driver.put(`other${count++}`, 'new');
+  const hashes: number[] = [];
+  for (let at = 0; at < 300; at++) {
+    if (at % 7 === 3)
+      driver.do({ deleteRange: { key: bytes(`k${at % 20}`), rangeEnd: bytes(`k${(at % 20) + 1}`) } });
+    else driver.put(`k${at % 20}`, String(at));
+    hashes[store.currentRevision] = store.hash(0).hash;
   }
-  assert.ok(count > 10, 'there were steps');
-  assert.deepEqual(step.value, whole);
+  const revision = store.currentRevision;
+  for (let at = 2; at <= revision; at++) assert.equal(store.hash(at).hash, hashes[at], `as of ${at}`);
+  driver.do({ compaction: { revision: revision - 50 } });
+  const pending = store.hash(0);
+  const older = store.hash(revision - 20);
+  assert.equal(pending.compactRevision, revision - 50);
+  assert.notEqual(pending.hash, hashes[revision], 'What a compaction removes does not count');
+  while (store.compactStep(3)) {
+    assert.deepEqual(store.hash(0), pending);
+    assert.deepEqual(store.hash(revision - 20), older);
+  }
+  assert.deepEqual(store.hash(0), pending);
+  assert.throws(() => store.hash(revision - 51), /compacted/);
+  assert.throws(() => store.hash(revision + 1), /future/);
+  // What was removed and what was loaded count the same.
+  store.load(() => {});
+  assert.deepEqual(store.hash(0), pending);
+  assert.deepEqual(store.hash(revision - 20), older);
+  driver.put('k1', 'one more');
+  driver.put('k1', 'again');
+  assert.deepEqual(store.hash(revision), pending);
+});
 
-  const compacted = store.hashSteps(revision);
-  compacted.next();
-  driver.do({ compaction: { revision: revision - 200 } });
-  while (store.compactStep(50)) compacted.next();
-  let last = compacted.next();
-  while (last.done !== true) last = compacted.next();
-  assert.deepEqual(last.value, store.hash(revision));
-  assert.equal(last.value.compactRevision, revision - 200);
-  const late = store.hashSteps(revision - 100);
-  late.next();
-  driver.do({ compaction: { revision } });
-  assert.throws(() => {
-    while (late.next().done !== true);
-  }, /compacted/);
+test('two states with the same keys and other values, or at other revisions, have other hashes', () => {
+  const hashes = new Set<number>();
+  for (const [first, second] of [
+    ['1', '2'],
+    ['2', '1'],
+    ['1', '1'],
+    ['', '12'],
+  ] as const) {
+    const driver = new Driver();
+    driver.put('a', first);
+    driver.put('b', second);
+    hashes.add(driver.machine.store.hash(0).hash);
+  }
+  const twice = new Driver();
+  for (const value of ['1', '1', '2']) twice.put('a', value);
+  hashes.add(twice.machine.store.hash(0).hash);
+  assert.equal(hashes.size, 5);
 });

@@ -5,6 +5,7 @@ import { StoreError } from '../errors.ts';
 import { keyBytes } from '../key-text.ts';
 import { Lessor } from '../lease/lessor.ts';
 import { MvccStore, type WriteTxn } from '../mvcc/mvcc-store.ts';
+import { StoredIndex } from '../mvcc/stored-index.ts';
 import type {
   CommittedEntry,
   LogIndex,
@@ -121,7 +122,7 @@ export class StoreStateMachine implements StateMachine {
     return this.#downgradeTarget;
   }
 
-  #load(): void {
+  #load(stored?: StoredIndex): void {
     const applied = this.#backend.readRecord(appliedRecord);
     if (applied === undefined) {
       this.#appliedIndex = 0 as LogIndex;
@@ -141,9 +142,7 @@ export class StoreStateMachine implements StateMachine {
       const { ID, TTL } = decodeMessage(etcdserverpb.LeaseGrantRequest, bytes);
       this.lessor.load(ID, TTL, remaining.get(ID));
     }
-    this.store.load((key, lease) => {
-      if (lease !== 0n) this.lessor.attach(key, lease);
-    });
+    this.store.load((key, lease) => this.lessor.attach(key, lease), stored);
     this.members.load();
     this.auth.load();
     this.#alarms = [];
@@ -185,6 +184,7 @@ export class StoreStateMachine implements StateMachine {
   }
 
   #setApplied(index: LogIndex, term: Term): void {
+    this.#backend.entryDone();
     this.#appliedIndex = index;
     this.#appliedTerm = term;
     const bytes = new Uint8Array(16);
@@ -419,11 +419,15 @@ export class StoreStateMachine implements StateMachine {
   async restore(image: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
     const decoder = new ImageDecoder();
     const next = this.#backend.replacement();
+    const stored = new StoredIndex();
     try {
       for await (const chunk of image) {
         for (const entry of decoder.push(chunk)) {
           if (entry.kind === 'record') next.writeRecord(entry.key, entry.value);
-          else next.writeRevision(entry.main, entry.sub, entry.value);
+          else {
+            next.writeRevision(entry.main, entry.sub, entry.value);
+            stored.add(entry.main, entry.sub, entry.value);
+          }
         }
         await next.settled();
       }
@@ -432,13 +436,13 @@ export class StoreStateMachine implements StateMachine {
       await next.abandon();
       throw error;
     }
-    await next.install(() => this.#replaced());
+    await next.install(() => this.#replaced(stored));
   }
 
   /** In one transition, so that no reader sees half a state. */
-  #replaced(): void {
+  #replaced(stored: StoredIndex): void {
     const previousRevision = this.store.currentRevision;
-    this.#load();
+    this.#load(stored);
     this.watchable.reset(previousRevision);
     if (this.lessor.isPrimary) this.lessor.promote(this.#monotonic(), 0);
     this.onClusterChange();

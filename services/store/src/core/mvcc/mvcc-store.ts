@@ -4,8 +4,10 @@ import { StoreError } from '../errors.ts';
 import { keyBytes, keyText, type KeyRange, type KeyText } from '../key-text.ts';
 import { limits } from '../limits.ts';
 import type { KeyIndex, KeyVersion } from './key-index.ts';
-import { Crc32c } from './crc32c.ts';
-import { TreeIndex } from './tree-index.ts';
+import type { Garbage } from './garbage.ts';
+import { foldSum, difference, revisionSum } from './revision-sums.ts';
+import { StoredIndex } from './stored-index.ts';
+import type { TreeIndex } from './tree-index.ts';
 import { ValueCache } from './value-cache.ts';
 
 /** A change as watchers see it. */
@@ -32,37 +34,26 @@ export interface RangeResult {
   readonly count: number;
 }
 
-interface Garbage {
-  /** Removable by a compaction at this revision or later. */
-  readonly at: number;
-  readonly index: KeyIndex;
-  readonly main: number;
-  readonly sub: number;
-}
-
 const compactRecord = 'meta/compact-revision';
 const revisionRecord = 'meta/revision';
-const hashStepRevisions = 64;
 
 /** Keys with all their revisions since the last compaction. Deterministic; told of every change by a {@link WriteTxn}. */
 export class MvccStore {
   readonly #backend: Backend;
-  readonly index = new TreeIndex();
   readonly #values = new ValueCache(limits.valueCacheBytesMax);
+  #state = new StoredIndex();
   #current = 1;
   #compacted = -1;
-  /** Superseded revisions in the order in which compactions may remove them. */
-  #garbage: Garbage[] = [];
-  #garbageHead = 0;
-  #liveBytes = 0;
-  #liveKeys = 0;
   #openTxn: WriteTxn | undefined;
-  #loads = 0;
   /** Operations since the start, for metrics. */
   readonly counts = { put: 0, delete: 0, range: 0, txn: 0 };
 
   constructor(backend: Backend) {
     this.#backend = backend;
+  }
+
+  get index(): TreeIndex {
+    return this.#state.index;
   }
 
   /** Revision of the last write; 1 in an empty store. */
@@ -77,51 +68,31 @@ export class MvccStore {
 
   /** Bytes of all kept revisions with their overhead: what the quota counts. The same on every member after the same compaction work. */
   get liveBytes(): number {
-    return this.#liveBytes;
+    return this.#state.liveBytes;
   }
 
   get liveKeys(): number {
-    return this.#liveKeys;
+    return this.#state.liveKeys;
   }
 
-  /** Reads the index from the backend. `onLive` is told each key that exists now, with its lease (0n: none). */
-  load(onLive: (key: KeyText, lease: bigint) => void): void {
-    this.#loads++;
-    this.index.clear();
+  /**
+   * Takes over what the backend holds. `state`: the index of its revisions, where somebody has made it already. `onLease` is told each key that
+   * exists now and has a lease.
+   */
+  load(onLease: (key: KeyText, lease: bigint) => void, state?: StoredIndex): void {
+    const loaded = state ?? new StoredIndex();
+    if (state === undefined)
+      for (const { main, sub, bytes } of this.#backend.scanRevisions(0, Number.MAX_SAFE_INTEGER))
+        loaded.add(main, sub, bytes);
+    loaded.finish();
     this.#values.clear();
-    this.#garbage = [];
-    this.#garbageHead = 0;
-    this.#liveBytes = 0;
-    this.#liveKeys = 0;
-    this.#current = readNumber(this.#backend.readRecord(revisionRecord)) ?? 1;
+    this.#state = loaded;
+    const current = readNumber(this.#backend.readRecord(revisionRecord)) ?? 1;
+    this.#current = Math.max(current, loaded.lastMain);
     this.#compacted = readNumber(this.#backend.readRecord(compactRecord)) ?? -1;
-    const leases = new Map<KeyText, bigint>();
-    let tombstones: Garbage[] = [];
-    let tombstoneMain = -1;
-    const flushTombstones = (): void => {
-      this.#garbage.push(...tombstones);
-      tombstones = [];
-    };
-    for (const { main, sub, bytes } of this.#backend.scanRevisions(0, Number.MAX_SAFE_INTEGER)) {
-      const value = decodeMessage(mvccpb.KeyValue, bytes);
-      const key = keyText(value.key);
-      const index = this.index.getOrAdd(key);
-      const last = index.last();
-      if (main !== tombstoneMain) flushTombstones();
-      tombstoneMain = main;
-      if (last !== undefined && !last.isTombstone)
-        this.#garbage.push({ at: main, index, main: last.main, sub: last.sub });
-      index.restore(main, sub, value.createRevision, value.version);
-      this.#liveBytes += bytes.length + limits.putOverheadBytes;
-      if (value.createRevision === 0) {
-        tombstones.push({ at: main + 1, index, main, sub });
-        leases.delete(key);
-      } else leases.set(key, value.lease);
-      if (main > this.#current) this.#current = main;
-    }
-    flushTombstones();
-    this.#liveKeys = leases.size;
-    for (const [key, lease] of leases) onLive(key, lease);
+    loaded.sums.compacted(this.#compacted);
+    for (const [key, lease] of loaded.leases) onLease(key, lease);
+    loaded.leases.clear();
   }
 
   /** Throws `compacted` or `futureRevision` when `revision` cannot be read; returns the revision to read at. */
@@ -172,12 +143,12 @@ export class MvccStore {
     const main = this.#current + 1;
     const changes: Change[] = [];
     const tombstones: Garbage[] = [];
+    const state = this.#state;
     const put = (key: KeyText, keyAsBytes: Uint8Array, value: Uint8Array, lease: bigint): void => {
-      const index = this.index.getOrAdd(key);
-      const last = index.last();
+      const index = state.index.getOrAdd(key);
       const sub = changes.length;
-      if (last === undefined || last.isTombstone) this.#liveKeys++;
-      else this.#garbage.push({ at: main, index, main: last.main, sub: last.sub });
+      if (index.isAlive) state.garbage.push({ at: main, ...index.newest });
+      else state.liveKeys++;
       this.counts.put++;
       const { createMain, version } = index.put(main, sub);
       const bytes = encodeMessage(mvccpb.KeyValue, {
@@ -188,20 +159,19 @@ export class MvccStore {
         value,
         lease,
       });
-      this.#store(main, sub, bytes);
+      this.#store(index, main, sub, bytes);
       changes.push({ isDelete: false, key, main, sub, bytes });
     };
     const remove = (key: KeyText): void => {
-      const index = this.index.get(key) as KeyIndex;
-      const last = index.last() as { main: number; sub: number };
+      const index = state.index.get(key) as KeyIndex;
       const sub = changes.length;
-      this.#garbage.push({ at: main, index, main: last.main, sub: last.sub });
+      state.garbage.push({ at: main, ...index.newest });
       this.counts.delete++;
       index.tombstone(main, sub);
-      tombstones.push({ at: main + 1, index, main, sub });
-      this.#liveKeys--;
+      state.liveKeys--;
       const bytes = encodeMessage(mvccpb.KeyValue, { key: keyBytes(key), modRevision: main });
-      this.#store(main, sub, bytes);
+      this.#store(index, main, sub, bytes);
+      tombstones.push({ at: main + 1, ...index.newest });
       changes.push({ isDelete: true, key, main, sub, bytes });
     };
     const txn: WriteTxn = {
@@ -214,7 +184,7 @@ export class MvccStore {
       end: () => {
         this.#openTxn = undefined;
         if (changes.length === 0) return [];
-        this.#garbage.push(...tombstones);
+        for (const each of tombstones) state.garbage.push(each);
         this.#current = main;
         this.counts.txn++;
         return changes;
@@ -224,10 +194,14 @@ export class MvccStore {
     return txn;
   }
 
-  #store(main: number, sub: number, bytes: Uint8Array): void {
+  #store(index: KeyIndex, main: number, sub: number, bytes: Uint8Array): void {
     this.#backend.writeRevision(main, sub, bytes);
     this.#values.add(main, sub, bytes);
-    this.#liveBytes += bytes.length + limits.putOverheadBytes;
+    const taken = bytes.length + limits.putOverheadBytes;
+    const sum = revisionSum(sub, bytes);
+    index.stored(taken, sum);
+    this.#state.sums.add(main, sum);
+    this.#state.liveBytes += taken;
   }
 
   /** Forbids reads below `revision` from now on. The space comes back through {@link MvccStore.compactStep}. */
@@ -235,35 +209,32 @@ export class MvccStore {
     if (revision <= this.#compacted) throw new StoreError('compacted');
     if (revision > this.#current) throw new StoreError('futureRevision');
     this.#compacted = revision;
+    this.#state.sums.compacted(revision);
     this.#backend.writeRecord(compactRecord, writeNumber(revision));
     // The newest revision may be a tombstone that gets removed, so the counter is kept apart.
     this.#backend.writeRecord(revisionRecord, writeNumber(this.#current));
   }
 
   get hasCompactionWork(): boolean {
-    const next = this.#garbage[this.#garbageHead];
-    return next !== undefined && next.at <= this.#compacted;
+    return this.#state.garbage.hasUpTo(this.#compacted);
   }
 
-  /** Removes up to a batch of revisions that the last compaction made unreadable; true when there is more to do. */
+  /** Removes up to a batch of revisions that the last compaction made unreadable; true when there is more to do. Reads nothing. */
   compactStep(batch: number = limits.compactionBatchRevisions): boolean {
-    let done = 0;
-    while (done < batch) {
-      const next = this.#garbage[this.#garbageHead];
-      if (next === undefined || next.at > this.#compacted) break;
-      (this.#garbage as (Garbage | undefined)[])[this.#garbageHead++] = undefined;
-      const bytes = this.#values.get(next.main, next.sub) ?? this.#backend.readRevision(next.main, next.sub);
-      this.#values.delete(next.main, next.sub);
-      if (bytes !== undefined) this.#liveBytes -= bytes.length + limits.putOverheadBytes;
-      this.#backend.deleteRevision(next.main, next.sub);
-      next.index.remove(next.main, next.sub);
-      this.index.removeIfEmpty(next.index);
-      done++;
+    const state = this.#state;
+    for (let done = 0; done < batch; done++) {
+      const next = state.garbage.take(this.#compacted);
+      if (next === undefined) break;
+      const { index, main, sub, bytes, sum } = next;
+      this.#values.delete(main, sub);
+      state.liveBytes -= bytes;
+      state.sums.remove(sum);
+      this.#backend.deleteRevision(main, sub);
+      index.remove(main, sub);
+      state.index.removeIfEmpty(index);
     }
-    if (this.#garbageHead > 4096 && this.#garbageHead * 2 > this.#garbage.length) {
-      this.#garbage = this.#garbage.slice(this.#garbageHead);
-      this.#garbageHead = 0;
-    }
+    // What was removed counts no more after the compaction, which is an entry before: each part of the work can stand alone.
+    this.#backend.entryDone();
     return this.hasCompactionWork;
   }
 
@@ -276,55 +247,16 @@ export class MvccStore {
   }
 
   /**
-   * A checksum (CRC-32C) over every revision ≤ `revision` that a compaction at `compactRevision` keeps, whether or not the
-   * physical removal got that far: equal on all members for equal state.
+   * A checksum over every revision ≤ `revision` (0: the present one) that the last compaction keeps, whether or not its removals got that far:
+   * equal on all members for equal state. It is kept up with each change, so this reads nothing. Throws `compacted` or `futureRevision`.
    */
   hash(revision: number): KeyHashResult {
-    const steps = this.hashSteps(revision);
-    for (;;) {
-      const step = steps.next();
-      if (step.done === true) return step.value;
-    }
-  }
-
-  /**
-   * {@link MvccStore.hash} in steps of some revisions each, between which anything may happen: it is the hash of the state at the start, taken
-   * anew when a compaction or a new state comes in between. Must be run to its end, or returned.
-   */
-  *hashSteps(revision: number): Generator<void, KeyHashResult> {
     const upTo = revision > 0 ? revision : this.#current;
-    for (;;) {
-      if (revision > 0 && revision < this.#compacted) throw new StoreError('compacted');
-      if (upTo > this.#current) throw new StoreError('futureRevision');
-      const compacted = this.#compacted;
-      const loads = this.#loads;
-      const image = this.#backend.snapshot();
-      try {
-        const crc = new Crc32c();
-        crc.update(Uint8Array.of(0x6b, 0x65, 0x79)); // "key", the bucket's name
-        let count = 0;
-        let isSame = true;
-        for (const { main, sub, bytes } of image.revisions()) {
-          if (main > upTo) break;
-          if (++count % hashStepRevisions === 0) {
-            yield;
-            isSame = compacted === this.#compacted && loads === this.#loads;
-            if (!isSame) break;
-          }
-          const value = decodeMessage(mvccpb.KeyValue, bytes);
-          const isTombstone = value.createRevision === 0;
-          if (main <= compacted) {
-            if (isTombstone && main < compacted) continue;
-            if (this.index.get(keyText(value.key))?.isNewestAt(main, sub, compacted) !== true) continue;
-          }
-          crc.update(revisionKey(main, sub, isTombstone));
-          crc.update(isTombstone ? encodeMessage(mvccpb.KeyValue, { key: value.key }) : bytes);
-        }
-        if (isSame) return { hash: crc.digest(), compactRevision: compacted, hashRevision: upTo };
-      } finally {
-        image.release();
-      }
-    }
+    if (revision > 0 && revision < this.#compacted) throw new StoreError('compacted');
+    if (upTo > this.#current) throw new StoreError('futureRevision');
+    const { sums, garbage } = this.#state;
+    const kept = difference(sums.upTo(upTo), garbage.sumUpTo(this.#compacted));
+    return { hash: foldSum(kept), compactRevision: this.#compacted, hashRevision: upTo };
   }
 }
 

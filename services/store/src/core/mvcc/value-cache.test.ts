@@ -43,3 +43,20 @@ test('a value too large for the cache does not push out all others', () => {
   assert.equal(cache.get(2, 0), undefined);
   assert.ok(cache.get(1, 0));
 });
+
+test('a full cache costs no more than an empty one', () => {
+  const value = bytes(200);
+  const time = (bytesMax: number): number => {
+    const cache = new ValueCache(bytesMax);
+    for (let main = 1; main <= 120_000; main++) cache.add(main, 0, value);
+    const began = process.cpuUsage();
+    for (let main = 120_001; main <= 240_000; main++) cache.add(main, 0, value);
+    const { user, system } = process.cpuUsage(began);
+    return user + system;
+  };
+  time(1e6);
+  const full = Math.min(time(32 * 1024 * 1024), time(32 * 1024 * 1024));
+  const empty = Math.max(time(1e9), time(1e9));
+  // It was some twenty times as much.
+  assert.ok(full < 5 * empty, `${full} and ${empty} µs`);
+});

@@ -54,6 +54,39 @@ test('LmdbBackend keeps flushed state over a restart, also after defragmentation
   fs.rmSync(directory, { recursive: true });
 });
 
+test('LmdbBackend cuts much at once between entries, reads it back as it was written, and flushes all of it', async () => {
+  const directory = temporary();
+  let commits = 0;
+  const backend = new LmdbBackend({ directory, clock: nodeClock, onCommit: () => commits++ });
+  const one = (value: number): Uint8Array => Uint8Array.of(value);
+  for (let entry = 1; entry <= 60; entry++) {
+    backend.entryDone();
+    backend.writeRecord('meta/applied', one(entry));
+    for (let sub = 0; sub < 200; sub++) backend.writeRevision(entry, sub, one(entry));
+    // What an entry wrote is taken back or changed two entries later.
+    if (entry > 2) {
+      for (let sub = 0; sub < 100; sub++) backend.deleteRevision(entry - 2, sub);
+      backend.writeRevision(entry - 2, 150, one(200));
+    }
+    if (entry % 7 === 0) await sleep(3);
+    for (let back = 2; back < entry; back++) {
+      assert.equal(backend.readRevision(entry - back, 99), undefined);
+      assert.equal(backend.readRevision(entry - back, 150)?.[0], 200);
+    }
+    assert.equal(backend.readRecord('meta/applied')?.[0], entry);
+  }
+  const counts = (): number[] => {
+    const mains = [...backend.scanRevisions(0, 1e9)].map(({ main }) => main);
+    return [mains.length, mains.filter((main) => main === 3).length];
+  };
+  assert.deepEqual(counts(), [58 * 100 + 2 * 200, 100]);
+  await backend.flush();
+  assert.deepEqual(counts(), [58 * 100 + 2 * 200, 100]);
+  assert.ok(commits >= 10, `${commits} transactions`);
+  await backend.close();
+  fs.rmSync(directory, { recursive: true });
+});
+
 test('LmdbBackend reads the same whatever part of it LMDB is writing', async () => {
   const directory = temporary();
   const backend = new LmdbBackend({ directory, clock: nodeClock, batchIntervalMs: 1, batchLimit: 50 });

@@ -26,18 +26,31 @@ export interface LmdbBackendOptions {
   readonly onDamage?: (error: BackendError) => void;
 }
 
-/** Bytes of a replacement that are kept in memory before they are stored. */
-const replacementBatchBytes = 4 * 1024 * 1024;
+/** Writes of one transaction: handing them to LMDB takes the event loop a few microseconds each. */
+const pieceWrites = 500;
+/** Bytes of one transaction, for the same reason. */
+const pieceBytes = 1024 * 1024;
+/** Transactions that LMDB has at a time. */
+const piecesAtWork = 4;
+/** How long a state that comes in may take the event loop in one go. */
+const replacementSliceMs = 5;
+
+/** Whole entries of the log, written as one transaction. */
+interface Piece {
+  readonly overlay: Overlay;
+  readonly done: Deferred<void>;
+  isDone: boolean;
+}
 
 /**
  * State in LMDB. Writes gather in an overlay that reads see at once, and go to disk as one transaction per batch: together
  * with the applied index among them, so that a restart finds a state as of exactly one log index. The log makes them durable
- * before that.
+ * before that. Much at once goes in several, cut between entries, so that it does not hold up others.
  *
  * Every value carries a checksum of itself and its key, checked on each read; a start reads everything once.
  *
  * A transaction is written by LMDB's own thread, for it waits for the disk and the event loop must not. Until it is done its
- * writes stay in a second overlay below the one that new writes go to.
+ * writes stay in an overlay below the one that new writes go to.
  */
 export class LmdbBackend implements Backend {
   readonly #options: LmdbBackendOptions;
@@ -45,9 +58,14 @@ export class LmdbBackend implements Backend {
   readonly #marker: string;
   #stored: StateFile;
   #overlay = new Overlay();
-  /** What the transaction under way writes. */
-  #committing: { readonly overlay: Overlay; readonly done: Deferred<void> } | undefined;
+  #overlayBytes = 0;
+  /** What LMDB is to write, and what it is writing; the oldest first. */
+  #sealed: Piece[] = [];
+  #committing: Piece[] = [];
   #timer: Timer | undefined;
+  #pumping: Timer | undefined;
+  /** What has to be written even while other transactions must not begin. */
+  #through: Piece | undefined;
   #isClosed = false;
   /** Set while another file is about to take the place of this one. */
   #held: Promise<void> | undefined;
@@ -105,9 +123,10 @@ export class LmdbBackend implements Backend {
   };
 
   #layers(): Layers {
-    const under = this.#committing?.overlay;
     const { records, revisions } = this.#stored;
-    const overlays = under === undefined ? [this.#overlay] : [this.#overlay, under];
+    const overlays = [...this.#committing, ...this.#sealed].map(({ overlay }) => overlay);
+    overlays.push(this.#overlay);
+    overlays.reverse();
     const stored = this.#stored;
     return {
       overlays,
@@ -120,9 +139,18 @@ export class LmdbBackend implements Backend {
     };
   }
 
+  /** What the newest overlay that knows of it has. */
+  #pending(find: (overlay: Overlay) => Uint8Array | null | undefined): Uint8Array | null | undefined {
+    let found = find(this.#overlay);
+    for (let at = this.#sealed.length - 1; found === undefined && at >= 0; at--)
+      found = find((this.#sealed[at] as Piece).overlay);
+    for (let at = this.#committing.length - 1; found === undefined && at >= 0; at--)
+      found = find((this.#committing[at] as Piece).overlay);
+    return found;
+  }
+
   readRecord(key: string): Uint8Array | undefined {
-    let pending = this.#overlay.records.get(key);
-    if (pending === undefined) pending = this.#committing?.overlay.records.get(key);
+    const pending = this.#pending((overlay) => overlay.records.get(key));
     if (pending !== undefined) return pending ?? undefined;
     let stored: Uint8Array | undefined;
     try {
@@ -149,8 +177,7 @@ export class LmdbBackend implements Backend {
 
   readRevision(main: number, sub: number): Uint8Array | undefined {
     const key = { main, sub };
-    let pending = this.#overlay.revisions.get(key);
-    if (pending === undefined) pending = this.#committing?.overlay.revisions.get(key);
+    const pending = this.#pending((overlay) => overlay.revisions.get(key));
     if (pending !== undefined) return pending ?? undefined;
     const bytes = revisionBytes(main, sub);
     let stored: Uint8Array | undefined;
@@ -164,6 +191,7 @@ export class LmdbBackend implements Backend {
 
   writeRevision(main: number, sub: number, bytes: Uint8Array): void {
     this.#overlay.revisions.set({ main, sub }, bytes);
+    this.#overlayBytes += bytes.length;
     this.#schedule();
   }
 
@@ -188,54 +216,84 @@ export class LmdbBackend implements Backend {
     };
   }
 
-  #schedule(): void {
-    // A transaction that ends looks for more work itself.
-    if (this.#isClosed || this.#committing !== undefined || this.#held !== undefined) return;
-    if (this.#overlay.size >= (this.#options.batchLimit ?? 10_000)) {
-      // Not in the middle of an entry: its writes must go together with its index.
-      this.#timer?.cancel();
-      this.#timer = this.#options.clock.setTimeout(() => this.#commit(), 0);
-      return;
-    }
-    this.#timer ??= this.#options.clock.setTimeout(
-      () => this.#commit(),
-      this.#options.batchIntervalMs ?? 100,
-    );
+  entryDone(): void {
+    const limit = Math.min(pieceWrites, this.#options.batchLimit ?? pieceWrites);
+    if (this.#overlay.size < limit && this.#overlayBytes < pieceBytes) return;
+    this.#seal();
+    this.#pumpSoon();
   }
 
-  /** Has the overlay written as one transaction; LMDB flushes it to the disk after that, both in its own thread. */
-  #commit(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    if (this.#committing !== undefined || this.#overlay.isEmpty) return;
-    const started = this.#options.clock.monotonic();
-    const overlay = this.#overlay;
+  #schedule(): void {
+    // A transaction that ends looks for more work itself.
+    if (
+      this.#isClosed ||
+      this.#timer !== undefined ||
+      this.#committing.length > 0 ||
+      this.#held !== undefined
+    )
+      return;
+    this.#timer = this.#options.clock.setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#held !== undefined) return;
+      this.#seal();
+      this.#pump();
+    }, this.#options.batchIntervalMs ?? 100);
+  }
+
+  /** The writes so far become a piece. Never in the middle of an entry: its writes must go together with its index. */
+  #seal(): void {
+    if (this.#overlay.isEmpty) return;
+    this.#sealed.push({ overlay: this.#overlay, done: deferred<void>(), isDone: false });
     this.#overlay = new Overlay();
-    const done = deferred<void>();
-    this.#committing = { overlay, done };
-    this.#stored.write(overlay).then(
+    this.#overlayBytes = 0;
+  }
+
+  #pumpSoon(): void {
+    this.#pumping ??= this.#options.clock.setTimeout(() => {
+      this.#pumping = undefined;
+      this.#pump();
+    }, 0);
+  }
+
+  /** Has the oldest piece written as one transaction; LMDB flushes it to the disk after that, both in its own thread. */
+  #pump(): void {
+    const mayGo =
+      this.#held === undefined || (this.#through !== undefined && this.#sealed.includes(this.#through));
+    if (!mayGo || this.#committing.length >= piecesAtWork) return;
+    const piece = this.#sealed.shift();
+    if (piece === undefined) return;
+    const started = this.#options.clock.monotonic();
+    this.#committing.push(piece);
+    this.#stored.write(piece.overlay).then(
       () => {
-        this.#committing = undefined;
+        piece.isDone = true;
+        // An older piece must not show where a newer one was.
+        while (this.#committing[0]?.isDone === true) this.#committing.shift();
         this.#options.onCommit?.(this.#options.clock.monotonic() - started);
-        done.resolve();
-        if (!this.#overlay.isEmpty) this.#schedule();
+        piece.done.resolve();
+        if (this.#sealed.length > 0) this.#pumpSoon();
+        else if (!this.#overlay.isEmpty) this.#schedule();
       },
       (error: unknown) => {
         const explained = this.#explain(error);
-        done.reject(explained);
+        piece.done.reject(explained);
         // Nothing is known about the disk any more: whoever owns the process ends it.
         this.#options.clock.setTimeout(() => {
           throw explained;
         }, 0);
       },
     );
+    if (this.#sealed.length > 0) this.#pumpSoon();
   }
 
   /** Ends when all writes so far are part of a transaction that is done. */
   async #commitAll(): Promise<void> {
-    await this.#committing?.done.promise;
-    this.#commit();
-    await this.#committing?.done.promise;
+    this.#seal();
+    const last = this.#sealed.at(-1) ?? this.#committing.at(-1);
+    if (last === undefined) return;
+    this.#through = last;
+    this.#pump();
+    await last.done.promise;
   }
 
   async flush(): Promise<void> {
@@ -268,10 +326,16 @@ export class LmdbBackend implements Backend {
   replacement(): BackendReplacement {
     const file = `${this.#file}.incoming-${process.pid}-${++this.#files}`;
     const next = this.#open(file);
+    const { clock } = this.#options;
     let overlay = new Overlay();
     let bytesWaiting = 0;
-    const settle = async (bytesMin: number): Promise<void> => {
-      if (bytesWaiting < bytesMin) return;
+    let sliceBegan = clock.monotonic();
+    const settle = async (isLast: boolean): Promise<void> => {
+      if (clock.monotonic() - sliceBegan > replacementSliceMs) {
+        await new Promise<void>((resolve) => void clock.setTimeout(resolve, 0));
+        sliceBegan = clock.monotonic();
+      }
+      if (overlay.isEmpty || (!isLast && bytesWaiting < pieceBytes && overlay.size < pieceWrites)) return;
       const batch = overlay;
       overlay = new Overlay();
       bytesWaiting = 0;
@@ -290,15 +354,17 @@ export class LmdbBackend implements Backend {
         overlay.revisions.set({ main, sub }, bytes);
         bytesWaiting += bytes.length;
       },
-      settled: () => settle(replacementBatchBytes),
+      settled: () => settle(false),
       install: async (onInstalled) => {
-        await settle(1);
+        await settle(true);
         await next.flushed();
         await this.#hold(async () => {
           await this.#commitAll();
           await this.#take(next, () => {
             // What was written meanwhile belongs to the state that goes.
             this.#overlay = new Overlay();
+            this.#overlayBytes = 0;
+            for (const { done } of this.#sealed.splice(0)) done.resolve();
             onInstalled();
           });
         });
@@ -321,7 +387,8 @@ export class LmdbBackend implements Backend {
     } finally {
       this.#held = undefined;
       held.resolve();
-      if (!this.#overlay.isEmpty) this.#schedule();
+      if (this.#sealed.length > 0) this.#pumpSoon();
+      else if (!this.#overlay.isEmpty) this.#schedule();
     }
   }
 
@@ -342,6 +409,7 @@ export class LmdbBackend implements Backend {
     await this.#commitAll();
     this.#isClosed = true;
     this.#timer?.cancel();
+    this.#pumping?.cancel();
     await this.#stored.flushed();
     await this.#stored.retire();
   }

@@ -1,6 +1,6 @@
 // A frame on a peer connection, little-endian: length u32 of the body | crc32c u32 of the body | body.
 import { MalformedError } from '../wal/binary.ts';
-import { crc32c } from '../wal/crc32c.ts';
+import { crc32c } from '../../core/crc32c.ts';
 
 export const frameHeadBytes = 8;
 

@@ -55,7 +55,7 @@ export async function servePeer(
     return json({ clusterId: clusterId.toString(16), members });
   }
   if (pathname === '/members/hashkv' && request.method === 'POST')
-    return { status: 200, contentType: 'application/json', body: await answerHash(service, body) };
+    return { status: 200, contentType: 'application/json', body: answerHash(service, body) };
   const answer = request.method === 'POST' ? await answerLeaderCall(service, pathname, body) : undefined;
   return answer === undefined
     ? { status: 404, contentType: 'text/plain', body: '404 page not found\n' }

@@ -3,7 +3,6 @@ import { etcdserverpb, healthpb, type MessageInput } from '@pilothouse/proto';
 import { grpcStatus, hexId, StoreError } from '../../core/index.ts';
 import type { MemberId } from '../../core/replication.ts';
 import type { Backup } from '../backup/backup.ts';
-import { inTimeSlices } from '../time-slices.ts';
 import { GrpcError, type GrpcServer } from './grpc-server.ts';
 import { versions, type StoreService } from './store-service.ts';
 
@@ -69,18 +68,16 @@ export function registerMaintenance(
     return { header: service.header() };
   });
 
-  server.unary(MaintenanceService.Hash, async (_request, call) => {
+  server.unary(MaintenanceService.Hash, (_request, call) => {
     machine.auth.checkAdmin(service.authInfo(call));
-    const { hash } = await inTimeSlices(machine.store.hashSteps(0), options.clock);
-    return { header: service.header(), hash };
+    return { header: service.header(), hash: machine.store.hash(0).hash };
   });
 
   server.unary(MaintenanceService.HashKV, async (request, call) => {
     machine.auth.checkAdmin(service.authInfo(call));
     service.checkNotLearner();
     if (request.revision === 0) await service.readBarrier();
-    const steps = machine.store.hashSteps(request.revision);
-    const { hash, compactRevision, hashRevision } = await inTimeSlices(steps, options.clock);
+    const { hash, compactRevision, hashRevision } = machine.store.hash(request.revision);
     return { header: service.header(), hash, compactRevision, hashRevision };
   });
 

@@ -1,7 +1,7 @@
 import { CodedError } from '@pilothouse/base';
 import type { Disk, DiskFile } from '@pilothouse/base';
 import type { LogIndex, Term } from '@pilothouse/raft';
-import { crc32c } from '../wal/crc32c.ts';
+import { crc32c } from '../../core/crc32c.ts';
 
 /** An image on disk that cannot be used. */
 export class SnapshotError extends CodedError {

@@ -3,7 +3,7 @@
 // The checksum of the record before chains records over all segments, yet each record can be verified alone: that is what
 // tells a torn tail (repairable) from damage in the middle (not repairable).
 import { assert } from '@pilothouse/base';
-import { crc32c } from './crc32c.ts';
+import { crc32c } from '../../core/crc32c.ts';
 
 export const recordTypes = { metadata: 1, entry: 2, hardState: 3, snapshot: 4 } as const;
 export type RecordType = (typeof recordTypes)[keyof typeof recordTypes];

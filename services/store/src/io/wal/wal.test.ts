@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { SeededRandom, SimulatedDisk } from '@pilothouse/testkit';
 import { emptyConfig } from '@pilothouse/raft';
 import type { Entry, HardState, LogIndex, MemberId, Term } from '@pilothouse/raft';
-import { crc32c } from './crc32c.ts';
+import { crc32c } from '../../core/crc32c.ts';
 import { WalError, WalWriter, createWal, encodeBatch, openWal } from './wal.ts';
 import type { WalBatch } from './wal.ts';
 
