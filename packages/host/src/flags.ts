@@ -1,7 +1,8 @@
 import { CodedError } from '@pilothouse/base';
 
-/** How a flag's text becomes a value. `strings` may be repeated and takes comma lists; `duration` is Go's (`1m30s`), in milliseconds. */
-export type FlagType = 'string' | 'boolean' | 'integer' | 'float' | 'strings' | 'duration' | 'map';
+/** How a flag's text becomes a value. `strings` may be repeated and takes comma lists, `repeated` takes each text whole; `duration` is Go's (`1m30s`), in milliseconds. */
+export type FlagType =
+  'string' | 'boolean' | 'integer' | 'float' | 'strings' | 'repeated' | 'duration' | 'map';
 
 export interface FlagSpec {
   readonly type: FlagType;
@@ -71,6 +72,8 @@ function convert(name: string, type: FlagType, text: string): FlagValue {
       return parseDuration(text);
     case 'strings':
       return text === '' ? [] : text.split(',');
+    case 'repeated':
+      return [text];
     case 'map':
       return Object.fromEntries(
         text
@@ -112,7 +115,7 @@ export function parseFlags(
     const spec = specs[name] as FlagSpec;
     const value = convert(name, spec.type, text);
     const again = given.has(name) && !fromEnvironment.has(name) && source === 'argument';
-    if (again && spec.type === 'strings')
+    if (again && (spec.type === 'strings' || spec.type === 'repeated'))
       values[name] = [...(values[name] as string[]), ...(value as string[])];
     else if (again && spec.type === 'map')
       values[name] = { ...(values[name] as object), ...(value as Record<string, string>) };

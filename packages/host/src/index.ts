@@ -6,9 +6,21 @@ export { createLogger } from './log.ts';
 export type { FlagSpec, FlagSpecs, FlagType, FlagValue, ParsedFlags } from './flags.ts';
 export { FlagError, flagUsage, parseDuration, parseFlags } from './flags.ts';
 export type { CertificateAndKey, CertificateRequest, CertificateUsage } from './pki/certificate.ts';
-export { createAuthority, createSigningKey, issueCertificate } from './pki/certificate.ts';
-export type { RevocationReader } from './pki/revocation-list.ts';
-export { loadRevocationReader, plainSerial } from './pki/revocation-list.ts';
+export { createAuthority, createSigningKey, firstCertificate, issueCertificate } from './pki/certificate.ts';
+export type {
+  RevocationReader,
+  Revocations,
+  RevokedCertificate,
+  SignedRevocationReader,
+} from './pki/revocation-list.ts';
+export {
+  createRevocationList,
+  loadRevocationReader,
+  loadSignedRevocationReader,
+  noRevocations,
+  plainSerial,
+  readRevocationList,
+} from './pki/revocation-list.ts';
 export type { Pki, PkiEntry, PkiOptions } from './pki/pki-directory.ts';
 export { ensurePki } from './pki/pki-directory.ts';
 export type { SigningRequest, SignOptions } from './pki/signing-request.ts';

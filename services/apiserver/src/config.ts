@@ -4,6 +4,8 @@ import { admissionOf } from './admission/admission-flags.ts';
 import type { AdmissionConfig } from './admission/config.ts';
 import type { AuditConfig } from './audit/audit-config.ts';
 import { auditConfigOf } from './audit/audit-flags.ts';
+import type { CredentialFiles } from './credential-files.ts';
+import { credentialFilesOf } from './credential-files.ts';
 import type { SharedConfig } from './shared/shared-config.ts';
 import { sharedConfigOf } from './shared/shared-config.ts';
 import type { AuthorizationConfig } from './authorization/config.ts';
@@ -46,6 +48,8 @@ export interface ApiServerConfig {
   readonly tls?: TlsFiles | 'plain';
   readonly tlsPolicy: TlsPolicy;
   readonly store: StoreConfig;
+  /** The files behind all that, for following them. */
+  readonly credentialFiles: CredentialFiles;
   readonly authentication: AuthenticationConfig;
   readonly authorization: AuthorizationConfig;
   readonly admission: AdmissionConfig;
@@ -148,6 +152,7 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
       ...given('certPem', values.file('etcd-certfile')),
       ...given('keyPem', values.file('etcd-keyfile')),
     },
+    credentialFiles: credentialFilesOf(values),
     authentication: authenticationOf(values),
     authorization: authorizationOf(values),
     admission: admissionOf(values),

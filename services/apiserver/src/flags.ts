@@ -39,7 +39,11 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
     default: '5m0s',
     help: 'How often old revisions of the store are compacted; 0 turns it off',
   },
-  'client-ca-file': { type: 'string', help: 'CA of client certificates' },
+  'client-ca-file': { type: 'string', help: 'CA of client certificates, followed while the server runs' },
+  'client-crl-file': {
+    type: 'string',
+    help: 'Revocation lists (PEM) of client certificates, followed while the server runs: what is in them gets 401, and open connections end',
+  },
   'tls-cert-file': {
     type: 'string',
     help: 'Serving certificate, read again when the file changes; default: one for this process alone',
@@ -245,7 +249,11 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   },
   'tls-curve-preferences': { type: 'string', default: '[]', help: 'No effect yet', ignored: true },
   'tls-min-version': { type: 'string', help: 'VersionTLS12 (the default) or VersionTLS13' },
-  'tls-sni-cert-key': { type: 'string', default: '[]', help: 'No effect yet', ignored: true },
+  'tls-sni-cert-key': {
+    type: 'repeated',
+    default: [],
+    help: 'certificate,key[:name,*.name]: a serving certificate for clients that ask for one of the names, or of those in it; may be repeated',
+  },
   'contention-profiling': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
   'debug-socket-path': { type: 'string', help: 'No effect yet', ignored: true },
   'enable-priority-and-fairness': {

@@ -3,8 +3,11 @@ import { createServer } from 'node:http';
 import type { Http2SecureServer, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { createSecureServer } from 'node:http2';
 import type { Duplex } from 'node:stream';
+import type { SecureContext } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { http2Exchange } from './http2-exchange.ts';
 import { limits } from './limits.ts';
+import { SniCertificates } from './sni-certificates.ts';
 import type { TlsPolicy } from './tls-policy.ts';
 import { defaultTlsPolicy } from './tls-policy.ts';
 
@@ -20,6 +23,7 @@ export type RequestHandler = (request: IncomingMessage, response: ServerResponse
 export class HttpServer {
   readonly server: Http2SecureServer | Server;
   readonly #tlsPolicy: TlsPolicy;
+  readonly #sni: SniCertificates;
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #connections = new Set<Duplex>();
 
@@ -33,7 +37,10 @@ export class HttpServer {
     },
   ) {
     this.#tlsPolicy = options.tlsPolicy ?? defaultTlsPolicy;
-    this.server = options.tls ? secureServer(handler, options.tls, this.#tlsPolicy) : plainServer(handler);
+    this.#sni = new SniCertificates(this.#tlsPolicy);
+    this.server = options.tls
+      ? secureServer(handler, options.tls, this.#tlsPolicy, this.#sni)
+      : plainServer(handler);
     this.server.on('upgrade', options.onUpgrade);
     this.server.on('session', (session: ServerHttp2Session) => {
       this.#sessions.add(session);
@@ -57,6 +64,20 @@ export class HttpServer {
   setTls(tls: TlsMaterial): void {
     if ('setSecureContext' in this.server)
       this.server.setSecureContext({ cert: tls.certPem, key: tls.keyPem, ...this.#tlsPolicy });
+  }
+
+  /** The certificate of flag number `index` for clients that ask for one of `names` (SNI); none: the names in it. */
+  setSni(index: number, names: readonly string[], tls: TlsMaterial): void {
+    this.#sni.set(index, names, tls.certPem, tls.keyPem);
+  }
+
+  /** Ends the connections whose client certificate (DER) `isRefused`; what they were sent before is not waited for. */
+  cut(isRefused: (certificate: Buffer) => boolean): void {
+    for (const connection of this.#connections) {
+      if (!(connection instanceof TLSSocket)) continue;
+      const certificate = connection.getPeerCertificate().raw as Buffer | undefined;
+      if (certificate !== undefined && isRefused(certificate)) connection.destroy();
+    }
   }
 
   listen(host: string, port: number): Promise<{ host: string; port: number }> {
@@ -84,13 +105,21 @@ export class HttpServer {
   }
 }
 
-function secureServer(handler: RequestHandler, tls: TlsMaterial, policy: TlsPolicy): Http2SecureServer {
+function secureServer(
+  handler: RequestHandler,
+  tls: TlsMaterial,
+  policy: TlsPolicy,
+  sni: SniCertificates,
+): Http2SecureServer {
   const server = createSecureServer({
     allowHTTP1: true,
     cert: tls.certPem,
     key: tls.keyPem,
     ...policy,
     honorCipherOrder: true,
+    // Nothing found: the serving certificate as it is now.
+    SNICallback: (name: string, done: (error: null, context?: SecureContext) => void) =>
+      done(null, sni.find(name)),
     // Certificates are checked by the authenticator, so that a bad one gives 401 and not a broken connection.
     requestCert: true,
     rejectUnauthorized: false,

@@ -109,6 +109,10 @@ export interface ApiServer {
   listen(host: string, port: number): Promise<{ host: string; port: number }>;
   /** New connections use this certificate. */
   setTls(tls: TlsMaterial): void;
+  /** As {@link HttpServer.setSni}. */
+  setSni(index: number, names: readonly string[], tls: TlsMaterial): void;
+  /** As {@link HttpServer.cut}. */
+  cut(isRefused: (certificate: Buffer) => boolean): void;
   /** Graceful: not ready at once, then watches end, then connections drain. Idempotent. */
   close(): Promise<void>;
 }
@@ -302,6 +306,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       return address;
     },
     setTls: (tls) => http?.setTls(tls),
+    setSni: (index, names, tls) => http?.setSni(index, names, tls),
+    cut: (isRefused) => http?.cut(isRefused),
     close: () => (closing ??= close()),
   };
 }

@@ -2,13 +2,15 @@ import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorCode, errorMessage, sleep } from '@pilothouse/base';
+import type { EtcdTls } from '@pilothouse/etcd-client';
 import { createEtcdClient } from '@pilothouse/etcd-client';
-import { createLogger, FlagError, nodeClock, nodeRandom } from '@pilothouse/host';
+import { createLogger, FileWatcher, FlagError, nodeClock, nodeRandom } from '@pilothouse/host';
 import { builtinResources, featureGates } from '@pilothouse/api';
 import type { CustomResourceServing } from './apiextensions/start.ts';
 import { customResources } from './apiextensions/start.ts';
 import { Aggregator } from './aggregator/aggregator.ts';
 import type { ApiServerConfig } from './config.ts';
+import { checkCredentials, followCredentials, followStoreFiles } from './credential-files.ts';
 import type { ResourceTable } from './endpoints/resource-table.ts';
 import { registerOpenIdPaths } from './endpoints/openid-paths.ts';
 import { probeLocal } from './node/probe-local.ts';
@@ -21,6 +23,8 @@ import { createRegistry } from './registry/registry.ts';
 import { createSecurity } from './security/security.ts';
 import type { ApiServer } from './server.ts';
 import { createApiServer } from './server.ts';
+import { given } from './flag-values.ts';
+import { registerFileMetric } from './metrics/file-metric.ts';
 import { featureGateOverrides } from './feature-gates.ts';
 import { servedBy } from './served-resources.ts';
 import { Compactor } from './storage/etcd/compactor.ts';
@@ -36,7 +40,7 @@ import type { KeyValueStore } from './storage/key-value-store.ts';
 import { MemoryKeyValueStore } from './storage/memory/memory-key-value-store.ts';
 import { openShared } from './shared/shared-config.ts';
 import { StartupWork } from './startup-work.ts';
-import { readTlsFiles, selfSignedTls, TlsFileWatcher } from './tls-files.ts';
+import { readTlsFiles, selfSignedTls } from './tls-files.ts';
 
 /** The world around a server; what is absent is the real one. */
 export interface ApiServerPorts {
@@ -78,6 +82,9 @@ export async function startApiServer(
   // Before anything waits: a wrong flag or file is told at once.
   const fileTls = config.tls && config.tls !== 'plain' ? await readTlsFiles(config.tls) : undefined;
   const closers: (() => void | Promise<void>)[] = [];
+  const readRevocations = await checkCredentials(config.credentialFiles);
+  const watcher = new FileWatcher({ clock, logger });
+  closers.push(() => watcher.close());
   const encryption = config.encryption
     ? await Encryption.open({ ...config.encryption, clock, random, logger }).catch(flagErrorOf)
     : undefined;
@@ -87,7 +94,7 @@ export async function startApiServer(
     store: plainStore,
     compact,
     metrics: storeMetrics,
-  } = openStore(config, ports, { clock, random, logger, closers });
+  } = openStore(config, ports, { clock, random, logger, closers, watcher });
   const store = encryption ? new EncryptedKeyValueStore(plainStore, encryption, transformations) : plainStore;
   await waitForStore(store, config.store.endpoints, clock, logger);
 
@@ -131,6 +138,7 @@ export async function startApiServer(
     },
   );
   const { authentication, authorization } = security;
+  const dialer = nodeDialer(clock, config.kubeletClient);
   Object.assign(registry.delegates, {
     tokenIssuer: {
       issueToken: (account, request) => authentication.issueToken(account, request),
@@ -138,7 +146,7 @@ export async function startApiServer(
     identities: authentication,
     authorizer: authorization.authorizer,
     rules: authorization.ruleResolver,
-    dialer: nodeDialer(clock, config.kubeletClient),
+    dialer,
     connectPolicy: {
       addressTypes: config.kubeletPreferredAddressTypes,
       loopback: enabled('LoopbackPods'),
@@ -218,6 +226,7 @@ export async function startApiServer(
     gates: () =>
       Object.entries(featureGates).map(([name, { stage }]) => ({ name, stage, enabled: enabled(name) })),
   });
+  registerFileMetric(server.metrics.registry, watcher);
   if (encryption) registerEncryptionMetrics(server.metrics.registry, encryption, transformations);
   for (const resource of authorization.has('RBAC') ? policyBasedResources : []) {
     const storage = registry.storage('rbac.authorization.k8s.io', 'v1', resource);
@@ -227,14 +236,27 @@ export async function startApiServer(
       );
     }
   }
-  if (config.tls && config.tls !== 'plain') {
-    const watcher = new TlsFileWatcher(config.tls, {
+  followCredentials(
+    config.credentialFiles,
+    {
+      authentication,
+      dialer,
+      aggregator,
+      server,
+      authoritiesChanged: ({ clientCa, requestHeaderCa }) =>
+        bootstrap?.publishAuthentication({
+          ...given('client-ca-file', clientCa),
+          ...given('requestheader-client-ca-file', requestHeaderCa),
+        }),
+    },
+    {
+      watcher,
       clock,
       logger,
-      onChange: (next) => server.setTls(next),
-    });
-    closers.push(() => watcher.close());
-  }
+      tls: config.tls === 'plain' ? undefined : config.tls,
+      readRevocations,
+    },
+  );
   const address = await server
     .listen(config.bindAddress, config.securePort)
     .catch((error: unknown) => Promise.reject(listenError(config, error)));
@@ -308,7 +330,13 @@ function listenError(config: ApiServerConfig, error: unknown): unknown {
 function openStore(
   config: ApiServerConfig,
   ports: ApiServerPorts,
-  options: { clock: Clock; random: Random; logger: Logger; closers: (() => void | Promise<void>)[] },
+  options: {
+    clock: Clock;
+    random: Random;
+    logger: Logger;
+    closers: (() => void | Promise<void>)[];
+    watcher: FileWatcher;
+  },
 ): {
   store: KeyValueStore;
   compact?: Compactor;
@@ -317,24 +345,23 @@ function openStore(
   const { clock, random, logger } = options;
   if (ports.store) return { store: ports.store };
   const { endpoints, caPem, certPem, keyPem, compactionIntervalMs } = config.store;
+  const current: { tls: EtcdTls | undefined } = {
+    tls:
+      caPem === undefined && certPem === undefined
+        ? undefined
+        : { ...given('ca', caPem), ...given('cert', certPem), ...given('key', keyPem) },
+  };
   if (endpoints.length === 0) {
     logger.warn('No --etcd-servers: objects live in memory and end with this process');
     return { store: new MemoryKeyValueStore({ now: () => clock.now() }) };
   }
+  followStoreFiles(config.credentialFiles.store, options.watcher, current);
   const client = createEtcdClient({
     endpoints,
     clock,
     random,
     logger,
-    ...(caPem === undefined && certPem === undefined
-      ? {}
-      : {
-          tls: {
-            ...(caPem === undefined ? {} : { ca: caPem }),
-            ...(certPem === undefined ? {} : { cert: certPem }),
-            ...(keyPem === undefined ? {} : { key: keyPem }),
-          },
-        }),
+    ...(current.tls === undefined ? {} : { tls: () => current.tls ?? {} }),
   });
   options.closers.push(() => client.close());
   const calls = new StoreCalls();

@@ -1,4 +1,5 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+import { errorMessage } from '@pilothouse/base';
 import type { ClusterAccess } from '@pilothouse/client';
 import type { FileWatcher } from '@pilothouse/host';
 import { FlagError } from '@pilothouse/host';
@@ -37,27 +38,22 @@ export function followSigningFiles(watcher: FileWatcher, text: (flag: string) =>
     take: (first: string, second: string) => string | undefined,
   ): void => {
     const files = flags.map(text);
-    let problem: unknown;
-    watcher.follow({
-      what: flags[0] as string,
-      files,
-      apply([first = '', second = '']) {
-        try {
+    try {
+      watcher.follow({
+        what: flags[0] as string,
+        files,
+        required: true,
+        apply([first = '', second = '']) {
           const shown = take(first, second);
-          problem = undefined;
           for (const listener of listeners) listener();
           return shown;
-        } catch (error) {
-          problem = error;
-          throw error;
-        }
-      },
-    });
-    const failed = watcher.inForce.get(flags[0] as string) === undefined;
-    if (failed)
+        },
+      });
+    } catch (error) {
       throw new FlagError(
-        `Cannot use ${files.map((file, index) => `"${file}" of --${flags[index]}`).join(' with ')}${problem instanceof Error ? `: ${problem.message}` : ': it cannot be read'}`,
+        `Cannot use ${files.map((file, index) => `"${file}" of --${flags[index]}`).join(' with ')}: ${errorMessage(error)}`,
       );
+    }
   };
   const pair = (cert: string, key: string): SigningPair => {
     if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key)))

@@ -13,6 +13,8 @@ export interface FollowedFiles {
   /** The flag that names them, or what they are; for log lines and the metric: `client-ca-file`. */
   readonly what: string;
   readonly files: readonly string[];
+  /** Files that cannot be read or used at the start are an Error of {@link FileWatcher.follow}. Default: they are waited for. */
+  readonly required?: boolean;
   /**
    * Takes the texts, in the order of `files`. An Error keeps the old content in force; a pair that is half written is looked at again until it
    * fits. What it returns is the public part that is now in force: its hash is told in the metric.
@@ -43,7 +45,7 @@ export class FileWatcher {
     this.#timer = this.#clock.setInterval(() => this.look(), filePollMs);
   }
 
-  /** Applies the files as they are now and each time they change. The returned function ends it. */
+  /** Applies the files as they are now and each time they change. The returned function ends it. Throws only for `required` files. */
   follow(group: FollowedFiles): () => void {
     const followed: Followed = { group, seen: '', failed: undefined };
     this.#look(followed, false);
@@ -91,6 +93,7 @@ export class FileWatcher {
       if (isChange) this.#logger?.info('Took over changed files', { of: what, files: files.join() });
     } catch (error) {
       // Between two files of a renewal, or gone for a moment: the next look finds both. Told once for each failure.
+      if (!isChange && followed.group.required === true) throw error;
       const text = errorMessage(error);
       if (followed.failed === text) return;
       followed.failed = text;

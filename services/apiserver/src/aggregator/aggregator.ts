@@ -80,6 +80,11 @@ export class Aggregator {
     });
   }
 
+  /** Shows this certificate to other servers from now on. */
+  renew(certificate: ProxyClientCertificate): void {
+    this.#connections.renew(certificate);
+  }
+
   /** Passes the exchange on when its group-version is another server's; undefined: it is this server's. */
   delegate(exchange: Exchange): Promise<void> | undefined {
     if (this.#routes.size === 0) return undefined;

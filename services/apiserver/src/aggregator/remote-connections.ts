@@ -3,6 +3,7 @@ import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
 import type { Random } from '@pilothouse/base';
 import { aggregatorUser, identityHeaders } from './identity-headers.ts';
 import { networkErrorText } from '../node/network-error.ts';
+import { retireAgent } from '../node/retire-agent.ts';
 import type { RemoteApi } from './remote-api.ts';
 import { serverNameOf } from './remote-api.ts';
 import type { ServiceAddress, ServiceLookup } from './service-address.ts';
@@ -26,7 +27,7 @@ export interface RemoteAnswer {
 
 /** Connections to extension API servers, kept open between requests. */
 export class RemoteConnections {
-  readonly #certificate: ProxyClientCertificate | undefined;
+  #certificate: ProxyClientCertificate | undefined;
   readonly #lookup: ServiceLookup;
   readonly #random: Random;
   readonly #endpointsOnly: boolean;
@@ -115,6 +116,13 @@ export class RemoteConnections {
       });
       outgoing.end();
     });
+  }
+
+  /** New connections show this one; those in use end with their requests. */
+  renew(certificate: ProxyClientCertificate): void {
+    this.#certificate = certificate;
+    for (const agent of this.#agents.values()) retireAgent(agent);
+    this.#agents.clear();
   }
 
   close(): void {

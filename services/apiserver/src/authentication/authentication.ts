@@ -1,5 +1,6 @@
 import { statusErrors } from '@pilothouse/apimachinery';
 import { errorMessage } from '@pilothouse/base';
+import { AccountTokens } from './account-tokens.ts';
 import { anonymousAuthenticator } from './anonymous.ts';
 import { authenticateBearerToken, bearerToken } from './bearer-token.ts';
 import { bootstrapTokenAuthenticator } from './bootstrap-token.ts';
@@ -7,16 +8,13 @@ import { clientCertificateAuthenticator } from './client-certificate.ts';
 import type { Authentication, AuthenticationConfig, AuthenticationDependencies } from './config.ts';
 import type { AuthenticationResult, Authenticator, TokenAuthenticator } from './interface.ts';
 import { anonymousUser, authenticatedGroup } from './interface.ts';
-import { legacyTokenAuthenticator } from './legacy-token.ts';
+import type { OpenIdDocuments } from './openid.ts';
 import { openIdDocuments } from './openid.ts';
 import { StructuredTokens } from './jwt/structured-tokens.ts';
 import { requestHeaderAuthenticator } from './request-header.ts';
 import { reviewSelf, reviewToken } from './reviews.ts';
-import { readSigningKey, readVerificationKeys } from './service-account-keys.ts';
-import { serviceAccountTokenAuthenticator } from './service-account-token.ts';
 import { tokenFileAuthenticator } from './token-file.ts';
 import { TokenCache } from './token-cache.ts';
-import type { TokenIssuerOptions } from './token-issuer.ts';
 import { fulfilTokenRequest } from './token-issuer.ts';
 import { webhookTokenAuthenticator } from './webhook-token.ts';
 import { readWebhookAccess, WebhookEndpoint } from '../security/webhook-endpoint.ts';
@@ -34,21 +32,16 @@ export function createAuthentication(
   const accounts = config.serviceAccounts;
   const issuers = accounts?.issuers ?? [];
   const apiAudiences = accounts?.apiAudiences ?? issuers;
-  const keys = (accounts?.keyPems ?? []).flatMap(readVerificationKeys);
   const connection: Authenticator[] = [];
-  if (config.requestHeader !== undefined) {
-    connection.push(requestHeaderAuthenticator(config.requestHeader, clock));
-  }
-  if (config.clientCaPem !== undefined) {
-    connection.push(clientCertificateAuthenticator(config.clientCaPem, clock));
-  }
+  const frontProxies = config.requestHeader && requestHeaderAuthenticator(config.requestHeader, clock);
+  if (frontProxies) connection.push(frontProxies);
+  const clients =
+    config.clientCaPem === undefined ? undefined : clientCertificateAuthenticator(config.clientCaPem, clock);
+  if (clients) connection.push(clients);
   const tokens: TokenAuthenticator[] = [];
   if (config.tokenFile !== undefined) tokens.push(tokenFileAuthenticator(config.tokenFile, apiAudiences));
-  if (keys.length > 0) {
-    const lookup = accounts?.lookup ?? true;
-    tokens.push(legacyTokenAuthenticator({ keys, apiAudiences, lookup, objects, clock, logger }));
-    tokens.push(serviceAccountTokenAuthenticator({ issuers, keys, apiAudiences, lookup, objects, clock }));
-  }
+  const accountTokens = accounts && new AccountTokens({ ...accounts, apiAudiences }, dependencies);
+  if (accountTokens && accounts.keyPems.length > 0) tokens.push(accountTokens);
   if (config.bootstrapTokens === true) {
     tokens.push(bootstrapTokenAuthenticator(objects, clock, apiAudiences));
   }
@@ -106,24 +99,14 @@ export function createAuthentication(
     },
   };
 
-  let issuer: TokenIssuerOptions | undefined;
-  if (accounts?.signingKeyPem !== undefined) {
-    issuer = {
-      issuer: issuers[0] as string,
-      signingKey: readSigningKey(accounts.signingKeyPem),
-      apiAudiences,
-      extendExpiration: accounts.extendExpiration ?? true,
-      maxExpirationSeconds: accounts.maxExpirationSeconds ?? 2 ** 32,
-      objects,
-      clock,
-      random,
-    };
-  }
-  const openId = openIdDocuments(
-    issuers,
-    keys,
-    accounts?.jwksUri ?? `https://${config.externalAddress ?? 'localhost'}/openid/v1/jwks`,
-  );
+  const openId = (): OpenIdDocuments =>
+    (documents ??= openIdDocuments(
+      issuers,
+      accountTokens?.keys ?? [],
+      accounts?.jwksUri ?? `https://${config.externalAddress ?? 'localhost'}/openid/v1/jwks`,
+    ));
+  let documents: OpenIdDocuments | undefined;
+  openId();
   return {
     authenticator,
     apiAudiences,
@@ -134,7 +117,16 @@ export function createAuthentication(
         for (const close of closers) close();
       };
     },
+    renew({ clientCa, requestHeaderCa, serviceAccountKeys, serviceAccountSigningKey }) {
+      if (clientCa !== undefined) clients?.trust(clientCa.pem, clientCa.revocations);
+      if (requestHeaderCa !== undefined) frontProxies?.trust(requestHeaderCa);
+      if (serviceAccountKeys === undefined && serviceAccountSigningKey === undefined) return;
+      accountTokens?.renew(serviceAccountKeys, serviceAccountSigningKey);
+      documents = undefined;
+      tokenCache.clear();
+    },
     async issueToken(serviceAccount, request) {
+      const issuer = accountTokens?.issuer;
       if (issuer === undefined) {
         throw statusErrors.methodNotSupported({ group: '', resource: 'serviceaccounts/token' }, 'create');
       }
@@ -146,8 +138,8 @@ export function createAuthentication(
       ),
     reviewSelf: (review, user) =>
       reviewSelf(review, user, new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z')),
-    openIdConfiguration: () => openId.configuration,
-    jsonWebKeySet: () => openId.keySet,
+    openIdConfiguration: () => openId().configuration,
+    jsonWebKeySet: () => openId().keySet,
   };
 }
 

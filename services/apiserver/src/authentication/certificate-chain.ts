@@ -11,25 +11,30 @@ export function parseCertificates(pem: string): X509Certificate[] {
   return blocks.map((block) => new X509Certificate(block));
 }
 
-/** Throws {@link CredentialError} unless `leaf` is good for client authentication now and leads to one of `roots`. */
+/**
+ * Throws {@link CredentialError} unless `leaf` is good for client authentication now and leads to one of `roots`. Gives the certificates that lead
+ * there, the leaf first, without the root.
+ */
 export function verifyClientCertificate(
   leaf: X509Certificate,
   intermediates: readonly X509Certificate[],
   roots: readonly X509Certificate[],
   nowMs: number,
-): void {
+): X509Certificate[] {
+  const path: X509Certificate[] = [];
   // Node's type says string[]; a certificate without the extension gives undefined.
   const usages = leaf.keyUsage as string[] | undefined;
   let current = leaf;
   for (let depth = 0; depth < chainLengthMax; depth++) {
     checkDates(current, nowMs);
+    path.push(current);
     const root = roots.find((candidate) => issued(candidate, current));
     if (root !== undefined) {
       checkDates(root, nowMs);
       if (usages !== undefined && !usages.includes(clientAuthUsage) && !usages.includes(anyUsage)) {
         throw new CredentialError('x509: certificate specifies an incompatible key usage');
       }
-      return;
+      return path;
     }
     const next = intermediates.find((candidate) => candidate.ca && issued(candidate, current));
     if (next === undefined || next === current) break;

@@ -1,6 +1,8 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type { Clock } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
+import type { Revocations } from '@pilothouse/host';
+import { noRevocations } from '@pilothouse/host';
 import { parseCertificates, subjectValues, verifyClientCertificate } from './certificate-chain.ts';
 import { CredentialError } from './errors.ts';
 import type { AuthenticationRequest, AuthenticationResult, Authenticator } from './interface.ts';
@@ -16,16 +18,31 @@ interface CacheEntry {
   readonly validToMs: number;
 }
 
+/** Client certificates; whom they are trusted by may change. */
+export interface ClientCertificates extends Authenticator {
+  /** From now on, on connections that are open too. Throws an Error on a text without certificates. */
+  trust(caPem: string, revocations?: Revocations): void;
+}
+
 /** Client certificates signed by `caPem`: common name → user, organizations → groups. */
-export function clientCertificateAuthenticator(caPem: string, clock: Clock): Authenticator {
-  const roots = parseCertificates(caPem);
+export function clientCertificateAuthenticator(caPem: string, clock: Clock): ClientCertificates {
+  let roots = parseCertificates(caPem);
+  let revoked = noRevocations;
   // Connections send the same certificate with each request; its chain is checked once and its dates each time.
   const cache = new Map<string, CacheEntry>();
   /** The same by the chain of a connection, which saves hashing it for every request. */
-  const byChain = new WeakMap<readonly Uint8Array[], CacheEntry>();
+  let byChain = new WeakMap<readonly Uint8Array[], CacheEntry>();
   const isValid = (entry: CacheEntry | undefined, nowMs: number): entry is CacheEntry =>
     entry !== undefined && nowMs >= entry.validFromMs && nowMs <= entry.validToMs;
   return {
+    trust(nextPem, revocations) {
+      const next = parseCertificates(nextPem);
+      if (next.length === 0) throw new Error('The PEM text has no certificate');
+      roots = next;
+      revoked = revocations ?? noRevocations;
+      cache.clear();
+      byChain = new WeakMap();
+    },
     async authenticate(request: AuthenticationRequest) {
       const chain = request.tlsPeerCertificates;
       const first = chain?.[0];
@@ -42,7 +59,9 @@ export function clientCertificateAuthenticator(caPem: string, clock: Clock): Aut
       const [leaf, ...intermediates] = chain.map(readCertificate);
       if (leaf === undefined) return undefined;
       try {
-        verifyClientCertificate(leaf, intermediates, roots, nowMs);
+        const verified = verifyClientCertificate(leaf, intermediates, roots, nowMs);
+        if (verified.some((certificate) => revoked.has(certificate)))
+          throw new CredentialError('x509: certificate has been revoked');
       } catch (error) {
         throw new CredentialError(
           `verifying certificate SN=${BigInt(`0x${leaf.serialNumber}`)}, SKID=, AKID= failed: ${errorMessage(error)}`,

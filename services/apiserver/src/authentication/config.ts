@@ -1,6 +1,7 @@
 import type { DecisionCache } from '../shared/decision-cache.ts';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Logger, Random } from '@pilothouse/base';
+import type { Revocations } from '@pilothouse/host';
 import type { ObjectAccess } from '../security/object-access.ts';
 import type { Authenticator, UserInfo } from './interface.ts';
 import type { OidcFlags } from './jwt/configuration.ts';
@@ -77,10 +78,21 @@ export interface AuthenticationDependencies {
   readonly decisions?: DecisionCache | undefined;
 }
 
+/** New contents of files, as {@link AuthenticationConfig} had them at the start; what is absent stays. */
+export interface RenewedCredentials {
+  readonly clientCa?: { readonly pem: string; readonly revocations?: Revocations | undefined };
+  readonly requestHeaderCa?: string;
+  /** PEM texts that verify tokens. */
+  readonly serviceAccountKeys?: readonly string[];
+  readonly serviceAccountSigningKey?: string;
+}
+
 /** Everything the server needs that has to do with who a client is. */
 export interface Authentication {
   readonly authenticator: Authenticator;
   readonly apiAudiences: readonly string[];
+  /** Puts new credentials in force, on open connections too. Throws an Error, and changes nothing, when one cannot be used. */
+  renew(credentials: RenewedCredentials): void;
   /** Asks OpenID providers for their keys and follows the file of configuration; the returned function ends it. */
   start(): () => void;
   /**

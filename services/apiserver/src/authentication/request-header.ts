@@ -7,9 +7,17 @@ import { headersWithPrefix, headerValue, headerValues } from './headers.ts';
 import type { Authenticator } from './interface.ts';
 
 /** A front proxy that shows a certificate of its CA tells in headers for whom it calls. */
-export function requestHeaderAuthenticator(config: RequestHeaderConfig, clock: Clock): Authenticator {
-  const roots = parseCertificates(config.caPem);
+export function requestHeaderAuthenticator(
+  config: RequestHeaderConfig,
+  clock: Clock,
+): Authenticator & { trust(caPem: string): void } {
+  let roots = parseCertificates(config.caPem);
   return {
+    trust(caPem) {
+      const next = parseCertificates(caPem);
+      if (next.length === 0) throw new Error('The PEM text has no certificate');
+      roots = next;
+    },
     async authenticate(request) {
       const chain = request.tlsPeerCertificates;
       if (chain === undefined || chain.length === 0) return undefined;

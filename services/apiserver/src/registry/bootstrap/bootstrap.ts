@@ -16,6 +16,7 @@ const periodMs = 10_000;
 const namespacePeriodMs = 60_000;
 const collectPeriodMs = 3_600_000;
 const retryMs = 500;
+const clusterAuthenticationHook = 'start-cluster-authentication-info-controller';
 /** So many failures in a row are usual while servers start together. */
 const failuresShown = 5;
 
@@ -32,12 +33,17 @@ export interface BootstrapOptions {
   readonly clusterAuthentication?: Readonly<Record<string, string>>;
 }
 
+/** The same, when it changes while the server runs. */
+type ClusterAuthentication = Readonly<Record<string, string>>;
+
 /** What a server does besides answering: objects that must exist, its own traces in the cluster. */
 export interface Bootstrap {
   /** Resolves when everything was there once, or has failed often; {@link hookDone} tells which. */
   readonly done: Promise<void>;
   /** Whether the work of this name (upstream's post-start hook) is done; names of others are. */
   hookDone(name: string): boolean;
+  /** Publishes new data of kube-system/extension-apiserver-authentication, now and again until it works. */
+  publishAuthentication(data: ClusterAuthentication): void;
   /** Stops, and takes this server out of the endpoints. */
   close(): Promise<void>;
 }
@@ -67,6 +73,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
   const producer = managedClient(client, clock, 'api-priority-and-fairness-config-producer-v1');
   let endFollowers: (() => void) | undefined;
   let closed = false;
+  let clusterAuthentication: ClusterAuthentication = options.clusterAuthentication ?? {};
   const iso = (): string => new Date(clock.now()).toISOString();
   const now = (): string => `${iso().slice(0, 19)}Z`;
 
@@ -125,9 +132,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
       ),
       once('bootstrap-controller', kubernetesService),
       once('kube-apiserver-autoregistration', () => ensureApiServices(client, isServed, now())),
-      once('start-cluster-authentication-info-controller', () =>
-        ensureClusterAuthentication(client, options.clusterAuthentication ?? {}),
-      ),
+      once(clusterAuthenticationHook, () => ensureClusterAuthentication(client, clusterAuthentication)),
       once('start-kube-apiserver-identity-lease-controller', () =>
         renewIdentityLease(client, identity, `${iso().slice(0, 23)}000Z`),
       ),
@@ -139,6 +144,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
     every(namespacePeriodMs, async () => {
       await ensureNamespaces(client);
       await ensureFlowControl(producer);
+      await ensureClusterAuthentication(client, clusterAuthentication);
     });
     every(collectPeriodMs, () => collectIdentityLeases(client, clock.now()));
   };
@@ -147,6 +153,13 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
   return {
     done,
     hookDone: (name) => !waiting.has(name),
+    publishAuthentication(data) {
+      clusterAuthentication = { ...clusterAuthentication, ...data };
+      if (!waiting.has(clusterAuthenticationHook))
+        void once(clusterAuthenticationHook, () =>
+          ensureClusterAuthentication(client, clusterAuthentication),
+        );
+    },
     async close() {
       closed = true;
       for (const timer of timers) timer.cancel();
