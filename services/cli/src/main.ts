@@ -10,6 +10,7 @@ import { down } from './commands/down.ts';
 import { join } from './commands/join.ts';
 import { kubeconfig } from './commands/kubeconfig.ts';
 import { rejoinArguments } from './commands/rejoin.ts';
+import { resyncArguments } from './commands/resync.ts';
 import { restore, restoreFlags } from './commands/restore.ts';
 import { status } from './commands/status.ts';
 import { up, upFlags } from './commands/up.ts';
@@ -82,7 +83,8 @@ async function main(argv: readonly string[]): Promise<void> {
       process.stdout.write(usage);
       return;
     default:
-      if (command === 'store') return runComponent(command, await rejoinArguments(rest), process.env);
+      if (command === 'store')
+        return runComponent(command, await rejoinArguments(await resyncArguments(rest)), process.env);
       if (componentNames.includes(command)) return runComponent(command, rest, process.env);
       throw new CommandError(`Unknown command "${command}"; see pilothouse help`);
   }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { readFileSync } from 'node:fs';
 import { errorMessage, sleep } from '@pilothouse/base';
-import type { EtcdTls } from '@pilothouse/etcd-client';
+import type { EtcdClient, EtcdTls } from '@pilothouse/etcd-client';
 import { createEtcdClient } from '@pilothouse/etcd-client';
 import { nodeClock, nodeRandom } from '@pilothouse/host';
 import { CommandError } from '../errors.ts';
@@ -11,7 +11,7 @@ import { limits } from '../limits.ts';
 const flagName = 'replace-lost-member';
 
 /** The last value of `--name=value` or `--name value`. */
-function flagValue(argv: readonly string[], name: string): string | undefined {
+export function flagValue(argv: readonly string[], name: string): string | undefined {
   let found: string | undefined;
   for (const [index, each] of argv.entries()) {
     if (each === `--${name}`) found = argv[index + 1];
@@ -20,11 +20,27 @@ function flagValue(argv: readonly string[], name: string): string | undefined {
   return found;
 }
 
-const without = (argv: readonly string[], name: string): string[] =>
+export const without = (argv: readonly string[], name: string): string[] =>
   argv.filter((each, index) => {
     if (each.startsWith(`--${name}=`) || each === `--${name}`) return false;
     return argv[index - 1] !== `--${name}`;
   });
+
+/** A client of the members at `endpoints`, with the certificates that the flags of a member name. */
+export function memberClient(argv: readonly string[], endpoints: readonly string[]): EtcdClient {
+  const pem = (flag: string): string | undefined => {
+    const file = flagValue(argv, flag);
+    return file === undefined ? undefined : readFileSync(file, 'utf8');
+  };
+  const files = { ca: pem('trusted-ca-file'), cert: pem('peer-cert-file'), key: pem('peer-key-file') };
+  const tls = Object.fromEntries(Object.entries(files).filter(([, each]) => each !== undefined)) as EtcdTls;
+  return createEtcdClient({
+    endpoints,
+    ...(endpoints.some((each) => each.startsWith('https:')) ? { tls } : {}),
+    clock: nodeClock,
+    random: nodeRandom,
+  });
+}
 
 /** What the cluster says of this member. */
 export interface SeenMember {
@@ -76,18 +92,7 @@ export async function rejoinArguments(argv: readonly string[]): Promise<string[]
   if (existsSync(path.join(dataDir, 'member', 'identity.json'))) return rest;
   const name = must('name');
   const peerUrls = must('initial-advertise-peer-urls').split(',');
-  const pem = (flag: string): string | undefined => {
-    const file = flagValue(argv, flag);
-    return file === undefined ? undefined : readFileSync(file, 'utf8');
-  };
-  const files = { ca: pem('trusted-ca-file'), cert: pem('peer-cert-file'), key: pem('peer-key-file') };
-  const tls = Object.fromEntries(Object.entries(files).filter(([, each]) => each !== undefined)) as EtcdTls;
-  const client = createEtcdClient({
-    endpoints,
-    ...(endpoints.some((each) => each.startsWith('https:')) ? { tls } : {}),
-    clock: nodeClock,
-    random: nodeRandom,
-  });
+  const client = memberClient(argv, endpoints);
   const say = (what: string): void => void process.stderr.write(`${name}: ${what}\n`);
   const timeoutMs = limits.rejoinCallTimeoutMs;
   try {

@@ -12,7 +12,7 @@ export class BackendError extends CodedError {
 export function damageError(file: string, what: string, cause?: unknown): BackendError {
   return new BackendError(
     'corrupt',
-    `The state is damaged: ${file}, ${what}. Remove this member from the cluster, empty its data directory and add it again, so that it copies the data from the others`,
+    `The state is damaged: ${file}, ${what}. Remove this member from the cluster, empty its data directory and add it again, so that it copies the data from the others (pilothouse store --resync=CLIENT-URL,… does that)`,
     { cause },
   );
 }

@@ -302,7 +302,7 @@ export function openWal(disk: Disk, directory: string): WalContents {
 }
 
 const remedy =
-  'Remove this member from the cluster, empty its data directory and add it again, so that it copies the data from the others';
+  'Remove this member from the cluster, empty its data directory and add it again, so that it copies the data from the others (pilothouse store --resync=CLIENT-URL,… does that)';
 
 function findSyncedRecord(source: Uint8Array, from: number): number | undefined {
   for (let at = from; at + 13 <= source.length; at += 8) {
