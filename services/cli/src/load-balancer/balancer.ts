@@ -12,8 +12,8 @@ export interface Backend {
 export interface BalancerOptions {
   readonly listen: Backend;
   readonly backends: readonly Backend[];
-  /** PEM of the CA that signed the backends' certificates; /readyz is asked over TLS with it. */
-  readonly ca: string;
+  /** PEM of the CA that signed the backends' certificates; /readyz is asked over TLS with it; asked for each time. */
+  readonly ca: () => string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -56,7 +56,7 @@ export async function startBalancer(options: BalancerOptions): Promise<Balancer>
         host: backend.host,
         port: backend.port,
         path: '/readyz',
-        ca: options.ca,
+        ca: options.ca(),
         timeout: limits.balancerCheckTimeoutMs,
         agent: false,
       },

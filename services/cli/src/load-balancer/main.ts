@@ -1,5 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { createLogger, nodeClock, parseFlags } from '@pilothouse/host';
+import { createLogger, FileWatcher, nodeClock, parseFlags } from '@pilothouse/host';
 import type { FlagSpecs } from '@pilothouse/host';
 import { CommandError } from '../errors.ts';
 import type { Backend } from './balancer.ts';
@@ -23,10 +22,18 @@ function parseAddress(text: string): Backend {
 export async function runLoadBalancer(argv: readonly string[]): Promise<void> {
   const { values } = parseFlags(specs, argv);
   const logger = createLogger({ component: 'load-balancer' });
+  const watcher = new FileWatcher({ clock: nodeClock, logger });
+  let ca = '';
+  watcher.follow({
+    what: 'ca-file',
+    files: [values['ca-file'] as string],
+    required: true,
+    apply: ([text = '']) => (ca = text),
+  });
   const balancer = await startBalancer({
     listen: parseAddress(values['listen'] as string),
     backends: (values['backends'] as string[]).map(parseAddress),
-    ca: readFileSync(values['ca-file'] as string, 'utf8'),
+    ca: () => ca,
     clock: nodeClock,
     logger,
   });
@@ -35,5 +42,6 @@ export async function runLoadBalancer(argv: readonly string[]): Promise<void> {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
   });
+  watcher.close();
   await balancer.close();
 }

@@ -24,6 +24,8 @@ export class TlsContext {
   readonly #revocations: RevocationReader | undefined;
   #seen = '';
   #material: Material;
+  /** Counts what was read, so that each server hears of a change, whoever noticed it first. */
+  #generation = 0;
 
   /** `revocations` is required where the files name a revocation list. Throws StartupError with the file and `flag`. */
   constructor(files: TlsFiles, flag: string, revocations?: RevocationReader) {
@@ -73,18 +75,18 @@ export class TlsContext {
       .join();
   }
 
-  /** True when the files changed and could be read; a half-written pair waits for the next connection. */
-  #refresh(): boolean {
+  /** Reads files that changed; a half-written pair waits for the next connection. */
+  #refresh(): void {
     const stamp = this.#stamp();
-    if (stamp === this.#seen) return false;
+    if (stamp === this.#seen) return;
     try {
       const material = this.#read();
       tls.createSecureContext(secrets(material));
       this.#material = material;
       this.#seen = stamp;
-      return true;
+      this.#generation++;
     } catch {
-      return false;
+      // The next connection tries again.
     }
   }
 
@@ -104,8 +106,12 @@ export class TlsContext {
 
   /** Makes `server` use renewed files from its next connection on. */
   renew(server: tls.Server): void {
+    let served = this.#generation;
     server.prependListener('connection', () => {
-      if (this.#refresh()) server.setSecureContext(this.serverOptions());
+      this.#refresh();
+      if (served === this.#generation) return;
+      server.setSecureContext(this.serverOptions());
+      served = this.#generation;
     });
   }
 
