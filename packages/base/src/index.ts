@@ -15,3 +15,4 @@ export type { Deferred } from './deferred.ts';
 export { deferred } from './deferred.ts';
 export type { OrderedMap } from './ordered-map.ts';
 export { orderedMap } from './ordered-map.ts';
+export type { Span, SpanAttributes, SpanKind, SpanOptions, Tracer } from './tracing.ts';

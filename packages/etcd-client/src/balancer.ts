@@ -21,6 +21,8 @@ export interface CallOptions {
   /** Overall time for all tries, milliseconds. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** The call belongs to this trace (W3C Trace Context). */
+  readonly traceparent?: string;
 }
 
 export interface BalancerOptions {
@@ -146,7 +148,12 @@ export class Balancer {
         if (!connection.isUp) await connection.ready();
         const timeoutMs = deadline - clock.monotonic();
         if (timeoutMs <= 0) throw new EtcdError(grpcCode.deadlineExceeded, 'context deadline exceeded');
-        return await connection.unary(path, message, { timeoutMs, metadata, signal: options.signal });
+        return await connection.unary(path, message, {
+          timeoutMs,
+          metadata,
+          signal: options.signal,
+          traceparent: options.traceparent,
+        });
       } catch (error) {
         if (!(error instanceof EtcdError) || !error.isUnavailable || this.#isClosed) throw error;
         this.leave(connection);

@@ -307,12 +307,18 @@ export class Connection {
   unary(
     path: string,
     message: Uint8Array,
-    options: { timeoutMs: number; metadata: Metadata; signal?: AbortSignal | undefined },
+    options: {
+      timeoutMs: number;
+      metadata: Metadata;
+      signal?: AbortSignal | undefined;
+      traceparent?: string | undefined;
+    },
   ): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       if (this.#isDown || this.#session.isDown) throw this.#notConnected();
       let reply: Uint8Array | undefined;
-      const { signal } = options;
+      const { signal, traceparent } = options;
+      const head = [this.#head(path, options.metadata), this.#deadlineHead(options.timeoutMs)];
       const settle = (): void => {
         this.#calls--;
         this.#deadlines.delete(deadline);
@@ -329,7 +335,7 @@ export class Connection {
         onOver: () => giveUp(new EtcdError(grpcCode.deadlineExceeded, 'context deadline exceeded')),
       };
       const stream = this.#session.request(
-        [this.#head(path, options.metadata), this.#deadlineHead(options.timeoutMs)],
+        traceparent === undefined ? head : [...head, headerBlock([['traceparent', traceparent]])],
         this.#handler(
           (bytes) => (reply = bytes),
           (error) => {

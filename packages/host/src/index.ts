@@ -41,3 +41,6 @@ export type { ServedCertificateFiles } from './pki/served-certificate.ts';
 export { followServedCertificate, readServedCertificate, serverTlsPolicy } from './pki/served-certificate.ts';
 export type { FollowedFiles } from './files/file-watcher.ts';
 export { contentHash, fileMetric, fileMetricHelp, filePollMs, FileWatcher } from './files/file-watcher.ts';
+export type { OtlpTracer, OtlpTracerOptions } from './tracing/otlp-tracer.ts';
+export { createOtlpTracer } from './tracing/otlp-tracer.ts';
+export { otlpEndpoint } from './tracing/otlp-endpoint.ts';

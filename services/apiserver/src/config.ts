@@ -17,6 +17,8 @@ import { flagSpecs } from './flags.ts';
 import { authenticationOf, authorizationOf } from './security/security-flags.ts';
 import type { TlsPolicy } from './tls-policy.ts';
 import { tlsPolicyOf } from './tls-policy.ts';
+import type { TracingConfig } from './tracing-config.ts';
+import { readTracingConfig } from './tracing-config.ts';
 
 /** Files of a certificate that is read again when they change. */
 export interface TlsFiles {
@@ -73,6 +75,8 @@ export interface ApiServerConfig {
   readonly redis?: SharedConfig;
   /** Objects are encrypted in the store as this file says. */
   readonly encryption?: { readonly path: string; readonly reload: boolean };
+  /** Absent: nothing is traced. */
+  readonly tracing?: TracingConfig;
   readonly eventTtlMs: number;
   readonly kubeletPreferredAddressTypes: readonly string[];
   readonly kubeletClient?: { readonly certPem: string; readonly keyPem: string; readonly caPem?: string };
@@ -96,10 +100,6 @@ export function parseConfig(argv: readonly string[]): {
   if (parsed.positional.length > 0) {
     throw new FlagError(`Unexpected argument "${parsed.positional[0]}": the server takes flags only`);
   }
-  if ((parsed.values['tracing-config-file'] ?? '') !== '')
-    throw new FlagError(
-      'Cannot use --tracing-config-file: this server does not export traces. Start it without the flag',
-    );
   return { config: configOf(parsed), warnings: parsed.warnings };
 }
 
@@ -173,6 +173,7 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     ...given('audit', auditConfigOf(values)),
     ...given('redis', sharedConfigOf(values)),
     ...encryptionOf(values),
+    ...given('tracing', tracingOf(values)),
     eventTtlMs: values.number('event-ttl'),
     kubeletPreferredAddressTypes: values.list('kubelet-preferred-address-types'),
     ...(kubelet
@@ -222,6 +223,16 @@ function encryptionOf(values: FlagValues): Pick<ApiServerConfig, 'encryption'> {
   throw new FlagError(
     '--encryption-provider-config-automatic-reload must be set with --encryption-provider-config',
   );
+}
+
+function tracingOf(values: FlagValues): TracingConfig | undefined {
+  const text = values.file('tracing-config-file');
+  if (text === undefined) return undefined;
+  try {
+    return readTracingConfig(text);
+  } catch (error) {
+    throw new FlagError(`Cannot use --tracing-config-file: ${(error as Error).message}`);
+  }
 }
 
 function goawayChanceOf(values: FlagValues): number {

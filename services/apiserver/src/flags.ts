@@ -350,7 +350,10 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   'log-text-info-buffer-size': { type: 'string', help: 'No effect yet', ignored: true },
   'log-text-split-stream': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
   vmodule: { type: 'string', help: 'No effect yet', ignored: true },
-  'tracing-config-file': { type: 'string', help: 'Not supported: the server refuses to start with it' },
+  'tracing-config-file': {
+    type: 'string',
+    help: 'File with a TracingConfiguration: where spans go by OTLP, and how many of a million requests',
+  },
   'aggregator-reject-forwarding-redirect': {
     type: 'boolean',
     default: true,

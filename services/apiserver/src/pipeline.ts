@@ -5,6 +5,7 @@ import type { ObjectCodec } from './endpoints/codec.ts';
 import { respondError, TextRefusal } from './endpoints/respond.ts';
 import type { Filter } from './filters/filter.ts';
 import { ServerMetrics } from './metrics/server-metrics.ts';
+import type { ActiveExchange } from './request/active-exchange.ts';
 import type { Exchange } from './request/exchange.ts';
 
 export interface PipelineOptions {
@@ -16,6 +17,8 @@ export interface PipelineOptions {
   readonly metrics: ServerMetrics;
   /** Whether each request is worth a line of level debug. */
   readonly logsRequests: boolean;
+  /** Present where requests are traced. */
+  readonly active?: ActiveExchange;
 }
 
 const noop = (): void => undefined;
@@ -33,7 +36,12 @@ export class Pipeline {
     this.#options = options;
   }
 
-  async serve(exchange: Exchange): Promise<void> {
+  serve(exchange: Exchange): Promise<void> {
+    const { active } = this.#options;
+    return active === undefined ? this.#serve(exchange) : active.run(exchange, () => this.#serve(exchange));
+  }
+
+  async #serve(exchange: Exchange): Promise<void> {
     const { filters, endpoint, codec, logger, metrics } = this.#options;
     this.#observe(exchange);
     try {

@@ -4,7 +4,7 @@ import { setMaxListeners } from 'node:events';
 import { ServerResponse } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Clock, Logger, Random } from '@pilothouse/base';
+import type { Clock, Logger, Random, Tracer } from '@pilothouse/base';
 import { deferred, sleep } from '@pilothouse/base';
 import { statusErrors } from '@pilothouse/apimachinery';
 import type { BuiltinResource } from '@pilothouse/api';
@@ -23,6 +23,7 @@ import { dispatchResource } from './endpoints/dispatch.ts';
 import { BuiltinObjectCodec } from './endpoints/object-codec.ts';
 import { PathTable, respondPathNotFound } from './endpoints/path-table.ts';
 import { ResourceTable } from './endpoints/resource-table.ts';
+import { given } from './flag-values.ts';
 import { auditIdFilter } from './filters/audit-id.ts';
 import { authenticationFilter } from './filters/authentication.ts';
 import { authorizationFilter } from './filters/authorization.ts';
@@ -32,6 +33,7 @@ import { goawayFilter } from './filters/goaway.ts';
 import { impersonationFilter } from './filters/impersonation.ts';
 import { createFlowFilter } from './flow-filter.ts';
 import { shuttingDownFilter } from './filters/shutting-down.ts';
+import { tracingFilter } from './filters/tracing.ts';
 import { rateLimitFilter } from './shared/rate-limits.ts';
 import { redisAuditStream } from './shared/redis-audit-stream.ts';
 import type { SharedState } from './shared/shared-config.ts';
@@ -44,6 +46,7 @@ import { limits } from './limits.ts';
 import { ServerMetrics } from './metrics/server-metrics.ts';
 import { Pipeline } from './pipeline.ts';
 import type { Registry } from './registry/rest/rest-storage.ts';
+import type { ActiveExchange } from './request/active-exchange.ts';
 import { Exchange } from './request/exchange.ts';
 import type { TlsPolicy } from './tls-policy.ts';
 import { buildVersion } from './version.ts';
@@ -83,6 +86,8 @@ export interface ApiServerOptions {
   /** Chance of a request to end its HTTP/2 connection, 0 to 0.02. */
   readonly goawayChance?: number;
   readonly audit?: AuditConfig;
+  /** Absent: nothing is traced. */
+  readonly tracing?: { readonly tracer: Tracer; readonly active: ActiveExchange };
   /** What all servers share; absent: each decides and counts by itself. */
   readonly shared?: SharedState;
   readonly health?: HealthSources;
@@ -173,6 +178,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     deadlineFilter(clock, options.requestTimeoutMs ?? 60_000),
     audit ? audit.authentication(authenticate) : authenticate,
     ...(audit ? [audit.filter] : []),
+    ...(options.tracing ? [tracingFilter(options.tracing.tracer)] : []),
     impersonationFilter(options.authorizer),
     flowFilter,
     ...(shared && shared.rateLimits.size > 0
@@ -224,6 +230,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     logger,
     metrics,
     logsRequests: options.logsRequests ?? false,
+    ...given('active', options.tracing?.active),
   });
   const times = (): { startedMs: number; receivedMs: number } => ({
     startedMs: clock.monotonic(),

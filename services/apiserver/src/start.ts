@@ -4,7 +4,14 @@ import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorCode, errorMessage, sleep } from '@pilothouse/base';
 import type { EtcdTls } from '@pilothouse/etcd-client';
 import { createEtcdClient } from '@pilothouse/etcd-client';
-import { createLogger, FileWatcher, FlagError, nodeClock, nodeRandom } from '@pilothouse/host';
+import {
+  createLogger,
+  createOtlpTracer,
+  FileWatcher,
+  FlagError,
+  nodeClock,
+  nodeRandom,
+} from '@pilothouse/host';
 import { builtinResources, featureGates } from '@pilothouse/api';
 import type { CustomResourceServing } from './apiextensions/start.ts';
 import { customResources } from './apiextensions/start.ts';
@@ -38,6 +45,7 @@ import { StoreCalls } from './metrics/store-calls.ts';
 import { EtcdKeyValueStore } from './storage/etcd/etcd-key-value-store.ts';
 import type { KeyValueStore } from './storage/key-value-store.ts';
 import { MemoryKeyValueStore } from './storage/memory/memory-key-value-store.ts';
+import { ActiveExchange } from './request/active-exchange.ts';
 import { openShared } from './shared/shared-config.ts';
 import { StartupWork } from './startup-work.ts';
 import { readTlsFiles, selfSignedTls } from './tls-files.ts';
@@ -90,11 +98,20 @@ export async function startApiServer(
     : undefined;
   if (encryption) closers.push(() => encryption.close());
   const transformations = new TransformationCounts();
+  const tracer = config.tracing
+    ? await createOtlpTracer({
+        ...config.tracing,
+        serviceName: 'apiserver',
+        instanceId: `${hostname()}:${config.securePort}`,
+      })
+    : undefined;
+  const tracing = tracer ? { tracer, active: new ActiveExchange() } : undefined;
+  if (tracer) closers.push(() => tracer.close());
   const {
     store: plainStore,
     compact,
     metrics: storeMetrics,
-  } = openStore(config, ports, { clock, random, logger, closers, watcher });
+  } = openStore(config, ports, { clock, random, logger, closers, watcher, active: tracing?.active });
   const store = encryption ? new EncryptedKeyValueStore(plainStore, encryption, transformations) : plainStore;
   await waitForStore(store, config.store.endpoints, clock, logger);
 
@@ -206,6 +223,7 @@ export async function startApiServer(
     goawayChance: config.goawayChance,
     priorityAndFairness: config.priorityAndFairness,
     ...(config.audit === undefined ? {} : { audit: config.audit }),
+    ...given('tracing', tracing),
     ...(shared === undefined ? {} : { shared }),
     health: {
       storage: async () => {
@@ -336,13 +354,14 @@ function openStore(
     logger: Logger;
     closers: (() => void | Promise<void>)[];
     watcher: FileWatcher;
+    active: ActiveExchange | undefined;
   },
 ): {
   store: KeyValueStore;
   compact?: Compactor;
   metrics?: Pick<MetricSources, 'calls' | 'storeBytes'>;
 } {
-  const { clock, random, logger } = options;
+  const { clock, random, logger, active } = options;
   if (ports.store) return { store: ports.store };
   const { endpoints, caPem, certPem, keyPem, compactionIntervalMs } = config.store;
   const current: { tls: EtcdTls | undefined } = {
@@ -366,7 +385,12 @@ function openStore(
   options.closers.push(() => client.close());
   const calls = new StoreCalls();
   return {
-    store: new EtcdKeyValueStore({ client, clock, calls }),
+    store: new EtcdKeyValueStore({
+      client,
+      clock,
+      calls,
+      ...(active === undefined ? {} : { span: () => active.span }),
+    }),
     metrics: {
       calls,
       storeBytes: async () => (await client.status(endpoints[0], { timeoutMs: storeAttemptMs })).dbSize,

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Span } from '@pilothouse/base';
 import type { AuditContext } from '../audit/audit-context.ts';
 import type { UserInfo } from '../authentication/interface.ts';
 import type { RequestInfo } from './request-info.ts';
@@ -50,6 +51,8 @@ export class Exchange {
   deadlineMs = Number.POSITIVE_INFINITY;
   /** Filter authentication, replaced by impersonation. */
   user: UserInfo = { name: '', groups: [] };
+  /** Filter tracing; undefined: nothing of this request is recorded. */
+  span: Span | undefined;
   /** Filter flow control: where the request is classified; empty without priority and fairness. */
   priorityLevel = '';
   /** Filter impersonation: who asked to be {@link user}. */

@@ -1,6 +1,6 @@
-import type { Clock } from '@pilothouse/base';
+import type { Clock, Span } from '@pilothouse/base';
 import type { StoreCalls, StoreOperation } from '../../metrics/store-calls.ts';
-import type { EtcdClient } from '@pilothouse/etcd-client';
+import type { CallOptions, EtcdClient } from '@pilothouse/etcd-client';
 import { EtcdError, grpcCode } from '@pilothouse/etcd-client';
 import { etcdserverpb, mvccpb } from '@pilothouse/proto';
 import { KeyValueError } from '../errors.ts';
@@ -26,6 +26,8 @@ const { MOD } = etcdserverpb.Compare_CompareTarget;
 /** A write that was cut off is repeated for so long, where that is safe. */
 const repeatForMs = 5_000;
 
+const untraced: CallOptions = {};
+
 /** A key that need not exist: reading it tells the store's revision. */
 const revisionKey = encoder.encode('compact_rev_key');
 
@@ -34,6 +36,8 @@ export interface EtcdKeyValueStoreOptions {
   readonly clock: Clock;
   /** Told of every request; for metrics. */
   readonly calls?: StoreCalls;
+  /** The span of the request that the running code works for. */
+  readonly span?: () => Span | undefined;
 }
 
 /** {@link KeyValueStore} over the etcd v3 API: our store, or any etcd. */
@@ -43,6 +47,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
   readonly #progress: ProgressSource;
   readonly #calls: StoreCalls | undefined;
   readonly #clock: Clock;
+  readonly #span: () => Span | undefined;
 
   constructor(options: EtcdKeyValueStoreOptions) {
     this.#client = options.client;
@@ -50,6 +55,7 @@ export class EtcdKeyValueStore implements KeyValueStore {
     this.#progress = new ProgressSource(options.client);
     this.#calls = options.calls;
     this.#clock = options.clock;
+    this.#span = options.span ?? (() => undefined);
   }
 
   get client(): EtcdClient {
@@ -57,8 +63,8 @@ export class EtcdKeyValueStore implements KeyValueStore {
   }
 
   async get(key: string, revision = 0): Promise<{ kv: KeyValue | undefined; revision: number }> {
-    const answer = await this.#call('get', key, () =>
-      this.#client.kv.range({ key: encoder.encode(key), revision }),
+    const answer = await this.#call('get', key, (options) =>
+      this.#client.kv.range({ key: encoder.encode(key), revision }, options),
     );
     const kv = answer.kvs[0];
     return { kv: kv === undefined ? undefined : keyValueOf(kv), revision: answer.header?.revision ?? 0 };
@@ -66,14 +72,17 @@ export class EtcdKeyValueStore implements KeyValueStore {
 
   async range(start: string, end: string, options: RangeOptions = {}): Promise<RangeResult> {
     const operation = options.countOnly === true ? 'count' : 'list';
-    const answer = await this.#call(operation, start, () =>
-      this.#client.kv.range({
-        key: encoder.encode(start),
-        rangeEnd: encoder.encode(end),
-        limit: options.limit ?? 0,
-        revision: options.revision ?? 0,
-        countOnly: options.countOnly ?? false,
-      }),
+    const answer = await this.#call(operation, start, (callOptions) =>
+      this.#client.kv.range(
+        {
+          key: encoder.encode(start),
+          rangeEnd: encoder.encode(end),
+          limit: options.limit ?? 0,
+          revision: options.revision ?? 0,
+          countOnly: options.countOnly ?? false,
+        },
+        callOptions,
+      ),
     );
     return { kvs: answer.kvs.map(keyValueOf), count: answer.count, revision: answer.header?.revision ?? 0 };
   }
@@ -87,15 +96,15 @@ export class EtcdKeyValueStore implements KeyValueStore {
     const lease = ttlSeconds === 0 ? 0n : await this.#guard(() => this.#leases.lease(ttlSeconds));
     const bytes = encoder.encode(key);
     const operation = expectedRevision === 0 ? 'create' : 'update';
-    return this.#call(operation, key, () =>
-      this.#writeIf(bytes, expectedRevision, { requestPut: { key: bytes, value, lease } }),
+    return this.#call(operation, key, (options) =>
+      this.#writeIf(bytes, expectedRevision, { requestPut: { key: bytes, value, lease } }, options),
     );
   }
 
   deleteIf(key: string, expectedRevision: number): Promise<WriteResult> {
     const bytes = encoder.encode(key);
-    return this.#call('delete', key, () =>
-      this.#writeIf(bytes, expectedRevision, { requestDeleteRange: { key: bytes } }),
+    return this.#call('delete', key, (options) =>
+      this.#writeIf(bytes, expectedRevision, { requestDeleteRange: { key: bytes } }, options),
     );
   }
 
@@ -165,13 +174,17 @@ export class EtcdKeyValueStore implements KeyValueStore {
     write:
       | { requestPut: { key: Uint8Array; value: Uint8Array; lease: bigint } }
       | { requestPut?: undefined; requestDeleteRange: { key: Uint8Array } },
+    options: CallOptions,
   ): Promise<WriteResult> {
     const attempt = () =>
-      this.#client.kv.txn({
-        compare: [{ result: EQUAL, target: MOD, key, modRevision: expectedRevision }],
-        success: [write],
-        failure: [{ requestRange: { key } }],
-      });
+      this.#client.kv.txn(
+        {
+          compare: [{ result: EQUAL, target: MOD, key, modRevision: expectedRevision }],
+          success: [write],
+          failure: [{ requestRange: { key } }],
+        },
+        options,
+      );
     const startedMs = this.#clock.monotonic();
     for (let isRepeated = false; ; isRepeated = true) {
       try {
@@ -210,18 +223,26 @@ export class EtcdKeyValueStore implements KeyValueStore {
     throw new EtcdError(grpcCode.unknown, 'A write was cut off, and whether it happened cannot be told');
   }
 
-  /** Does it, measured. */
-  async #call<T>(operation: StoreOperation, key: string, action: () => Promise<T>): Promise<T> {
+  /** Does it, measured, as part of the request's trace. */
+  async #call<T>(
+    operation: StoreOperation,
+    key: string,
+    action: (options: CallOptions) => Promise<T>,
+  ): Promise<T> {
     const calls = this.#calls;
-    if (calls === undefined) return this.#guard(action);
+    const span = this.#span()?.child(`${operation} etcd3`, 'client', { key });
+    const options = span === undefined ? untraced : { traceparent: span.traceparent };
+    if (calls === undefined && span === undefined) return this.#guard(() => action(options));
     const startedMs = this.#clock.monotonic();
     let failed = true;
     try {
-      const result = await this.#guard(action);
+      const result = await this.#guard(() => action(options));
       failed = false;
       return result;
     } finally {
-      calls.observe(operation, key, (this.#clock.monotonic() - startedMs) / 1000, failed);
+      if (failed) span?.fail('');
+      span?.end();
+      calls?.observe(operation, key, (this.#clock.monotonic() - startedMs) / 1000, failed);
     }
   }
 
