@@ -10,6 +10,7 @@ const steps: readonly (readonly [title: string, program: string, args: readonly 
   ['format', bin('prettier'), ['--check', '--log-level', 'warn', '.']],
   ['types', bin('tsc'), ['-b']],
   ['types of tests and scripts', bin('tsc'), ['-p', 'tsconfig.test.json']],
+  ['types of the console', bin('tsc'), ['-p', 'services/console/web']],
   ['lint', bin('oxlint'), ['--type-aware']],
   ['generated code is fresh', node, [...source, 'scripts/gen/generate.ts', '--check']],
   ['tidy', node, [...source, 'scripts/tidy.ts']],

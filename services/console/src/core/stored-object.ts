@@ -10,7 +10,7 @@ interface ManagedEntry {
 /** A value of the store, for people. */
 export interface DecodedValue {
   readonly format: 'protobuf' | 'json' | 'encrypted' | 'unknown';
-  /** Without managed fields; empty when the value cannot be read. */
+  /** Without managed fields; the resource version is the store's revision and not in the value. Empty when the value cannot be read. */
   readonly yaml: string;
   readonly uid: string;
   readonly managers: readonly ManagedEntry[];
@@ -21,7 +21,7 @@ export interface DecodedValue {
 const encryptedPrefix = 'k8s:enc:';
 
 /** Decodes what an API server stored: protobuf of built-in kinds, JSON of custom resources. Never throws: damage is told in `problem`. */
-export function decodeStored(value: Uint8Array, revision: number): DecodedValue {
+export function decodeStored(value: Uint8Array): DecodedValue {
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   const unreadable = (format: DecodedValue['format'], problem: string): DecodedValue => ({
     format,
@@ -45,8 +45,7 @@ export function decodeStored(value: Uint8Array, revision: number): DecodedValue 
     const { managedFields, ...metadata } = (object['metadata'] ?? {}) as Record<string, unknown>;
     return {
       format: protobuf ? 'protobuf' : 'json',
-      // The store's revision of the key is the object's resource version; it is not in the value.
-      yaml: encodeYaml({ ...object, metadata: { ...metadata, resourceVersion: String(revision) } }),
+      yaml: encodeYaml({ ...object, metadata }),
       uid: typeof metadata['uid'] === 'string' ? metadata['uid'] : '',
       managers: Array.isArray(managedFields) ? (managedFields as ManagedEntry[]) : [],
     };

@@ -205,7 +205,9 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
         response.setHeader('set-cookie', `${cookieName}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0`);
         return sendJson(response, 200, {});
       }
-      return sendJson(response, 200, describeSession(requireSession(request).user));
+      // Not being logged in is an answer here, not a failure.
+      const session = sessions.find(cookieValue(request.headers.cookie, cookieName));
+      return sendJson(response, 200, session === undefined ? {} : describeSession(session.user));
     }
     if (pathname.startsWith('/k8s/')) {
       const { access } = requireSession(request);

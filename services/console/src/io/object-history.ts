@@ -150,9 +150,7 @@ async function searchEvents(
 }
 
 function describe(states: readonly State[]): HistoryEntry[] {
-  const decoded = states.map((each) =>
-    each.value === undefined ? undefined : decodeStored(each.value, each.revision),
-  );
+  const decoded = states.map((each) => (each.value === undefined ? undefined : decodeStored(each.value)));
   return states.map(({ revision, version }, index): HistoryEntry => {
     const value = decoded[index];
     if (value === undefined)
