@@ -14,6 +14,7 @@ const steps: readonly (readonly [title: string, program: string, args: readonly 
   ['lint', bin('oxlint'), ['--type-aware']],
   ['generated code is fresh', node, [...source, 'scripts/gen/generate.ts', '--check']],
   ['tidy', node, [...source, 'scripts/tidy.ts']],
+  ['licences and versions of dependencies', node, [...source, 'scripts/dependencies.ts', '--offline']],
   ['unit tests', node, [...source, 'scripts/test.ts']],
   ['short simulation', node, [...source, 'services/store/src/simulation/main.ts', '--seeds', '20']],
 ];
