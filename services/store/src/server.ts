@@ -195,6 +195,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
             ),
           ),
         onSync: (seconds) => metrics.walFsync.observe(seconds),
+        onLogBytes: (bytes) => (metrics.work.logBytes += bytes),
       });
     } catch (error) {
       const [url] = config.listenPeerUrls;
@@ -221,6 +222,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
       connectedSinceMs: (peer) => transport.connectedSinceMs(peer),
       clientCertAuth: config.clientTls.clientCertAuth,
       tokens,
+      metrics: metrics.work,
       onProposal: (outcome) => {
         if (outcome === 'pending') metrics.proposalsPending.inc();
         else metrics.proposalsPending.dec();

@@ -98,6 +98,7 @@ export class Duties {
       this.#revoking.add(id);
       this.#service
         .propose({ leaseRevoke: { ID: id } }, undefined, term)
+        .then(() => this.#service.options.metrics?.leasesExpired.inc())
         .catch((error: unknown) => {
           this.#logger.debug('failed to revoke an expired lease; will retry', {
             'lease-id': hexId(id),
@@ -144,18 +145,23 @@ export class Duties {
       this.#compaction = undefined;
       if (this.#isStopped) return;
       // A batch, or as much of it as the time for one allows.
-      const end = this.#clock.monotonic() + compactionSliceMs;
+      const { metrics } = this.#service.options;
+      const began = this.#clock.monotonic();
+      const end = began + compactionSliceMs;
       let left = this.#config.compactionBatchLimit;
       let hasMore = true;
       while (hasMore && left > 0 && this.#clock.monotonic() < end) {
         hasMore = store.compactStep(Math.min(left, compactionPiece));
         left -= compactionPiece;
       }
+      metrics?.observe('compactionPause', this.#clock.monotonic() - began);
       if (hasMore) {
         this.#compaction = this.#clock.setTimeout(step, this.#config.compactionSleepMs);
         return;
       }
       if (store.compactRevision > 0) {
+        metrics?.observe('compaction', this.#clock.monotonic() - this.#compactionStarted);
+        metrics?.compactionEnded(this.#clock.now());
         this.#logger.info('finished scheduled compaction', {
           'compact-revision': store.compactRevision,
           took: `${(this.#clock.monotonic() - this.#compactionStarted).toFixed(3)}ms`,

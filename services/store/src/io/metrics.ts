@@ -5,6 +5,7 @@ import type { MethodInfo } from '@pilothouse/proto';
 import type { StoreStateMachine } from '../core/index.ts';
 import type { Replication } from '../core/replication.ts';
 import { versions } from './rpc/store-service.ts';
+import { WorkMetrics } from './work-metrics.ts';
 
 export const grpcCodeNames = [
   'OK',
@@ -77,6 +78,7 @@ const clientVersionsMax = 20;
 /** etcd's metric names, so that its dashboards and alerts work. */
 export class StoreMetrics {
   readonly registry = new Registry();
+  readonly work = new WorkMetrics(this.registry);
   /** Counted in plain numbers on the hot path and handed over at scrape time. */
   readonly rpcs = new Map<string, RpcCounts>();
   readonly clientRequests = new Map<string, { unary: number; stream: number }>();
@@ -303,6 +305,7 @@ export class StoreMetrics {
     );
     live('etcd_debugging_mvcc_watcher_total', 'Watchers.', () => machine.watchable.watcherCount);
     live('etcd_debugging_mvcc_watch_stream_total', 'Watch streams.', () => machine.watchable.streamCount);
+    this.work.watch(machine);
     const { counts } = machine.store;
     this.#total('etcd_mvcc_put_total', 'Puts seen by this member.', () => counts.put);
     this.#total('etcd_mvcc_delete_total', 'Deletes seen by this member.', () => counts.delete);

@@ -31,6 +31,10 @@ export class Lessor {
   readonly #leaseOf = new Map<KeyText, bigint>();
   readonly #ttlSecondsMin: number;
   #isPrimary = false;
+  /** Since the start, for metrics. */
+  readonly counts = { granted: 0, revoked: 0, renewed: 0 };
+  /** Told of the TTL of each new lease, seconds. */
+  onGranted: (ttlSeconds: number) => void = () => {};
 
   constructor(ttlSecondsMin: number) {
     this.#ttlSecondsMin = ttlSecondsMin;
@@ -45,7 +49,10 @@ export class Lessor {
     if (ttlSeconds > limits.leaseTtlSecondsMax) throw new StoreError('leaseTtlTooLarge');
     if (id === 0n) throw new StoreError('leaseNotFound');
     if (this.#leases.has(id)) throw new StoreError('leaseExists');
-    return this.#add(id, Math.max(ttlSeconds, this.#ttlSecondsMin), nowMs);
+    const lease = this.#add(id, Math.max(ttlSeconds, this.#ttlSecondsMin), nowMs);
+    this.counts.granted++;
+    this.onGranted(lease.ttlSeconds);
+    return lease;
   }
 
   /** Takes over a lease from stored state. */
@@ -82,6 +89,7 @@ export class Lessor {
     const lease = this.#leases.get(id);
     if (lease === undefined) throw new StoreError('leaseNotFound');
     this.#leases.delete(id);
+    this.counts.revoked++;
     const keys = [...lease.keys].sort();
     for (const key of keys) this.#leaseOf.delete(key);
     return keys;
@@ -148,6 +156,7 @@ export class Lessor {
   renew(id: bigint, nowMs: number): number | undefined {
     const lease = this.#leases.get(id);
     if (lease === undefined || lease.expiresAtMs <= nowMs) return undefined;
+    this.counts.renewed++;
     if (this.#isPrimary) lease.expiresAtMs = nowMs + lease.ttlSeconds * 1000;
     return lease.ttlSeconds;
   }

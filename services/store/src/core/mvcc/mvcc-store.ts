@@ -46,7 +46,7 @@ export class MvccStore {
   #compacted = -1;
   #openTxn: WriteTxn | undefined;
   /** Operations since the start, for metrics. */
-  readonly counts = { put: 0, delete: 0, range: 0, txn: 0 };
+  readonly counts = { put: 0, putBytes: 0, delete: 0, range: 0, txn: 0, compacted: 0 };
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -150,6 +150,7 @@ export class MvccStore {
       if (index.isAlive) state.garbage.push({ at: main, ...index.newest });
       else state.liveKeys++;
       this.counts.put++;
+      this.counts.putBytes += keyAsBytes.length + value.length;
       const { createMain, version } = index.put(main, sub);
       const bytes = encodeMessage(mvccpb.KeyValue, {
         key: keyAsBytes,
@@ -229,6 +230,7 @@ export class MvccStore {
       this.#values.delete(main, sub);
       state.liveBytes -= bytes;
       state.sums.remove(sum);
+      this.counts.compacted++;
       this.#backend.deleteRevision(main, sub);
       index.remove(main, sub);
       state.index.removeIfEmpty(index);

@@ -87,6 +87,8 @@ export class WatchableStore {
   readonly #future = new Set<Watcher>();
   readonly #streams = new Set<WatchStream>();
   #watchers = 0;
+  /** Events given to sinks since the start, for metrics. */
+  sentEvents = 0;
   /** Called when {@link WatchableStore.deliver} has work; the shell calls that soon, once for many changes. */
   onDirty: () => void = () => {};
 
@@ -97,6 +99,13 @@ export class WatchableStore {
 
   get watcherCount(): number {
     return this.#watchers;
+  }
+
+  /** Watchers that are behind. */
+  get slowCount(): number {
+    let count = 0;
+    for (const stream of this.#streams) count += stream.unsyncedCount;
+    return count;
   }
 
   get streamCount(): number {
@@ -274,6 +283,10 @@ export class WatchStream {
     return this.#watchers.has(id);
   }
 
+  get unsyncedCount(): number {
+    return this.#unsynced.size;
+  }
+
   watchers(): Iterable<Watcher> {
     return this.#watchers.values();
   }
@@ -414,6 +427,7 @@ export class WatchStream {
     }
     if (events.length > 0) {
       watcher.sentSinceProgress = true;
+      this.#parent.sentEvents += events.length;
       this.#isBlocked = !this.#sink.send({ kind: 'events', watchId: watcher.id, revision: current, events });
     }
     if (watcher.isSynced || scanned < limits.watchScanEventsMax) return true;

@@ -63,6 +63,7 @@ export async function createReplica(
         wal,
         onError,
         ...(options.onSync ? { onSync: options.onSync } : {}),
+        ...(options.onLogBytes ? { onBytes: options.onLogBytes } : {}),
       });
   const transport =
     options.transport ??

@@ -53,4 +53,6 @@ export interface CreateReplicaOptions {
   readonly onRemoved?: () => void;
   /** Duration of each log sync, for metrics. */
   readonly onSync?: (seconds: number) => void;
+  /** Bytes of records that the log was given, for metrics. */
+  readonly onLogBytes?: (bytes: number) => void;
 }

@@ -63,26 +63,35 @@ export function registerMaintenance(
   server.unary(MaintenanceService.Defragment, async (_request, call) => {
     machine.auth.checkAdmin(service.authInfo(call));
     options.logger.info('starting defragment');
-    await machine.backend.defragment();
+    options.metrics?.defragmenting(1);
+    try {
+      await service.measured('defragment', () => machine.backend.defragment());
+    } finally {
+      options.metrics?.defragmenting(-1);
+    }
     options.logger.info('finished defragment');
     return { header: service.header() };
   });
 
-  server.unary(MaintenanceService.Hash, (_request, call) => {
+  server.unary(MaintenanceService.Hash, async (_request, call) => {
     machine.auth.checkAdmin(service.authInfo(call));
-    return { header: service.header(), hash: machine.store.hash(0).hash };
+    const { hash } = await service.measured('hash', () => machine.store.hash(0));
+    return { header: service.header(), hash };
   });
 
   server.unary(MaintenanceService.HashKV, async (request, call) => {
     machine.auth.checkAdmin(service.authInfo(call));
     service.checkNotLearner();
     if (request.revision === 0) await service.readBarrier();
-    const { hash, compactRevision, hashRevision } = machine.store.hash(request.revision);
+    const { hash, compactRevision, hashRevision } = await service.measured('hashRevision', () =>
+      machine.store.hash(request.revision),
+    );
     return { header: service.header(), hash, compactRevision, hashRevision };
   });
 
   server.serverStream(MaintenanceService.Snapshot, async (_request, call) => {
     machine.auth.checkAdmin(service.authInfo(call));
+    const began = options.clock.monotonic();
     const backup = await maintenance.backup();
     try {
       const digest = createHash('sha256');
@@ -108,6 +117,7 @@ export function registerMaintenance(
         blob: digest.digest(),
         version: versions.storage,
       });
+      options.metrics?.observe('snapshot', options.clock.monotonic() - began);
     } finally {
       backup.release();
     }

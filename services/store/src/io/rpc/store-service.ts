@@ -12,6 +12,7 @@ import {
 import type { MemberId, Replication } from '../../core/replication.ts';
 import { ReplicationError } from '../../core/replication-error.ts';
 import { limits } from '../../core/limits.ts';
+import type { Work, WorkMetrics } from '../work-metrics.ts';
 import type { AuthTokens } from './auth-tokens.ts';
 import { GrpcError, type Call } from './grpc-server.ts';
 
@@ -41,6 +42,7 @@ export interface StoreServiceOptions {
   readonly tokens: AuthTokens;
   /** Counts for metrics. */
   readonly onProposal?: (outcome: 'pending' | 'done' | 'failed') => void;
+  readonly metrics?: WorkMetrics;
 }
 
 /** What all services share: proposing, reading linearizably, headers, alarms. */
@@ -115,8 +117,21 @@ export class StoreService {
     try {
       await this.replication.readBarrier();
     } catch (error) {
+      const { metrics } = this.options;
+      const code = error instanceof ReplicationError ? error.code : '';
+      if (code.startsWith('timeout')) metrics?.readIndexesSlow.inc();
+      else if (code !== 'stopped') metrics?.readIndexesFailed.inc();
       throw translate(error);
     }
+  }
+
+  /** Does it, and measures how long it takes. */
+  async measured<T>(work: Work, action: () => T | Promise<T>): Promise<T> {
+    const { clock, metrics } = this.options;
+    const began = clock.monotonic();
+    const result = await action();
+    metrics?.observe(work, clock.monotonic() - began);
+    return result;
   }
 
   /** Runs something of the replication interface with its errors translated. */

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { assert, deferred } from '@pilothouse/base';
 import type { LogWriter } from './log-writer.ts';
+import { frameBytes } from './record.ts';
 import type { WalRecord } from './record.ts';
 import { ringMemory, RingWriter } from './shared-ring.ts';
 import type { PostedAppend, WalThreadData, WalThreadReply } from './wal-thread.ts';
@@ -14,6 +15,8 @@ export interface ThreadLogWriterOptions {
   readonly onError: (error: Error) => void;
   /** Duration of each sync. */
   readonly onSync?: (seconds: number) => void;
+  /** Bytes of records that were appended, for metrics. */
+  readonly onBytes?: (bytes: number) => void;
   /** Bytes of the memory through which requests travel, a power of two. Larger batches are posted as messages. */
   readonly ringBytes?: number;
 }
@@ -35,6 +38,7 @@ export class ThreadLogWriter implements LogWriter {
   readonly #worker: Worker;
   readonly #ring: RingWriter;
   readonly #onSync: ((seconds: number) => void) | undefined;
+  readonly #onBytes: ((bytes: number) => void) | undefined;
   #pending: { readonly id: number; readonly done: () => void }[] = [];
   /** Requests that wait for room in the ring, in order. */
   #waiting: Waiting[] = [];
@@ -47,6 +51,7 @@ export class ThreadLogWriter implements LogWriter {
     const memory = ringMemory(options.ringBytes ?? defaultRingBytes);
     this.#ring = new RingWriter(memory);
     this.#onSync = options.onSync;
+    this.#onBytes = options.onBytes;
     this.#worker = startThread({ directory, position, options: wal, memory });
     this.#worker.on('message', (reply: WalThreadReply) => {
       switch (reply.kind) {
@@ -106,6 +111,8 @@ export class ThreadLogWriter implements LogWriter {
 
   append(records: readonly WalRecord[], mustSync: boolean, done: () => void): void {
     assert(records.length > 0, 'An append has records');
+    if (this.#onBytes)
+      this.#onBytes(records.reduce((sum, { payload }) => sum + frameBytes(payload.length), 0));
     this.#id = (this.#id + 1) | 0;
     this.#pending.push({ id: this.#id, done });
     this.#enqueue({ kind: 'append', id: this.#id, mustSync, records });
