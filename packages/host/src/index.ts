@@ -23,6 +23,15 @@ export {
 } from './pki/revocation-list.ts';
 export type { Pki, PkiEntry, PkiOptions } from './pki/pki-directory.ts';
 export { ensurePki } from './pki/pki-directory.ts';
+export { writeSecretFile } from './pki/pki-files.ts';
+export { revocationFile, revokeSerials } from './pki/revocation-file.ts';
+export type { AuthorityName, RotationStage } from './pki/authority-rotation.ts';
+export {
+  authorityNames,
+  AuthorityRotation,
+  publicPem,
+  SigningKeyRotation,
+} from './pki/authority-rotation.ts';
 export type { SigningRequest, SignOptions } from './pki/signing-request.ts';
 export { createSigningRequest, parseSigningRequest, signCsr } from './pki/signing-request.ts';
 export type { KubeconfigOptions } from './pki/kubeconfig.ts';

@@ -1,5 +1,7 @@
 /** Numbers that bound what the command does, with their units. */
 export const limits = {
+  /** Less would be renewed without an end. */
+  certificateLifetimeMinMs: 60_000,
   /** A child that dies again within this time is restarted ever later. */
   restartDelayMinMs: 100,
   restartDelayMaxMs: 5_000,

@@ -29,7 +29,7 @@ const usage = `pilothouse runs a Kubernetes-compatible control plane.
   pilothouse drill NAME   break a running plane on purpose and tell what clients noticed (pilothouse drill list)
   pilothouse console      the web console of a plane on this machine, or of any cluster (--kubeconfig FILE or --server URL)
   pilothouse join         a bootstrap token and what a kubelet needs to become a node (pilothouse join --help)
-  pilothouse certs        init, show or renew the certificates of a plane (pilothouse certs help)
+  pilothouse certs        init, show, renew, replace or revoke the certificates of a plane (pilothouse certs help)
 
 One component with the flags of its upstream counterpart:
   ${[...componentNames.filter((name) => name !== 'console'), 'load-balancer'].map((name) => `pilothouse ${name}`).join('\n  ')}

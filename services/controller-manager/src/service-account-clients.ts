@@ -34,7 +34,8 @@ export class ServiceAccountClients {
       }
       return current.token;
     };
-    return new RestClient(withBearerToken(this.#anonymous, token), {
+    const forget = (): void => void (current = undefined);
+    return new RestClient(withBearerToken(this.#anonymous, token, forget), {
       clock: this.#clock,
       userAgent: `pilothouse-controller-manager/v1.36.3 ${namespace}/${serviceAccount}`,
     });

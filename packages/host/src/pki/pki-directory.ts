@@ -5,6 +5,7 @@ import type { Clock } from '@pilothouse/base';
 import { nodeClock } from '../node-clock.ts';
 import type { CertificateAndKey, CertificateRequest, CertificateUsage } from './certificate.ts';
 import { backdateMs, createAuthority, createSigningKey, issueCertificate } from './certificate.ts';
+import { ensureRevocationFile } from './revocation-file.ts';
 import { readOptionalFile, withDirectoryLock, writeSecretFile } from './pki-files.ts';
 
 const dayMs = 86_400_000;
@@ -26,6 +27,8 @@ export interface PkiOptions {
   /** Nodes that get a client certificate (`system:node:<name>`) that also serves for that name. */
   readonly nodes?: readonly { readonly name: string; readonly hosts?: readonly string[] }[];
   readonly clock?: Clock;
+  /** How long leaves live; default: a year. */
+  readonly lifetimeMs?: number;
 }
 
 /** A certificate with its key: text and files. */
@@ -79,7 +82,7 @@ interface LeafPlan {
 /**
  * Makes the certificates of a control plane in `directory`, or completes and renews what is there: a leaf is made anew when
  * it is missing, close to expiry, of another CA, or lacks a host. CAs and the token key are never replaced. Safe to call
- * from several processes at once. Private keys have mode 0600.
+ * from several processes at once. Private keys have mode 0600. `ca.crl` lists what `certs revoke` took back.
  */
 export async function ensurePki(directory: string, options: PkiOptions = {}): Promise<Pki> {
   const clock = options.clock ?? nodeClock;
@@ -92,8 +95,12 @@ export async function ensurePki(directory: string, options: PkiOptions = {}): Pr
     };
     const entries = new Map<string, PkiEntry>();
     for (const plan of leafPlans(options)) {
-      entries.set(plan.entry, await ensureLeaf(directory, plan, authorities[plan.authority], clock, changed));
+      entries.set(
+        plan.entry,
+        await ensureLeaf(directory, plan, authorities[plan.authority], options, changed),
+      );
     }
+    if (await ensureRevocationFile(directory, authorities.ca, clock)) changed.push('ca.crl');
     const entry = (name: string): PkiEntry => entries.get(name) as PkiEntry;
     return {
       directory,
@@ -222,9 +229,10 @@ async function ensureLeaf(
   directory: string,
   plan: LeafPlan,
   authority: PkiEntry,
-  clock: Clock,
+  options: PkiOptions,
   changed: string[],
 ): Promise<PkiEntry> {
+  const { clock = nodeClock, lifetimeMs = certificateLifetimeMs } = options;
   const files = filesOf(directory, plan.entry);
   const certPem = readOptionalFile(files.certFile);
   const keyPem = readOptionalFile(files.keyFile);
@@ -235,13 +243,13 @@ async function ensureLeaf(
   ) {
     return { ...files, certPem, keyPem };
   }
-  const notBefore = clock.now() - backdateMs;
+  const notBefore = clock.now() - Math.min(backdateMs, lifetimeMs / 10);
   const authorityEnd = Date.parse(new X509Certificate(authority.certPem).validTo);
   const request: CertificateRequest = {
     commonName: plan.commonName,
     usage: plan.usage,
     notBefore,
-    notAfter: Math.min(notBefore + certificateLifetimeMs, authorityEnd),
+    notAfter: Math.min(notBefore + lifetimeMs, authorityEnd),
     ...(plan.organizations === undefined ? {} : { organizations: plan.organizations }),
     ...(plan.hosts === undefined ? {} : { hosts: plan.hosts }),
   };

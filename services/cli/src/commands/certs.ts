@@ -1,14 +1,15 @@
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
-import { createHash, X509Certificate } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import path from 'node:path';
+import { errorMessage } from '@pilothouse/base';
 import { createHttp2Transport, inClusterAccess, RestClient } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
 import { ensurePki, FlagError, flagUsage, nodeClock, parseFlags } from '@pilothouse/host';
+import { certificateStatuses, optionsOfIssued } from '../certificates/issued.ts';
 import { CommandError } from '../errors.ts';
 import { restorePki, savePki } from '../plane/pki-secrets.ts';
-import { writeKubeconfigs } from '../plane/kubeconfigs.ts';
-
-const dayMs = 86_400_000;
+import { kubeconfigServers, writeKubeconfigs } from '../plane/kubeconfigs.ts';
+import { revokeCertificates, revokeUsage } from './certs-revoke.ts';
+import { rotateAuthorities, rotateServiceAccountKey, rotateUsage } from './certs-rotate.ts';
 
 const directoryFlag: FlagSpecs = {
   'cert-dir': { type: 'string', default: 'pki', help: 'Directory of the certificates' },
@@ -44,67 +45,20 @@ const showFlags: FlagSpecs = {
   output: { type: 'string', default: '', help: 'json, or a table' },
 };
 
+const watchFlags: FlagSpecs = {
+  ...directoryFlag,
+  'kubeconfig-dir': { type: 'string', default: '', help: 'Kubeconfigs that carry the certificates' },
+  interval: { type: 'duration', default: '1h', help: 'How often to look' },
+  lifetime: { type: 'duration', default: '8760h', help: 'How long new leaves live' },
+};
+
 const usage = `pilothouse certs init    make what is missing, renew what is close to expiry
 ${flagUsage(initFlags)}
 pilothouse certs show    what there is and when it expires (--output json)
 pilothouse certs renew   remove and make anew: the named certificates, e.g. apiserver etcd/server, or all leaves
                          (takes the flags of init; certificate authorities are never replaced)
-`;
-
-export interface CertificateStatus {
-  /** File without its ending, relative to the directory, e.g. `etcd/server`. */
-  readonly name: string;
-  readonly subject: string;
-  readonly issuer: string;
-  readonly authority: boolean;
-  /** RFC 3339. */
-  readonly expires: string;
-  /** Whole days; negative when expired. */
-  readonly daysLeft: number;
-  readonly sha256: string;
-}
-
-/** Every `*.crt` below the directory, by name. */
-export function certificateStatuses(directory: string, nowMs: number): CertificateStatus[] {
-  let files: string[];
-  try {
-    files = readdirSync(directory, { recursive: true }) as string[];
-  } catch {
-    throw new CommandError(`No certificates in "${directory}": name their directory with --cert-dir`);
-  }
-  const commonName = (text: string): string => /(?:^|\n)CN=([^\n]*)/.exec(text)?.[1] ?? text;
-  return files
-    .filter((file) => file.endsWith('.crt'))
-    .sort()
-    .map((file) => {
-      const certificate = new X509Certificate(readFileSync(path.join(directory, file)));
-      const expiresMs = Date.parse(certificate.validTo);
-      return {
-        name: file.slice(0, -'.crt'.length),
-        subject: commonName(certificate.subject),
-        issuer: commonName(certificate.issuer),
-        authority: certificate.ca,
-        expires: new Date(expiresMs).toISOString(),
-        daysLeft: Math.floor((expiresMs - nowMs) / dayMs),
-        sha256: createHash('sha256').update(certificate.raw).digest('hex'),
-      };
-    });
-}
-
-/** DNS names and addresses that a certificate is good for; none when it is missing. */
-function namesIn(directory: string, name: string): string[] {
-  let pem: string;
-  try {
-    pem = readFileSync(path.join(directory, `${name}.crt`), 'utf8');
-  } catch {
-    return [];
-  }
-  const names = new X509Certificate(pem).subjectAltName ?? '';
-  return names
-    .split(', ')
-    .map((each) => each.replace(/^(DNS|IP Address):/, ''))
-    .filter((each) => each !== '');
-}
+pilothouse certs renew --watch --cert-dir DIR   stays and renews what has less than a third of its life left (--interval)
+${rotateUsage}${revokeUsage}`;
 
 function show(argv: readonly string[]): void {
   const { values } = parseFlags(showFlags, argv);
@@ -120,7 +74,7 @@ function show(argv: readonly string[]): void {
       each.subject,
       each.authority ? '(authority)' : each.issuer,
       each.expires.slice(0, 10),
-      each.daysLeft < 0 ? 'EXPIRED' : String(each.daysLeft),
+      each.daysLeft < 0 ? 'EXPIRED' : `${each.daysLeft}${each.due ? ' (renew)' : ''}`,
     ]),
   ];
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length)));
@@ -130,6 +84,11 @@ function show(argv: readonly string[]): void {
         .map((cell, column) => cell.padEnd(widths?.[column] ?? 0))
         .join('   ')
         .trimEnd()}\n`,
+    );
+  const late = statuses.filter((each) => each.due || each.daysLeft < 0);
+  if (late.length > 0)
+    process.stderr.write(
+      `Warning: less than a third of their life is left: ${late.map((each) => each.name).join(', ')}. A running \`pilothouse up\` renews leaves by itself, else: pilothouse certs renew; authorities: pilothouse certs rotate-ca\n`,
     );
 }
 
@@ -160,13 +119,14 @@ async function init(argv: readonly string[], renew: boolean): Promise<void> {
   const directory = text('cert-dir');
   const hosts = list('hosts');
   const storeHosts = list('store-hosts');
-  const nodes = list('nodes');
+  const nodes: { name: string; hosts?: readonly string[] }[] = list('nodes').map((name) => ({ name }));
   if (renew) {
     const leaves = certificateStatuses(directory, nodeClock.now()).filter((each) => !each.authority);
     // What was asked for when they were made stays in force.
-    hosts.push(...namesIn(directory, 'apiserver'));
-    storeHosts.push(...namesIn(directory, 'etcd/server'));
-    for (const { name } of leaves) if (name.startsWith('nodes/')) nodes.push(name.slice('nodes/'.length));
+    const issued = optionsOfIssued(directory, nodeClock.now());
+    hosts.push(...issued.hosts);
+    storeHosts.push(...issued.storeHosts);
+    nodes.push(...issued.nodes);
     for (const name of positional) {
       if (!leaves.some((each) => each.name === name))
         throw new CommandError(
@@ -182,7 +142,7 @@ async function init(argv: readonly string[], renew: boolean): Promise<void> {
   const pki = await ensurePki(directory, {
     hosts,
     storeHosts,
-    nodes: [...new Set(nodes)].map((name) => ({ name })),
+    nodes: [...new Map(nodes.map((node) => [node.name, node])).values()],
     serviceAddress: text('service-address'),
     clusterDomain: text('cluster-domain'),
   });
@@ -199,11 +159,46 @@ async function init(argv: readonly string[], renew: boolean): Promise<void> {
   );
 }
 
-/** `pilothouse certs init|show|renew`. */
+/** Renews leaves that are due, again and again, until a signal ends it. */
+async function watch(argv: readonly string[]): Promise<void> {
+  const { values } = parseFlags(watchFlags, argv);
+  const directory = values['cert-dir'] as string;
+  const kubeconfigs = values['kubeconfig-dir'] as string;
+  const lifetimeMs = values['lifetime'] as number;
+  const renewal = async (): Promise<void> => {
+    const options = optionsOfIssued(directory, nodeClock.now());
+    const { changed, ...pki } = await ensurePki(directory, { ...options, lifetimeMs });
+    if (kubeconfigs !== '') {
+      const servers = kubeconfigServers(kubeconfigs);
+      writeKubeconfigs(
+        kubeconfigs,
+        { ...pki, changed },
+        (who) => servers.get(who) ?? servers.get('admin') ?? '',
+      );
+    }
+    if (changed.length > 0)
+      process.stdout.write(`${new Date(nodeClock.now()).toISOString()} renewed: ${changed.join(', ')}\n`);
+  };
+  await renewal();
+  const timer = nodeClock.setInterval(() => {
+    renewal().catch((error: unknown) => process.stderr.write(`Cannot renew: ${errorMessage(error)}\n`));
+  }, values['interval'] as number);
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  timer.cancel();
+}
+
+/** `pilothouse certs init|show|renew|rotate-ca|rotate-sa|revoke`. */
 export async function certs(argv: readonly string[]): Promise<void> {
   const [command = 'help', ...rest] = argv;
   if (command === 'init') return init(rest, false);
-  if (command === 'renew') return init(rest, true);
+  if (command === 'renew')
+    return rest.includes('--watch') ? watch(rest.filter((each) => each !== '--watch')) : init(rest, true);
+  if (command === 'rotate-ca') return rotateAuthorities(rest);
+  if (command === 'rotate-sa') return rotateServiceAccountKey(rest);
+  if (command === 'revoke') return revokeCertificates(rest);
   if (command === 'show') return show(rest);
   if (command !== 'help' && command !== '--help')
     throw new CommandError(`Unknown command "certs ${command}"; see pilothouse certs help`);

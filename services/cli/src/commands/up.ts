@@ -9,7 +9,13 @@ import { limits } from '../limits.ts';
 import type { PlaneOptions, ProcessSpec } from '../plane/layout.ts';
 import { consoleLinkPath, kubeconfigPath, planProcesses, serverUrl } from '../plane/layout.ts';
 import { addLocalStorage } from '../plane/local-storage.ts';
-import { checkPorts, loadIdentity, prepareDirectories, prepareIdentities } from '../plane/prepare.ts';
+import {
+  checkPorts,
+  keepRenewed,
+  loadIdentity,
+  prepareDirectories,
+  prepareIdentities,
+} from '../plane/prepare.ts';
 import { probe } from '../plane/readiness.ts';
 import { isAlive, readState, writeState } from '../plane/state-file.ts';
 import { Supervisor } from '../plane/supervisor.ts';
@@ -59,6 +65,11 @@ const specs: FlagSpecs = {
     type: 'boolean',
     default: false,
     help: 'The web console too, on the port + 71; prints a one-time link for the administrator',
+  },
+  'certificate-lifetime': {
+    type: 'duration',
+    default: '8760h',
+    help: 'How long certificates live that are made now; they are renewed after two thirds of it',
   },
   detach: {
     type: 'boolean',
@@ -121,10 +132,19 @@ function readOptions(argv: readonly string[]): { options: PlaneOptions; detach: 
       storeArguments: collected['store-arg'] ?? [],
       etcdServers: values['etcd-servers'] as string[],
       localStorage: values['local-storage'] === true,
+      certificateLifetimeMs: lifetimeOf(values['certificate-lifetime'] as number),
       console: values['console'] === true,
       ...(values['faketime'] === '' ? {} : { faketimeLibrary: existing(values['faketime'] as string) }),
     },
   };
+}
+
+function lifetimeOf(ms: number): number {
+  if (ms < limits.certificateLifetimeMinMs)
+    throw new CommandError(
+      `Invalid value for --certificate-lifetime: want ${limits.certificateLifetimeMinMs / 1000} s or more`,
+    );
+  return ms;
 }
 
 function existing(file: string): string {
@@ -301,7 +321,9 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
 
 `);
   }
+  const endRenewal = keepRenewed(options, nodeClock, say);
   await stopped;
+  endRenewal();
   writeState(options.dataDir, { supervisorPid: 0, ready: false, server: serverUrl(options), processes: [] });
   say('Stopped');
 }

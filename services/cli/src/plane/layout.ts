@@ -24,6 +24,8 @@ export interface PlaneOptions {
   /** A default storage class whose volumes are directories of the nodes. */
   readonly localStorage: boolean;
   readonly faketimeLibrary?: string;
+  /** How long leaf certificates live; they are renewed after two thirds of it. Default: a year. */
+  readonly certificateLifetimeMs?: number;
   /** A console too. */
   readonly console?: boolean;
 }
@@ -187,6 +189,10 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
               `--etcd-keyfile=${pki('apiserver-etcd-client.key')}`,
             ]),
         `--client-ca-file=${pki('ca.crt')}`,
+        // Another authority of clients has a list of its own.
+        ...(options.apiserverArguments.some((argument) => flagName(argument) === 'client-ca-file')
+          ? []
+          : [`--client-crl-file=${pki('ca.crl')}`]),
         `--tls-cert-file=${pki('apiserver.crt')}`,
         `--tls-private-key-file=${pki('apiserver.key')}`,
         `--service-account-key-file=${pki('sa.pub')}`,
@@ -253,12 +259,9 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
         `--bind-address=${host}`,
         '--leader-elect',
         '--use-service-account-credentials',
-        ...(options.localStorage
-          ? [
-              '--controllers=*,local-volume-provisioner-controller',
-              `--local-volume-root=${path.join(options.dataDir, 'volumes')}`,
-            ]
-          : []),
+        // As kubeadm: what TLS bootstrap of nodes lives by.
+        `--controllers=${['*', 'bootstrap-signer-controller', 'token-cleaner-controller', ...(options.localStorage ? ['local-volume-provisioner-controller'] : [])].join()}`,
+        ...(options.localStorage ? [`--local-volume-root=${path.join(options.dataDir, 'volumes')}`] : []),
         `--root-ca-file=${pki('ca.crt')}`,
         `--cluster-signing-cert-file=${pki('ca.crt')}`,
         `--cluster-signing-key-file=${pki('ca.key')}`,

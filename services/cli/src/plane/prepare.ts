@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import type { Clock } from '@pilothouse/base';
 import { errorMessage, uuid } from '@pilothouse/base';
 import type { Pki } from '@pilothouse/host';
 import { ensurePki, nodeRandom } from '@pilothouse/host';
@@ -8,6 +9,9 @@ import { CommandError } from '../errors.ts';
 import { writeKubeconfigs } from './kubeconfigs.ts';
 import type { PlaneOptions, ProcessSpec } from './layout.ts';
 import { nodeAddress, nodeName, pkiDirectory, serverUrl } from './layout.ts';
+
+/** How often certificates are looked at; more often when they live short. */
+const renewalLookMs = 3_600_000;
 
 /** What never changes for a data directory, in `<data-dir>/plane.json`. */
 interface PlaneIdentity {
@@ -54,7 +58,11 @@ export async function prepareIdentities(options: PlaneOptions): Promise<Pki> {
     name: nodeName(index),
     hosts: ['127.0.0.1', 'localhost', nodeAddress(options, index)],
   }));
-  const pki = await ensurePki(pkiDirectory(options.dataDir), { serviceAddress: '10.0.0.1', nodes });
+  const pki = await ensurePki(pkiDirectory(options.dataDir), {
+    serviceAddress: '10.0.0.1',
+    nodes,
+    ...(options.certificateLifetimeMs === undefined ? {} : { lifetimeMs: options.certificateLifetimeMs }),
+  });
   writeKubeconfigs(path.join(options.dataDir, 'kubeconfig'), pki, () => serverUrl(options));
   return pki;
 }
@@ -77,4 +85,26 @@ export async function checkPorts(specs: readonly ProcessSpec[], basePort: number
       }
     }
   }
+}
+
+/**
+ * Renews leaves that have less than a third of their life left while the plane runs; its processes notice. `say` hears of what was done and of
+ * failures, which are tried again. The returned function ends it.
+ */
+export function keepRenewed(options: PlaneOptions, clock: Clock, say: (text: string) => void): () => void {
+  let isBusy = false;
+  const timer = clock.setInterval(
+    () => {
+      if (isBusy) return;
+      isBusy = true;
+      prepareIdentities(options)
+        .then(({ changed }) => {
+          if (changed.length > 0) say(`Renewed certificates: ${changed.join(', ')}`);
+        })
+        .catch((error: unknown) => say(`Cannot renew certificates: ${errorMessage(error)}`))
+        .finally(() => (isBusy = false));
+    },
+    Math.min(renewalLookMs, (options.certificateLifetimeMs ?? Infinity) / 24),
+  );
+  return () => timer.cancel();
 }
