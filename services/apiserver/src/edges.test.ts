@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { connect as connectHttp2 } from 'node:http2';
 import type { ClientHttp2Session } from 'node:http2';
 import { once } from 'node:events';
+import { connect as connectTcp, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
@@ -176,6 +178,44 @@ test('watches end spread over the grace period', async () => {
   assert.ok(Math.max(...ends) - Math.min(...ends) > 50, 'the watches ended together');
   assert.ok(Math.max(...ends) - before < 2000);
   client.close();
+});
+
+/** A link that takes its time, both ways: its port. */
+async function slowLink(port: number, delayMs: number): Promise<{ port: number; close(): void }> {
+  const later = (from: Socket, to: Socket): void => {
+    from.on('data', (piece: Buffer) => setTimeout(() => to.destroyed || to.write(piece), delayMs));
+    from.on('end', () => setTimeout(() => to.end(), delayMs));
+    from.on('error', () => to.destroy());
+  };
+  const link = createServer((client) => {
+    const server = connectTcp(port, '127.0.0.1');
+    later(client, server);
+    later(server, client);
+  });
+  link.unref().listen(0, '127.0.0.1');
+  await once(link, 'listening');
+  return { port: (link.address() as AddressInfo).port, close: () => link.close() };
+}
+
+test('shutdown: what is sent before a client knows of it is answered, or known not to have been looked at', async () => {
+  const { server, port } = await started({});
+  const link = await slowLink(port, 60);
+  const clients = Array.from({ length: 4 }, () => session(link.port));
+  await Promise.all(clients.map((client) => once(client, 'connect')));
+  // The first of each also waits for the settings.
+  await Promise.all(clients.map((client) => call(client, '/version')));
+  const underWay = clients.map((client) =>
+    call(client, base).then(
+      ({ status }) => `answered ${status}`,
+      (error: Error) => error.message,
+    ),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const closed = server.close();
+  for (const outcome of await Promise.all(underWay))
+    assert.match(outcome, /^answered 200$|NGHTTP2_REFUSED_STREAM$/);
+  await closed;
+  link.close();
 });
 
 test('a chance of GOAWAY moves HTTP/2 clients on, after their answer', async () => {

@@ -1,10 +1,13 @@
 import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { Http2SecureServer, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
-import { createSecureServer } from 'node:http2';
+import { constants, createSecureServer } from 'node:http2';
+import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import { TLSSocket } from 'node:tls';
+import type { Clock } from '@pilothouse/base';
+import { deferred } from '@pilothouse/base';
 import { http2Exchange } from './http2-exchange.ts';
 import { limits } from './limits.ts';
 import { SniCertificates } from './sni-certificates.ts';
@@ -91,11 +94,25 @@ export class HttpServer {
     });
   }
 
-  /** Stops accepting and tells HTTP/2 clients to go elsewhere; what is being answered goes on. */
+  /**
+   * Stops accepting and tells HTTP/2 clients to go elsewhere; what is being answered goes on. What they send before they hear of it is not looked
+   * at, and their libraries know that it was not (REFUSED_STREAM). The connections stay open for them to hear it: closing one while more of the
+   * client's arrives would reset it, and the client could not tell what became of its requests.
+   */
   stopListening(): void {
     this.server.close();
-    for (const session of this.#sessions) if (!session.closed) session.close();
+    for (const session of this.#sessions)
+      if (!session.closed && !session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR);
     if ('closeIdleConnections' in this.server) (this.server as Server).closeIdleConnections();
+  }
+
+  /** Resolves when the HTTP/2 connections have ended after {@link stopListening} and the last answers, or after so many milliseconds. */
+  async disconnected(clock: Clock, withinMs: number): Promise<void> {
+    const late = deferred<void>();
+    const timer = clock.setTimeout(() => late.resolve(), withinMs);
+    const gone = Array.from(this.#sessions, (session) => once(session, 'close').catch(() => undefined));
+    await Promise.race([Promise.all(gone), late.promise]);
+    timer.cancel();
   }
 
   /** Cuts what is still open. */

@@ -34,6 +34,8 @@ export const limits = {
   shutdownRetryAfterSeconds: 5,
   /** How long connections may drain after listening stopped. */
   drainMs: 60_000,
+  /** So long connections stay open after the last answer, for their clients to hear that they should go elsewhere. */
+  goawayNoticeMs: 250,
   /** Most bytes of an unread body that are thrown away before the connection is cut. */
   discardBytesMax: 16 << 20,
   /** Audit-Id values from the client that are longer are replaced. */

@@ -285,13 +285,15 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     if ((options.shutdownDelayMs ?? 0) > 0 && address) await sleep(clock, options.shutdownDelayMs ?? 0);
     shutdown.abort(statusErrors.serviceUnavailable('The server is shutting down'));
     ending = true;
-    if (options.shutdownSendRetryAfter !== true) http?.stopListening();
-    const drained = pipeline.drained();
+    // With it, whoever comes during the drain is answered that it should go elsewhere; without it, finds the port closed.
+    const isOpen = options.shutdownSendRetryAfter === true;
     const late = deferred<void>();
     const timer = clock.setTimeout(() => late.resolve(), limits.drainMs);
-    await Promise.race([drained, late.promise]);
+    if (!isOpen) http?.stopListening();
+    await Promise.race([pipeline.drained(), late.promise]);
     timer.cancel();
-    if (options.shutdownSendRetryAfter === true) http?.stopListening();
+    if (isOpen) http?.stopListening();
+    await http?.disconnected(clock, limits.goawayNoticeMs);
     http?.destroyConnections();
     await app.close();
     await audit?.close();

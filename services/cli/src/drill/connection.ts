@@ -22,8 +22,9 @@ export interface KubeLike {
 }
 
 /**
- * One client of the load: one connection, one try a call, so that every failure is seen. A call that gets no answer in time gives its
- * connection up; the next one goes through the balancer to whoever is ready.
+ * One client of the load: one connection, one try a call, so that every failure is seen; only what was never sent, since the connection was being
+ * ended, goes over the next connection at once, as HTTP/2 libraries do by themselves. A call that gets no answer in time gives its connection up;
+ * the next one goes through the balancer to whoever is ready.
  */
 export class Connection {
   readonly #access: ClusterAccess;
@@ -44,7 +45,10 @@ export class Connection {
     body?: unknown,
     timeoutMs = this.#timeoutMs,
   ): Promise<T> {
-    const { status, text } = await this.#exchange(method, path, body, timeoutMs);
+    const { status, text } = await this.#exchange(method, path, body, timeoutMs).catch((error: unknown) => {
+      if (!(error instanceof TransportError) || error.sent) throw error;
+      return this.#exchange(method, path, body, timeoutMs);
+    });
     if (status >= 400) throw new Refused(status, text);
     return JSON.parse(text) as T;
   }

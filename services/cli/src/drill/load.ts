@@ -1,5 +1,5 @@
 import type { Clock } from '@pilothouse/base';
-import { sleep } from '@pilothouse/base';
+import { errorMessage, sleep } from '@pilothouse/base';
 import type { ClusterAccess } from '@pilothouse/client';
 import type { KubeLike } from './connection.ts';
 import { Connection, Refused } from './connection.ts';
@@ -15,7 +15,8 @@ export const loadLimits = {
   thinkMs: 4,
   /** After a failure. */
   retryMs: 10,
-  requestTimeoutMs: 1_500,
+  /** Far beyond what a busy machine takes: a gap is what clients wait for an answer, not what they make of it. */
+  requestTimeoutMs: 5_000,
   /** Every so many writes of a writer one makes a new object; the others change its register. */
   createEvery: 4,
   podIntervalMs: 400,
@@ -216,22 +217,32 @@ export class Load {
     for (let number = 1; await this.#mayGo(); number++) {
       const startMs = this.nowMs;
       let ok = true;
+      let failure: string | undefined;
       this.#busy++;
       try {
         const isCreate = number % loadLimits.createEvery === 0;
         if (isCreate) await this.#create(connection, `object-${worker}-${number}`, number);
         else await this.#raise(connection, name, number);
-      } catch {
+      } catch (error) {
         ok = false;
+        failure = errorMessage(error);
         // Its outcome is not known: what is there now is read before the next write.
         this.#forget(name);
       } finally {
         this.#busy--;
       }
-      this.operations.push({ kind: 'write', startMs, endMs: this.nowMs, ok, retried: false });
+      this.#record({ kind: 'write', startMs, ok, retried: false }, failure);
       await sleep(this.#clock, ok ? loadLimits.thinkMs : loadLimits.retryMs);
     }
     connection.close();
+  }
+
+  #record(operation: Omit<Operation, 'endMs'>, error: string | undefined): void {
+    this.operations.push({
+      ...operation,
+      endMs: this.nowMs,
+      ...(error === undefined ? {} : { error }),
+    });
   }
 
   #forget(name: string): void {
@@ -291,6 +302,7 @@ export class Load {
       const startMs = this.nowMs;
       let ok = true;
       let retried = false;
+      let failure: string | undefined;
       for (let attempt = 1; attempt <= 2; attempt++) {
         try {
           const found = await connection.call<KubeLike>('GET', `${this.#configMaps}/${name}`);
@@ -300,6 +312,7 @@ export class Load {
           break;
         } catch (error) {
           ok = false;
+          failure = errorMessage(error);
           if (error instanceof Refused && error.status === 404) {
             this.staleReads.push(`${name} was not found although ${floor} had been acknowledged`);
             break;
@@ -309,7 +322,7 @@ export class Load {
         }
       }
       this.#busy--;
-      this.operations.push({ kind: 'read', startMs, endMs: this.nowMs, ok, retried });
+      this.#record({ kind: 'read', startMs, ok, retried }, failure);
       await sleep(this.#clock, ok ? loadLimits.thinkMs : loadLimits.retryMs);
     }
     connection.close();

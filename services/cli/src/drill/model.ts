@@ -7,6 +7,8 @@ export interface Operation {
   readonly ok: boolean;
   /** The first try failed. */
   readonly retried: boolean;
+  /** What went wrong, of the last try that failed. */
+  readonly error?: string;
 }
 
 /** A write that was acknowledged. Values of one object only ever rise. */

@@ -4,7 +4,7 @@ import { CommandError } from '../errors.ts';
 import { checkHistory, longestGap } from './check.ts';
 import type { Drill, DrillContext } from './drills.ts';
 import { Load } from './load.ts';
-import type { DrillResult, Mark } from './model.ts';
+import type { DrillResult, Mark, Operation } from './model.ts';
 import type { Target, TargetProcess } from './target.ts';
 
 const times = { warmUpMs: 2500, calmMs: 1500, healthyMs: 45_000, lookMs: 250 } as const;
@@ -102,7 +102,10 @@ export async function runDrill(
   const failed = (kind: string): number => inFault.filter((each) => each.kind === kind && !each.ok).length;
   const failedAfterRetry = failed('read');
   if (drill.wantsRetriedReadsToSucceed === true && failedAfterRetry > 0)
-    problems.push(`${failedAfterRetry} reads failed although they were repeated once`);
+    problems.push(
+      `${failedAfterRetry} reads failed although they were repeated once`,
+      ...sampleErrors(inFault.filter((each) => each.kind === 'read' && !each.ok)),
+    );
   const gap = (kind: 'write' | 'read'): number =>
     Math.round(longestGap(operations, kind, faultMs, durationMs));
   return {
@@ -124,6 +127,23 @@ export async function runDrill(
     operations,
     durationMs: Math.round(durationMs),
   };
+}
+
+/** The first failure of each kind: when, how long it took and what was said. */
+function sampleErrors(failures: readonly Operation[]): string[] {
+  const seen = new Map<string, { first: Operation; count: number }>();
+  for (const each of failures) {
+    const kind = (each.error ?? '').replaceAll(/\d+|register-\S+|object-\S+/g, '#');
+    const found = seen.get(kind);
+    if (found) found.count++;
+    else seen.set(kind, { first: each, count: 1 });
+  }
+  return [...seen.values()]
+    .slice(0, 8)
+    .map(
+      ({ first, count }) =>
+        `${count} × at ${(first.startMs / 1000).toFixed(1)} s after ${Math.round(first.endMs - first.startMs)} ms: ${first.error ?? ''}`,
+    );
 }
 
 function makeContext(
