@@ -2,6 +2,7 @@
 export const importTable: Readonly<Record<string, readonly string[]>> = {
   base: [],
   proto: [],
+  http2: ['base'],
   raft: ['base'],
   apimachinery: ['base'],
   host: ['base'],
@@ -11,7 +12,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   testkit: ['base'],
   serializer: ['base', 'proto', 'apimachinery', 'api'],
   client: ['base', 'apimachinery', 'api', 'serializer'],
-  store: ['base', 'host', 'proto', 'raft'],
+  store: ['base', 'host', 'http2', 'proto', 'raft'],
   apiserver: ['base', 'host', 'streaming', 'proto', 'apimachinery', 'api', 'serializer', 'etcd-client'],
   scheduler: ['base', 'host', 'apimachinery', 'api', 'serializer', 'client'],
   'controller-manager': ['base', 'host', 'apimachinery', 'api', 'serializer', 'client'],

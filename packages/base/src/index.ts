@@ -1,6 +1,8 @@
 export { AssertionError, assert, assertNever, mustExist } from './assert.ts';
 export type { Clock, Timer } from './clock.ts';
 export { sleep } from './clock.ts';
+export type { Deadline } from './deadlines.ts';
+export { Deadlines } from './deadlines.ts';
 export type { Random } from './random.ts';
 export { uuid } from './random.ts';
 export type { Disk, DiskFile } from './disk.ts';

@@ -25,8 +25,9 @@ import { registerAuth } from './io/rpc/auth-service.ts';
 import { jwtTokens, simpleTokens, type AuthTokens } from './io/rpc/auth-tokens.ts';
 import { registerCluster } from './io/rpc/cluster-service.ts';
 import { serveGateway, type GatewayOptions, type HttpExchange } from './io/rpc/gateway.ts';
-import { exchangeOfRequest, exchangeOfStream } from './io/rpc/http-exchange.ts';
-import { GrpcServer } from './io/rpc/grpc-server.ts';
+import { exchangeOfRequest, serveStream } from './io/rpc/http-exchange.ts';
+import { GrpcServer, type CallHeaders } from './io/rpc/grpc-server.ts';
+import { fail } from './io/rpc/grpc-wire.ts';
 import { routeHttp, type HttpReply } from './io/rpc/http-routes.ts';
 import { forwardingLeaderCalls } from './io/rpc/leader-calls.ts';
 import { registerElection } from './io/rpc/election-service.ts';
@@ -370,9 +371,9 @@ function portHandlers(
     receiveBytesMax: 2 * (config.maxRequestBytes + 512 * 1024),
     cors: config.cors,
   };
-  const allowsHost = (headers: http.IncomingHttpHeaders): boolean => {
+  const allowsHost = (headers: CallHeaders): boolean => {
     if (config.hostWhitelist.length === 0 || config.hostWhitelist.includes('*')) return true;
-    const authority = String(headers.host ?? headers[':authority'] ?? '');
+    const authority = String(headers['host'] ?? headers[':authority'] ?? '');
     return config.hostWhitelist.includes(authority.replace(/:\d+$/, '').replace(/^\[|\]$/g, ''));
   };
   const serve = (exchange: HttpExchange): void => {
@@ -400,23 +401,14 @@ function portHandlers(
   return {
     onStream(stream, headers) {
       if (!serves.grpc || !String(headers['content-type'] ?? '').startsWith('application/grpc')) {
-        serve(exchangeOfStream(stream, headers));
+        serveStream(stream, headers, { bytesMax: gateway.receiveBytesMax, serve });
         return;
       }
       if (service() !== undefined) {
         grpc.handle(stream, headers);
         return;
       }
-      stream.on('error', () => {});
-      stream.respond(
-        {
-          ':status': 200,
-          'content-type': 'application/grpc',
-          'grpc-status': String(grpcStatus.unavailable),
-          'grpc-message': 'etcdserver: server is not started',
-        },
-        { endStream: true },
-      );
+      fail(stream, grpcStatus.unavailable, 'etcdserver: server is not started');
     },
     onRequest: (request, response) => serve(exchangeOfRequest(request, response)),
   };

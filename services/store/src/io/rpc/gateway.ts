@@ -1,15 +1,14 @@
-import type { IncomingHttpHeaders } from 'node:http2';
 import { errorMessage } from '@pilothouse/base';
 import { etcdserverpb, v3electionpb, v3lockpb, type MessageInput, type MethodInfo } from '@pilothouse/proto';
 import { StoreError } from '../../core/index.ts';
-import { GrpcError, type BidiCall, type Call, type GrpcServer } from './grpc-server.ts';
+import { GrpcError, type BidiCall, type Call, type CallHeaders, type GrpcServer } from './grpc-server.ts';
 import { fromJson, ProtoJsonError, toJson } from './proto-json.ts';
 
 /** One HTTP request with its response, whichever HTTP version it came over. */
 export interface HttpExchange {
   readonly method: string;
   readonly path: string;
-  readonly headers: IncomingHttpHeaders;
+  readonly headers: CallHeaders;
   body(bytesMax: number): Promise<string>;
   start(status: number, headers: Readonly<Record<string, string>>): void;
   /** False when the socket is behind. */

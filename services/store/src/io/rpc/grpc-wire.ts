@@ -1,6 +1,6 @@
-import http2 from 'node:http2';
 import type { TLSSocket } from 'node:tls';
-import { Reader, WireError, type MessageCodec } from '@pilothouse/proto';
+import { headerBlock, type ServerStream } from '@pilothouse/http2';
+import { Reader, WireError, type MessageCodec, type MessageInput, type Writer } from '@pilothouse/proto';
 import { grpcStatus } from '../../core/index.ts';
 
 /** A failure with a gRPC status of its own, where no {@link StoreError} fits. */
@@ -12,7 +12,22 @@ export class GrpcError extends Error {
   }
 }
 
-export const responseHeaders = { ':status': 200, 'content-type': 'application/grpc' } as const;
+const head = [
+  [':status', '200'],
+  ['content-type', 'application/grpc'],
+] as const;
+
+/** The header block that begins every answer, and the one that ends those that went well. */
+export const responseHead = headerBlock(head);
+export const okTrailers = headerBlock([['grpc-status', '0']]);
+
+/** The block that ends an answer which went wrong. */
+export function errorTrailers(status: number, message: string): Buffer {
+  return headerBlock([
+    ['grpc-status', String(status)],
+    ['grpc-message', encodeGrpcMessage(message)],
+  ]);
+}
 
 /** The one message of a request. Throws WireError. */
 export function readSingle<T>(codec: MessageCodec<T>, bytes: Buffer | undefined): T {
@@ -24,22 +39,31 @@ export function readSingle<T>(codec: MessageCodec<T>, bytes: Buffer | undefined)
   return codec.read(new Reader(bytes, 5, end), end);
 }
 
-/** Ends a call that has sent nothing yet. */
-export function fail(stream: http2.ServerHttp2Stream, status: number, message: string): void {
-  if (stream.destroyed || stream.headersSent) return;
-  stream.respond(
-    { ...responseHeaders, 'grpc-status': String(status), 'grpc-message': encodeGrpcMessage(message) },
-    { endStream: true },
-  );
-  endRequest(stream);
+/** The frame of a message. */
+export function messageFrame<T>(
+  codec: MessageCodec<T>,
+  message: MessageInput<T>,
+  writer: Writer,
+): Uint8Array {
+  writer.reset();
+  writer.skip(5);
+  codec.write(message, writer);
+  const length = writer.length - 5;
+  writer.patch(0, 0);
+  writer.patch(1, length >>> 24);
+  writer.patch(2, length >>> 16);
+  writer.patch(3, length >>> 8);
+  writer.patch(4, length);
+  return writer.finish();
 }
 
-/** Tells a client that still sends to stop: the answer is complete. */
-export function endRequest(stream: http2.ServerHttp2Stream): void {
-  setImmediate(() => {
-    if (!stream.closed && !stream.destroyed && !stream.readableEnded)
-      stream.close(http2.constants.NGHTTP2_NO_ERROR);
-  });
+/** Ends a call that has sent nothing yet. */
+export function fail(stream: ServerStream, status: number, message: string): void {
+  if (stream.isClosed || stream.hasHeaders) return;
+  stream.respond(
+    headerBlock([...head, ['grpc-status', String(status)], ['grpc-message', encodeGrpcMessage(message)]]),
+    true,
+  );
 }
 
 /** grpc-message: UTF-8, percent-encoded outside printable ASCII. */
@@ -65,15 +89,23 @@ const timeoutUnitMs: Readonly<Record<string, number>> = {
   n: 0.000001,
 };
 
+/** Clients send the same timeout again and again. */
+let lastTimeout: { readonly text: string; readonly ms: number | undefined } = { text: '', ms: undefined };
+
 export function parseTimeout(header: string | string[] | undefined): number | undefined {
   if (typeof header !== 'string') return undefined;
+  if (header === lastTimeout.text) return lastTimeout.ms;
   const match = /^(\d{1,8})([HMSmun])$/.exec(header);
-  if (match === null) return undefined;
-  return Math.min(2 ** 31 - 1, Number(match[1]) * (timeoutUnitMs[match[2] as string] as number));
+  const ms =
+    match === null
+      ? undefined
+      : Math.min(2 ** 31 - 1, Number(match[1]) * (timeoutUnitMs[match[2] as string] as number));
+  lastTimeout = { text: header, ms };
+  return ms;
 }
 
-export function commonNameOf(stream: http2.ServerHttp2Stream): string | undefined {
-  const socket = stream.session?.socket as TLSSocket | undefined;
+export function commonNameOf(stream: ServerStream): string | undefined {
+  const socket = stream.connection.owner as TLSSocket | undefined;
   if (socket === undefined || typeof socket.getPeerCertificate !== 'function') return undefined;
   if (!socket.authorized) return undefined;
   const name = socket.getPeerCertificate().subject?.CN;

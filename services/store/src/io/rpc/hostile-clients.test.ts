@@ -7,6 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { silentLogger } from '@pilothouse/base';
 import { createAuthority, issueCertificate, nodeClock } from '@pilothouse/host';
+import { headerBlock } from '@pilothouse/http2';
 import { encodeMessage, etcdserverpb, type MessageInput, type MethodInfo } from '@pilothouse/proto';
 import { parseConfig } from '../../config.ts';
 import { startStore, type StoreServer } from '../../server.ts';
@@ -40,7 +41,7 @@ async function open(secure: boolean): Promise<number> {
     what: 'client',
     handshakeTimeoutMs,
     handlers: {
-      onStream: (stream) => stream.respond({ ':status': 200 }, { endStream: true }),
+      onStream: (stream) => stream.respond(headerBlock([[':status', '200']]), true),
       onRequest: (_request, response) => response.end('fine'),
     },
   });

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import type { Readable, Writable } from 'node:stream';
+import { headerBlock, type RequestHeaders, type ServerStream, type StreamReceiver } from '@pilothouse/http2';
 import type { HttpExchange } from './gateway.ts';
 
 /** An HTTP/1.1 exchange. */
@@ -15,38 +14,93 @@ export function exchangeOfRequest(request: IncomingMessage, response: ServerResp
       request.resume();
       response.writeHead(status, headers);
     },
-    ...writing(response),
-  };
-}
-
-/** An HTTP/2 exchange. */
-export function exchangeOfStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): HttpExchange {
-  stream.on('error', () => {});
-  return {
-    method: headers[':method'] ?? 'GET',
-    path: headers[':path'] ?? '/',
-    headers,
-    body: (bytesMax) => readBody(stream, bytesMax),
-    start(status, responseHeaders) {
-      stream.resume();
-      if (!stream.destroyed && !stream.headersSent) stream.respond({ ':status': status, ...responseHeaders });
-    },
-    ...writing(stream),
-  };
-}
-
-function writing(target: Writable): Pick<HttpExchange, 'write' | 'onDrain' | 'end' | 'onClose'> {
-  return {
-    write: (text) => (target.destroyed ? false : target.write(text)),
-    onDrain: (listener) => void target.on('drain', listener),
+    write: (text) => (response.destroyed ? false : response.write(text)),
+    onDrain: (listener) => void response.on('drain', listener),
     end(text) {
-      if (!target.destroyed) target.end(text ?? '');
+      if (!response.destroyed) response.end(text ?? '');
     },
-    onClose: (listener) => void target.on('close', listener),
+    onClose: (listener) => void response.on('close', listener),
   };
 }
 
-async function readBody(source: Readable, bytesMax: number): Promise<string> {
+/** Gives `serve` an HTTP/2 exchange once the request is complete, or longer than `bytesMax`. */
+export function serveStream(
+  stream: ServerStream,
+  headers: RequestHeaders,
+  options: { readonly bytesMax: number; readonly serve: (exchange: HttpExchange) => void },
+): void {
+  const { bytesMax, serve } = options;
+  const body = new StreamBody(bytesMax, () =>
+    serve({
+      method: headers[':method'] ?? 'GET',
+      path: headers[':path'] ?? '/',
+      headers,
+      body: (most) => body.text(Math.min(most, bytesMax)),
+      start(status, responseHeaders) {
+        if (stream.isClosed || stream.hasHeaders) return;
+        const fields = Object.entries(responseHeaders).map(
+          ([name, value]) => [name.toLowerCase(), value] as const,
+        );
+        stream.respond(headerBlock([[':status', String(status)], ...fields]));
+      },
+      write: (text) => stream.write(Buffer.from(text)),
+      onDrain: (listener) => void (body.onDrain = listener),
+      end(text) {
+        if (stream.isClosed) return;
+        if (text !== undefined && text !== '') stream.write(Buffer.from(text));
+        stream.end();
+      },
+      onClose: (listener) => void body.closeListeners.push(listener),
+    }),
+  );
+  stream.receiver = body;
+}
+
+/** What a client sends on a stream. */
+class StreamBody implements StreamReceiver {
+  readonly closeListeners: (() => void)[] = [];
+  onDrain: (() => void) | undefined;
+  readonly #bytesMax: number;
+  readonly #onComplete: () => void;
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+  #isComplete = false;
+
+  constructor(bytesMax: number, onComplete: () => void) {
+    this.#bytesMax = bytesMax;
+    this.#onComplete = onComplete;
+  }
+
+  text(bytesMax: number): Promise<string> {
+    if (this.#bytes > bytesMax)
+      return Promise.reject(new Error(`Request body is larger than ${bytesMax} bytes`));
+    return Promise.resolve(Buffer.concat(this.#pieces).toString('utf8'));
+  }
+
+  receiveData(piece: Buffer): void {
+    if (this.#isComplete) return;
+    this.#bytes += piece.length;
+    this.#pieces.push(piece);
+    if (this.#bytes > this.#bytesMax) this.receiveEnd();
+  }
+
+  receiveEnd(): void {
+    if (this.#isComplete) return;
+    this.#isComplete = true;
+    this.#onComplete();
+  }
+
+  streamClosed(): void {
+    this.#pieces = [];
+    for (const listener of this.closeListeners) listener();
+  }
+
+  streamDrained(): void {
+    this.onDrain?.();
+  }
+}
+
+async function readBody(source: IncomingMessage, bytesMax: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   return new Promise((resolve, reject) => {

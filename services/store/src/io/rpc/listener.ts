@@ -1,10 +1,15 @@
 import http from 'node:http';
-import http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
 import fs from 'node:fs';
 import type { Clock, Logger, Timer } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
+import {
+  serveSocket,
+  type RequestHeaders,
+  type ServerConnection,
+  type ServerStream,
+} from '@pilothouse/http2';
 import type { TlsContext } from '../tls-context.ts';
 
 export interface ListenUrl {
@@ -17,7 +22,7 @@ export interface ListenUrl {
 
 /** What is served on a port: gRPC and plain HTTP, told apart by the first bytes. */
 export interface PortHandlers {
-  onStream(stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders): void;
+  onStream(stream: ServerStream, headers: RequestHeaders): void;
   onRequest(request: http.IncomingMessage, response: http.ServerResponse): void;
 }
 
@@ -52,12 +57,7 @@ const preface = Buffer.from('PRI * HTTP/2.0');
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const { url, handlers, logger, clock } = options;
   const handshakeTimeoutMs = options.handshakeTimeoutMs ?? 10_000;
-  const settings: http2.Settings = {
-    maxConcurrentStreams: Math.min(options.maxConcurrentStreams, 2 ** 32 - 1),
-    initialWindowSize: 1 << 20,
-    maxHeaderListSize: 1 << 20,
-  };
-  const sessions = new Set<http2.ServerHttp2Session>();
+  const connections = new Set<ServerConnection>();
   const sockets = new Set<net.Socket>();
   const h1 = http.createServer(
     {
@@ -71,22 +71,26 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   );
   // It gets its connections by hand; this starts the check for clients that send their headers too slowly.
   h1.emit('listening');
-  const h2 = http2.createServer({ settings, maxSessionMemory: 1024, maxSessionInvalidFrames: 10_000 });
-  h2.on('stream', (stream, headers) => handlers.onStream(stream, headers));
-  h2.on('session', (session) => {
-    sessions.add(session);
-    session.setLocalWindowSize(4 << 20);
-    session.on('error', () => {});
-    const timer =
-      options.keepAlive === undefined ? undefined : startKeepAlive(session, clock, options.keepAlive);
-    session.on('close', () => {
-      sessions.delete(session);
-      timer?.cancel();
+  const serveHttp2 = (socket: net.Socket, head?: Buffer): void => {
+    const connection = serveSocket(socket, {
+      monotonic: () => clock.monotonic(),
+      after: (delayMs, callback) => clock.setTimeout(callback, delayMs),
+      concurrentStreamsMax: options.maxConcurrentStreams,
+      headerListBytesMax: 1 << 20,
+      headTimeoutMs: handshakeTimeoutMs,
+      onRequest: (stream, headers) => handlers.onStream(stream, headers),
+      onClose() {
+        connections.delete(connection);
+        timer?.cancel();
+      },
     });
-  });
-  h2.on('sessionError', () => {});
-  h2.on('error', () => {});
-
+    connections.add(connection);
+    const timer =
+      options.keepAlive === undefined
+        ? undefined
+        : startKeepAlive(connection, socket, clock, options.keepAlive);
+    if (head !== undefined) connection.receive(head);
+  };
   const accept = (socket: net.Socket): void => {
     socket.on('error', () => {});
     if (options.connectionsMax !== undefined && sockets.size >= options.connectionsMax) {
@@ -98,7 +102,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     socket.setNoDelay(true);
     socket.setKeepAlive(true, 30_000);
     if (socket instanceof tls.TLSSocket && socket.alpnProtocol === 'h2') {
-      h2.emit('connection', socket);
+      serveHttp2(socket);
       return;
     }
     if (socket instanceof tls.TLSSocket && socket.alpnProtocol === 'http/1.1') {
@@ -119,8 +123,12 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
         return;
       }
       silent.cancel();
+      if (isHttp2) {
+        serveHttp2(socket, head);
+        return;
+      }
       socket.unshift(head);
-      (isHttp2 ? h2 : h1).emit('connection', socket);
+      h1.emit('connection', socket);
     };
     socket.once('readable', sniff);
   };
@@ -165,6 +173,12 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       server.listen(url.socketPath, ready);
     }
   });
+  const sweep = clock.setInterval(
+    () => {
+      for (const connection of connections) connection.tick();
+    },
+    Math.min(1000, handshakeTimeoutMs / 4),
+  );
   const address = server.address();
   return {
     url,
@@ -172,26 +186,27 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     async close(graceMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       h1.close();
-      for (const session of sessions) session.close();
+      for (const connection of [...connections]) connection.shutdown();
       const timer = clock.setTimeout(() => {
-        for (const session of sessions) session.destroy();
         for (const socket of sockets) socket.destroy();
       }, graceMs);
       await closed;
       timer.cancel();
+      sweep.cancel();
     },
   };
 }
 
-/** Pings until cancelled; a ping that is not answered in time ends the session. */
+/** Pings until cancelled; a ping that is not answered in time ends the connection. */
 function startKeepAlive(
-  session: http2.ServerHttp2Session,
+  connection: ServerConnection,
+  socket: net.Socket,
   clock: Clock,
   times: { readonly intervalMs: number; readonly timeoutMs: number },
 ): Timer {
   return clock.setInterval(() => {
-    if (session.destroyed) return;
-    const timeout = clock.setTimeout(() => session.destroy(), times.timeoutMs);
-    session.ping(() => timeout.cancel());
+    if (connection.isEnded) return;
+    const timeout = clock.setTimeout(() => socket.destroy(), times.timeoutMs);
+    connection.ping(() => timeout.cancel());
   }, times.intervalMs);
 }

@@ -1,0 +1,12 @@
+export type { FloodLimits } from './flood-guard.ts';
+export { headerBlock } from './hpack/header-block.ts';
+export { HeaderDecoder, HeaderField } from './hpack/header-decoder.ts';
+export type { ErrorCode } from './protocol.ts';
+export { ConnectionError, errorCode, preface } from './protocol.ts';
+export type { RequestHeaders } from './request-head.ts';
+export type { ServeSocketOptions } from './serve-socket.ts';
+export { serveSocket } from './serve-socket.ts';
+export type { ServerConnectionOptions, ServerEvents } from './server-connection.ts';
+export { ServerConnection } from './server-connection.ts';
+export type { StreamReceiver } from './server-stream.ts';
+export { ServerStream } from './server-stream.ts';

@@ -1,0 +1,92 @@
+import type { Duplex } from 'node:stream';
+import type { ConnectionError } from './protocol.ts';
+import type { RequestHeaders } from './request-head.ts';
+import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
+import type { ServerStream } from './server-stream.ts';
+
+/** With this much that the socket has not taken, no more content is made into frames. */
+const congestedBytes = 1 << 20;
+/** With this much nothing is read either: these can only be answers that the client asks for and does not take. */
+const floodedBytes = 4 << 20;
+/** Time for the last bytes of a connection that ends. */
+const lingerMs = 2000;
+
+export interface ServeSocketOptions extends ServerConnectionOptions {
+  /** Calls back once after so many milliseconds; gives what cancels it. */
+  readonly after: (delayMs: number, callback: () => void) => { cancel(): void };
+  onRequest(stream: ServerStream, headers: RequestHeaders): void;
+  /** Once: the socket is gone. */
+  onClose?(error: ConnectionError | undefined): void;
+}
+
+/**
+ * Serves HTTP/2 on a connected socket. What was read of it already is to be given back by `unshift` before. The caller looks after
+ * {@link ServerConnection.tick}. All frames of one turn of the event loop leave in one write.
+ */
+export function serveSocket(socket: Duplex, options: ServeSocketOptions): ServerConnection {
+  let isPlanned = false;
+  let isEnded = false;
+  let isCongested = false;
+  let isReading = true;
+  let failure: ConnectionError | undefined;
+  const write = (): void => {
+    isPlanned = false;
+    const pieces = connection.takeOutput();
+    if (socket.destroyed || pieces.length === 0) return;
+    if (pieces.length === 1) socket.write(pieces[0] as Uint8Array);
+    else {
+      socket.cork();
+      for (const piece of pieces) socket.write(piece);
+      socket.uncork();
+    }
+    if (socket.writableLength <= congestedBytes) return;
+    if (!isCongested) {
+      isCongested = true;
+      connection.setCongested(true);
+    }
+    if (isReading && socket.writableLength > floodedBytes) {
+      isReading = false;
+      socket.pause();
+    }
+  };
+  const connection = new ServerConnection(options, {
+    onRequest: options.onRequest,
+    onOutput() {
+      if (isPlanned) return;
+      isPlanned = true;
+      setImmediate(write);
+    },
+    onEnd(error) {
+      failure = error;
+      isEnded = true;
+      if (socket.destroyed) return;
+      write();
+      socket.end();
+      const timer = options.after(lingerMs, () => socket.destroy());
+      socket.once('close', () => timer.cancel());
+    },
+  });
+  connection.owner = socket;
+  socket.on('data', (bytes: Buffer) => connection.receive(bytes));
+  socket.on('drain', () => {
+    if (isCongested) {
+      isCongested = false;
+      connection.setCongested(false);
+    }
+    if (!isReading) {
+      isReading = true;
+      socket.resume();
+    }
+  });
+  // A client that has said all may still take answers, but no client of HTTP/2 does: its connection is both directions.
+  socket.on('end', () => {
+    connection.closed();
+    socket.end();
+  });
+  socket.on('error', () => {});
+  socket.on('close', () => {
+    if (!isEnded) connection.closed();
+    options.onClose?.(failure);
+  });
+  return connection;
+}
