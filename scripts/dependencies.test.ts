@@ -17,7 +17,7 @@ test('what is wrong with a lock file is told, one line each', () => {
   assert.deepEqual(findings({ license: 'MPL-2.0', dev: true }), []);
   assert.match(findings({ integrity: undefined }).join(), /no sha512 integrity/);
   assert.match(findings({ integrity: 'sha1-abc' }).join(), /no sha512 integrity/);
-  assert.match(findings({ resolved: 'git+ssh://example.com/x' }).join(), /not from the registry/);
+  assert.match(findings({ resolved: 'git+ssh://example.com/x' }).join(), /names no addresses/);
   assert.match(findings({ hasInstallScript: true }).join(), /runs a program/);
   assert.deepEqual(findings({ hasInstallScript: true }, 'node_modules/a/node_modules/protobufjs'), []);
   const manifest = (range: string) => lockFindings({ 'packages/a': { dependencies: { x: range } } });

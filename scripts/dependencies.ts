@@ -57,9 +57,9 @@ export function lockFindings(packages: Readonly<Record<string, LockedPackage>>):
     if (!/^\d+\.\d+\.\d+/.test(found.version ?? '')) findings.push(`${shown} has no fixed version`);
     if (!/^sha512-/.test(found.integrity ?? ''))
       findings.push(`${shown} has no sha512 integrity: remove the lock file's entry and install again`);
-    // Without an address the registry of the configuration is asked, and the integrity decides.
-    if (found.resolved !== undefined && !found.resolved.startsWith('https://registry.npmjs.org/'))
-      findings.push(`${shown} comes from ${found.resolved}, not from the registry`);
+    // The registry of the configuration is asked, whichever it is, and the integrity decides.
+    if (found.resolved !== undefined)
+      findings.push(`${shown} comes from ${found.resolved}: the lock file names no addresses`);
     if (!isAllowed(found))
       findings.push(
         `${shown} has licence ${found.license ?? 'none'}: choose another, or allow it in scripts/dependencies.ts with a reason`,

@@ -388,7 +388,7 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   'peer-ca-file': { type: 'string', help: 'No effect yet', ignored: true },
   'service-account-signing-endpoint': {
     type: 'string',
-    help: 'Not supported: the server refuses to start with it',
+    help: 'Unix socket of a process that signs service account tokens, instead of key files; @name is an abstract one',
   },
   'default-watch-cache-size': { type: 'integer', default: 100, help: 'No effect yet', ignored: true },
 };

@@ -16,6 +16,7 @@ import { builtinResources, featureGates } from '@pilothouse/api';
 import type { CustomResourceServing } from './apiextensions/start.ts';
 import { customResources } from './apiextensions/start.ts';
 import { Aggregator } from './aggregator/aggregator.ts';
+import { openSigner } from './authentication/open-signer.ts';
 import type { ApiServerConfig } from './config.ts';
 import { checkCredentials, followCredentials, followStoreFiles } from './credential-files.ts';
 import type { ResourceTable } from './endpoints/resource-table.ts';
@@ -132,6 +133,8 @@ export async function startApiServer(
   let table: ResourceTable | undefined;
   const shared = openShared(config.redis, { clock, logger });
   if (shared) closers.push(() => shared.link.close());
+  const signer = await openSigner(config.authentication.serviceAccounts, { clock, logger });
+  if (signer) closers.push(() => signer.close());
   const security = createSecurity(
     {
       authentication: {
@@ -143,6 +146,7 @@ export async function startApiServer(
     },
     {
       isEnabled: enabled,
+      signer,
       client: registry.client,
       decisions: shared?.decisions,
       find: (group, version, resource, subresource = '') =>

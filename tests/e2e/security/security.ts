@@ -4,15 +4,20 @@ import { attackSuite } from './attacks.ts';
 import { bootstrapAndAudit } from './bootstrap.ts';
 import { encryption } from './encryption.ts';
 import { plugins } from './plugins.ts';
+import { rights } from './rights.ts';
+import { externalSigner } from './signer.ts';
 import { peers } from './servers.ts';
 
 /** Encryption at rest beside a stock server (`encryption`); a kubelet's TLS bootstrap, the audit log, silent logs (`bootstrap`);
  * admission plugins beside a stock server (`plugins`); what must not work, and what the audit log says of it (`attacks`). */
 export async function security(checks: Checks, port: number, only: string | undefined): Promise<void> {
   const wants = (part: string): boolean => only === undefined || only === part;
-  if (wants('bootstrap'))
-    await bootstrapAndAudit(checks, port + 200, process.env['KUBECTL'] ?? path.join(peers, 'kubectl'));
+  const kubectl = process.env['KUBECTL'] ?? path.join(peers, 'kubectl');
+  if (wants('bootstrap')) await bootstrapAndAudit(checks, port + 200, kubectl);
+  if (wants('rights') || only === 'rights-tour')
+    await rights(checks, port + 500, kubectl, only === 'rights-tour');
   if (wants('attacks')) await attackSuite(checks, port + 400);
+  if (wants('signer')) await externalSigner(checks, port + 600);
   if (wants('plugins')) await plugins(checks, port + 300);
   if (wants('encryption')) {
     await encryption(checks, 'pilothouse', port);

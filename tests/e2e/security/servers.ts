@@ -44,7 +44,14 @@ export interface ApiServerProcess {
 /** Starts one; resolves at once, `/readyz` tells when it is there. */
 export async function startServer(
   kind: ServerKind,
-  options: { directory: string; port: number; etcd: string; args?: readonly string[] },
+  options: {
+    directory: string;
+    port: number;
+    etcd: string;
+    args?: readonly string[];
+    /** False: without keys for tokens. */
+    ownKeys?: boolean;
+  },
 ): Promise<ApiServerProcess> {
   const { directory, port } = options;
   const pki = await ensurePki(path.join(directory, 'pki'), { serviceAddress: '10.0.0.1' });
@@ -66,8 +73,12 @@ export async function startServer(
     `--client-ca-file=${file('ca.crt')}`,
     `--tls-cert-file=${file('apiserver.crt')}`,
     `--tls-private-key-file=${file('apiserver.key')}`,
-    `--service-account-key-file=${file('sa.pub')}`,
-    `--service-account-signing-key-file=${file('sa.key')}`,
+    ...(options.ownKeys === false
+      ? []
+      : [
+          `--service-account-key-file=${file('sa.pub')}`,
+          `--service-account-signing-key-file=${file('sa.key')}`,
+        ]),
     '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
     '--authorization-mode=Node,RBAC',
     '--service-cluster-ip-range=10.0.0.0/16',

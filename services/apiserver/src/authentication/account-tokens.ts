@@ -1,10 +1,13 @@
 import type { AuthenticationDependencies, ServiceAccountConfig } from './config.ts';
 import type { AuthenticationResult, TokenAuthenticator } from './interface.ts';
-import { legacyTokenAuthenticator } from './legacy-token.ts';
+import { legacyIssuer, legacyTokenAuthenticator } from './legacy-token.ts';
 import type { VerificationKey } from './service-account-keys.ts';
 import { readSigningKey, readVerificationKeys } from './service-account-keys.ts';
 import { serviceAccountTokenAuthenticator } from './service-account-token.ts';
+import { peekIssuer, peekKeyId } from './service-account-claims.ts';
+import type { ExternalSigner } from './external-signer.ts';
 import type { TokenIssuerOptions } from './token-issuer.ts';
+import { signToken } from './token-issuer.ts';
 
 type Options = ServiceAccountConfig & { readonly apiAudiences: readonly string[] };
 
@@ -21,7 +24,17 @@ export class AccountTokens implements TokenAuthenticator {
     this.#options = options;
     this.#dependencies = dependencies;
     this.renew(options.keyPems, options.signingKeyPem);
+    const { signer } = dependencies;
+    if (signer === undefined) return;
+    this.#replace(signer.keys);
+    signer.onChange = () => {
+      this.#replace(signer.keys);
+      this.onChange();
+    };
   }
+
+  /** Told when an external signer changed its keys. */
+  onChange: () => void = () => undefined;
 
   /** Keys that verify, in the order of their files. */
   get keys(): readonly VerificationKey[] {
@@ -35,14 +48,22 @@ export class AccountTokens implements TokenAuthenticator {
 
   /** Replaces the keys; undefined keeps what there is. Throws an Error, and changes nothing, on one that cannot be used. */
   renew(keyPems: readonly string[] | undefined, signingKeyPem: string | undefined): void {
-    const { issuers, apiAudiences, extendExpiration = true, maxExpirationSeconds = 2 ** 32 } = this.#options;
-    const { objects, clock, random, logger } = this.#dependencies;
+    const { issuers, apiAudiences, extendExpiration = true } = this.#options;
+    const maxExpirationSeconds = Math.min(
+      this.#options.maxExpirationSeconds ?? 2 ** 32,
+      this.#dependencies.signer?.maxTokenSeconds ?? 2 ** 32,
+    );
+    const { objects, clock, random } = this.#dependencies;
     const keys = keyPems?.flatMap(readVerificationKeys);
-    if (signingKeyPem !== undefined) {
-      const signingKey = readSigningKey(signingKeyPem);
+    const external = this.#dependencies.signer;
+    const signingKey = signingKeyPem === undefined ? undefined : readSigningKey(signingKeyPem);
+    if (signingKey !== undefined || external !== undefined) {
       this.#issuer = {
         issuer: issuers[0] as string,
-        signingKey,
+        sign: (claims) =>
+          signingKey === undefined
+            ? (external as ExternalSigner).sign(claims)
+            : signToken(claims, signingKey),
         apiAudiences,
         extendExpiration,
         maxExpirationSeconds,
@@ -51,7 +72,12 @@ export class AccountTokens implements TokenAuthenticator {
         random,
       };
     }
-    if (keys === undefined) return;
+    if (external === undefined && keys !== undefined) this.#replace(keys);
+  }
+
+  #replace(keys: readonly VerificationKey[]): void {
+    const { issuers, apiAudiences } = this.#options;
+    const { objects, clock, logger } = this.#dependencies;
     this.#keys = keys;
     const lookup = this.#options.lookup ?? true;
     // New ones, so that nothing is remembered of tokens whose key is gone.
@@ -68,10 +94,18 @@ export class AccountTokens implements TokenAuthenticator {
     token: string,
     audiences: readonly string[],
   ): Promise<AuthenticationResult | undefined> {
+    const { signer } = this.#dependencies;
+    // A key that is not known yet is asked for; the methods are new then.
+    if (signer !== undefined && this.#isOurs(token)) await signer.keysOf(peekKeyId(token));
     for (const method of this.#methods) {
       const result = await method.authenticateToken(token, audiences);
       if (result !== undefined) return result;
     }
     return undefined;
+  }
+
+  #isOurs(token: string): boolean {
+    const issuer = peekIssuer(token);
+    return issuer !== undefined && (issuer === legacyIssuer || this.#options.issuers.includes(issuer));
   }
 }

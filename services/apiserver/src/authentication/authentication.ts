@@ -41,7 +41,7 @@ export function createAuthentication(
   const tokens: TokenAuthenticator[] = [];
   if (config.tokenFile !== undefined) tokens.push(tokenFileAuthenticator(config.tokenFile, apiAudiences));
   const accountTokens = accounts && new AccountTokens({ ...accounts, apiAudiences }, dependencies);
-  if (accountTokens && accounts.keyPems.length > 0) tokens.push(accountTokens);
+  if (accountTokens && (accounts.keyPems.length > 0 || dependencies.signer)) tokens.push(accountTokens);
   if (config.bootstrapTokens === true) {
     tokens.push(bootstrapTokenAuthenticator(objects, clock, apiAudiences));
   }
@@ -106,6 +106,11 @@ export function createAuthentication(
       accounts?.jwksUri ?? `https://${config.externalAddress ?? 'localhost'}/openid/v1/jwks`,
     ));
   let documents: OpenIdDocuments | undefined;
+  if (accountTokens)
+    accountTokens.onChange = () => {
+      documents = undefined;
+      tokenCache.clear();
+    };
   openId();
   return {
     authenticator,
@@ -140,6 +145,7 @@ export function createAuthentication(
       reviewSelf(review, user, new Date(clock.now()).toISOString().replace(/\.\d+Z$/, 'Z')),
     openIdConfiguration: () => openId().configuration,
     jsonWebKeySet: () => openId().keySet,
+    openIdMaxAgeSeconds: () => dependencies.signer?.maxAgeSeconds ?? 3600,
   };
 }
 

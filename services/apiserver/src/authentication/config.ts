@@ -3,6 +3,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import type { Revocations } from '@pilothouse/host';
 import type { ObjectAccess } from '../security/object-access.ts';
+import type { ExternalSigner } from './external-signer.ts';
 import type { Authenticator, UserInfo } from './interface.ts';
 import type { OidcFlags } from './jwt/configuration.ts';
 
@@ -25,6 +26,8 @@ export interface ServiceAccountConfig {
   readonly keyPems: readonly string[];
   /** PEM of the private key that signs; without it no token is issued. */
   readonly signingKeyPem?: string;
+  /** Socket of an external signer, instead of keys. */
+  readonly signingEndpoint?: string;
   /** Whether the ServiceAccount, Secret, Pod and Node of a token must still exist. Default true. */
   readonly lookup?: boolean;
   /** --api-audiences; default: the issuers. */
@@ -74,6 +77,8 @@ export interface AuthenticationDependencies {
   readonly random: Random;
   readonly objects: ObjectAccess;
   readonly logger: Logger;
+  /** Of --service-account-signing-endpoint, ready: signs and verifies instead of keys of our own. */
+  readonly signer?: ExternalSigner | undefined;
   /** Decisions that all servers share; absent: each keeps its own. */
   readonly decisions?: DecisionCache | undefined;
 }
@@ -108,4 +113,6 @@ export interface Authentication {
   openIdConfiguration(): string | undefined;
   /** GET /openid/v1/jwks (application/jwk-set+json). */
   jsonWebKeySet(): string;
+  /** How long the two documents count, seconds. */
+  openIdMaxAgeSeconds(): number;
 }

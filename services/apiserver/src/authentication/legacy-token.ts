@@ -11,7 +11,7 @@ import { peekIssuer } from './service-account-claims.ts';
 import type { VerificationKey } from './service-account-keys.ts';
 import { serviceAccountUser, verifySignature } from './service-account-token.ts';
 
-const legacyIssuer = 'kubernetes/serviceaccount';
+export const legacyIssuer = 'kubernetes/serviceaccount';
 const claimPrefix = 'kubernetes.io/serviceaccount/';
 const lastUsedLabel = 'kubernetes.io/legacy-token-last-used';
 const invalidSinceLabel = 'kubernetes.io/legacy-token-invalid-since';

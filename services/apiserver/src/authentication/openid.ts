@@ -13,7 +13,8 @@ export function openIdDocuments(
   keys: readonly VerificationKey[],
   jwksUri: string,
 ): OpenIdDocuments {
-  const algorithms = [...new Set(keys.map((key) => key.algorithm))].sort();
+  const shown = keys.filter(({ excluded }) => excluded !== true);
+  const algorithms = [...new Set(shown.map((key) => key.algorithm))].sort();
   const issuer = issuers[0] ?? '';
   const configuration = issuer.startsWith('https://')
     ? JSON.stringify({
@@ -25,7 +26,7 @@ export function openIdDocuments(
       })
     : undefined;
   const keySet = JSON.stringify({
-    keys: keys.map((entry) => {
+    keys: shown.map((entry) => {
       const jwk = createPublicKey({
         key: entry.key.export({ type: 'spki', format: 'pem' }) as string,
       }).export({

@@ -36,3 +36,14 @@ export function peekIssuer(token: string): string | undefined {
     return undefined;
   }
 }
+
+/** The `kid` of a token's header, unchecked as {@link peekIssuer}; empty when there is none. */
+export function peekKeyId(token: string): string {
+  try {
+    const header: unknown = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8'));
+    const kid = (header as { kid?: unknown } | null)?.kid;
+    return typeof kid === 'string' ? kid : '';
+  } catch {
+    return '';
+  }
+}

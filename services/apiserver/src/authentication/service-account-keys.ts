@@ -7,6 +7,8 @@ export interface VerificationKey {
   readonly keyId: string;
   readonly algorithm: string;
   readonly key: KeyObject;
+  /** Left out of discovery: it verifies old tokens only. */
+  readonly excluded?: boolean;
 }
 
 export interface SigningKey {
@@ -41,7 +43,8 @@ function keyIdOf(key: KeyObject): string {
     .digest('base64url');
 }
 
-function algorithmOf(key: KeyObject): string {
+/** Throws when it is neither RSA nor ECDSA of a curve that tokens use. */
+export function algorithmOf(key: KeyObject): string {
   if (key.asymmetricKeyType === 'rsa') return 'RS256';
   const curve = key.asymmetricKeyDetails?.namedCurve;
   if (curve === 'prime256v1') return 'ES256';

@@ -2,7 +2,7 @@ import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import type { StatusError } from '@pilothouse/apimachinery';
 import { FieldPath, fieldError, hasReason, statusErrors } from '@pilothouse/apimachinery';
 import type { Clock, Random } from '@pilothouse/base';
-import { uuid } from '@pilothouse/base';
+import { errorMessage, uuid } from '@pilothouse/base';
 import { SignJWT } from 'jose';
 import type { ObjectAccess } from '../security/object-access.ts';
 import { resources } from '../security/object-access.ts';
@@ -18,7 +18,8 @@ const extendedSeconds = 365 * 24 * 3600;
 
 export interface TokenIssuerOptions {
   readonly issuer: string;
-  readonly signingKey: SigningKey;
+  /** Header, claims and signature. */
+  readonly sign: (claims: ServiceAccountClaims) => Promise<string>;
   readonly apiAudiences: readonly string[];
   readonly extendExpiration: boolean;
   readonly maxExpirationSeconds: number;
@@ -127,10 +128,18 @@ export async function fulfilTokenRequest(
     },
     spec,
     status: {
-      token: await signToken(claims, options.signingKey),
+      token: await signed(options, claims),
       expirationTimestamp: rfc3339(toldExpiration),
     },
   };
+}
+
+async function signed(options: TokenIssuerOptions, claims: ServiceAccountClaims): Promise<string> {
+  try {
+    return await options.sign(claims);
+  } catch (error) {
+    throw statusErrors.internal(`failed to generate token: ${errorMessage(error)}`);
+  }
 }
 
 function isOther(given: string | undefined, own: string): boolean {

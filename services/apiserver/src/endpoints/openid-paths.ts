@@ -9,7 +9,7 @@ import { respondText } from './respond.ts';
 /** Documents by which others verify ServiceAccount tokens of this server. */
 export function registerOpenIdPaths(
   paths: PathTable,
-  authentication: Pick<Authentication, 'openIdConfiguration' | 'jsonWebKeySet'>,
+  authentication: Pick<Authentication, 'openIdConfiguration' | 'jsonWebKeySet' | 'openIdMaxAgeSeconds'>,
 ): void {
   const document =
     (contentType: string, text: () => string | undefined) =>
@@ -20,7 +20,7 @@ export function registerOpenIdPaths(
         return;
       }
       requireType(exchange, contentType);
-      exchange.response.setHeader('Cache-Control', 'public, max-age=3600');
+      exchange.response.setHeader('Cache-Control', `public, max-age=${authentication.openIdMaxAgeSeconds()}`);
       respondText(exchange, 200, body, contentType);
     };
   paths.handle(

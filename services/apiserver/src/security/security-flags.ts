@@ -57,22 +57,33 @@ function serviceAccountsOf(values: FlagValues): ServiceAccountConfig | undefined
   if (keyPems.length === 0 && signingKeyPem !== undefined) keyPems.push(signingKeyPem);
   const audiences = values.list('api-audiences');
   const maxExpirationMs = values.number('service-account-max-token-expiration');
-  if (values.isGiven('service-account-signing-endpoint')) {
-    throw new FlagError(
-      'Cannot use --service-account-signing-endpoint: this server signs with a key of its own only; use --service-account-signing-key-file',
-    );
-  }
+  const signingEndpoint = values.optional('service-account-signing-endpoint');
+  if (signingEndpoint !== undefined) checkSigningEndpoint(signingEndpoint, keyPems.length > 0);
   if (issuers.length === 0) return undefined;
   return {
     issuers,
     keyPems,
     ...given('signingKeyPem', signingKeyPem),
+    ...given('signingEndpoint', signingEndpoint),
     lookup: values.boolean('service-account-lookup'),
     ...(audiences.length > 0 ? { apiAudiences: audiences } : {}),
     extendExpiration: values.boolean('service-account-extend-token-expiration'),
     ...(maxExpirationMs > 0 ? { maxExpirationSeconds: maxExpirationMs / 1000 } : {}),
     ...given('jwksUri', values.optional('service-account-jwks-uri')),
   };
+}
+
+function checkSigningEndpoint(endpoint: string, hasKeys: boolean): void {
+  if (hasKeys) {
+    throw new FlagError(
+      "can't set `--service-account-signing-key-file` and/or `--service-account-key-file` with `--service-account-signing-endpoint` (They are mutually exclusive)",
+    );
+  }
+  if (endpoint.startsWith('@') && !/^@([a-zA-Z0-9_-]+\.)*[a-zA-Z0-9_-]+$/.test(endpoint)) {
+    throw new FlagError(
+      `invalid value ${JSON.stringify(endpoint)} passed for \`--service-account-signing-endpoint\`, when prefixed with @ must be a valid abstract socket name`,
+    );
+  }
 }
 
 function requestHeaderOf(values: FlagValues): RequestHeaderConfig | undefined {

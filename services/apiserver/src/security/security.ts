@@ -5,6 +5,7 @@ import type { AdmissionChain, AdmissionPlugin } from '../admission/interface.ts'
 import { createAuthentication } from '../authentication/authentication.ts';
 import type { Authentication, AuthenticationConfig } from '../authentication/config.ts';
 import { createAuthorization } from '../authorization/authorization.ts';
+import type { ExternalSigner } from '../authentication/external-signer.ts';
 import type { Authorization, AuthorizationConfig } from '../authorization/config.ts';
 import type { InternalClient } from '../registry/rest/rest-storage.ts';
 import type { DecisionCache } from '../shared/decision-cache.ts';
@@ -27,6 +28,8 @@ export interface SecurityDependencies {
   readonly decisions?: DecisionCache | undefined;
   /** Where requests find their storage; default: the one that the client uses, without custom resources. */
   readonly find?: InternalClient['storage'];
+  /** Signs and verifies ServiceAccount tokens outside. */
+  readonly signer?: ExternalSigner | undefined;
   /** Whether a feature gate is on; default: as upstream. */
   readonly isEnabled?: (gate: string) => boolean;
   /** Admission plugins made elsewhere: policies. */
@@ -57,6 +60,7 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
     objects,
     logger,
     decisions,
+    signer: dependencies.signer,
   });
   const authorization = createAuthorization(config.authorization, {
     clock,

@@ -1,7 +1,7 @@
 import type { Clock } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
-import { EtcdError, grpcCode, GrpcConnection } from '@pilothouse/etcd-client';
 import { Writer } from '@pilothouse/proto';
+import { UnixGrpcClient } from '../../security/unix-grpc.ts';
 import { readAnnotation, readFields, writeAnnotations } from './encrypted-object.ts';
 import { EncryptionError } from './transformer.ts';
 
@@ -40,16 +40,13 @@ export function kmsSocketPath(endpoint: string): string {
 /** gRPC over a Unix socket; messages as in upstream's kms/apis/v2/api.proto. Connects when first used, and again after a loss. */
 export class KmsClient implements KmsService {
   readonly #endpoint: string;
-  readonly #socketPath: string;
   readonly #timeoutMs: number;
-  readonly #clock: Clock;
-  #connection: GrpcConnection | undefined;
+  readonly #client: UnixGrpcClient;
 
   constructor(endpoint: string, timeoutMs: number, clock: Clock) {
     this.#endpoint = endpoint;
-    this.#socketPath = kmsSocketPath(endpoint);
     this.#timeoutMs = timeoutMs;
-    this.#clock = clock;
+    this.#client = new UnixGrpcClient(endpoint, kmsSocketPath(endpoint), clock);
   }
 
   async status(): Promise<KmsStatus> {
@@ -102,39 +99,16 @@ export class KmsClient implements KmsService {
   }
 
   close(): void {
-    this.#connection?.close();
-    this.#connection = undefined;
+    this.#client.close();
   }
 
   async #call(method: string, message: Uint8Array): Promise<Uint8Array> {
-    const connection = (this.#connection ??= new GrpcConnection(
-      { text: this.#endpoint, secure: false, host: 'localhost', port: 80, socketPath: this.#socketPath },
-      {
-        clock: this.#clock,
-        tls: undefined,
-        onDown: (down) => {
-          if (this.#connection === down) this.#connection = undefined;
-        },
-      },
-    ));
     try {
-      await connection.ready();
-      return await connection.unary(`${service}/${method}`, message, {
-        timeoutMs: this.#timeoutMs,
-        metadata: {},
-      });
+      return await this.#client.call(`${service}/${method}`, message, this.#timeoutMs);
     } catch (error) {
-      throw new EncryptionError(`${method} of the KMS at ${this.#endpoint} failed: ${reasonOf(error)}`, {
+      throw new EncryptionError(`${method} of the KMS at ${this.#endpoint} failed: ${errorMessage(error)}`, {
         cause: error,
       });
     }
   }
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof EtcdError)) return errorMessage(error);
-  const code = Object.entries(grpcCode).find(([, value]) => value === error.grpcStatus)?.[0] ?? 'unknown';
-  // The connection names its endpoint in words meant for the store.
-  const text = error.cause instanceof Error ? error.cause.message : error.message;
-  return `rpc error: code = ${code.charAt(0).toUpperCase()}${code.slice(1)} desc = ${text}`;
 }
