@@ -4,12 +4,14 @@ import { badStart } from './bad-start.ts';
 import { Checks } from './checks.ts';
 import { clientSuite, clientSuitesHelp } from './clients/index.ts';
 import { findProgram } from './clients/suite.ts';
+import { consoleInBrowser } from './console/console.ts';
 import { connect } from './connect/connect.ts';
 import { composePlane } from './deploy/compose.ts';
 import { helmChart } from './deploy/helm-chart.ts';
 import { killDrill } from './drill/kill.ts';
 import { etcdClients } from './etcd/clients.ts';
 import { etcdctlBattery } from './etcd/etcdctl.ts';
+import { gatewayBattery } from './etcd/gateway.ts';
 import { idleWatchers } from './etcd/watchers.ts';
 import { swaps } from './etcd/swaps.ts';
 import { golden } from './golden.ts';
@@ -23,10 +25,12 @@ const usage = `npm run e2e -- tour [--kubeconfig FILE]   every command of the RE
 npm run e2e -- kill                       kills each process in turn under load and counts what was lost
 npm run e2e -- golden [--areas a,b] [-v]   recorded answers of a stock API server (needs ../shared)
 npm run e2e -- etcdctl [AREA…]            etcdctl command by command, a real etcd beside our store; writes docs/etcdctl.md
+npm run e2e -- gateway                    the JSON gateway request by request, a real etcd beside our store; writes docs/gateway.md
 npm run e2e -- etcd-clients               the Python, npm and Go clients of etcd on a real etcd and on our store
 npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kubernetes control plane on our store
 npm run e2e -- watchers [N]               N (100,000) idle watchers on a real etcd and on our store: their memory
 npm run e2e -- connect [--quick]          logs, exec, attach, cp, port-forward and proxy through every API server
+npm run e2e -- console                    the web console of a plane in a real Chromium: every page, keyboard, both colours
 npm run e2e -- security [PART]             encryption, plugins (beside a stock server), bootstrap, attacks, rights, signer
 npm run e2e -- monitoring                 a real Prometheus on a plane: rules, every panel, what stock dashboards read
 npm run e2e -- auth [cost]                a real OpenID provider, webhooks, kubectl about rights, attackers
@@ -66,6 +70,9 @@ switch (command) {
   case 'etcdctl':
     process.exit((await etcdctlBattery(port, rest)) ? 0 : 1);
     break;
+  case 'gateway':
+    process.exit((await gatewayBattery(port)) ? 0 : 1);
+    break;
   case 'etcd-clients': {
     const checks = new Checks();
     await etcdClients(checks, port);
@@ -93,6 +100,12 @@ switch (command) {
   case 'connect': {
     const checks = new Checks();
     await connect(checks, await prepareTools(), port, rest.includes('--quick'));
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'console': {
+    const checks = new Checks();
+    await consoleInBrowser(checks, port);
     process.exit(checks.finish() ? 0 : 1);
     break;
   }

@@ -79,20 +79,21 @@ export class TxnExecutor {
     return path;
   }
 
-  /** `txn` is undefined for a transaction that only reads. */
-  run(txn: WriteTxn | undefined, path: Path): Result<etcdserverpb.TxnResponse> {
+  /** `txn` is undefined for a transaction that only reads. The header of a nested one stays empty, as in etcd. */
+  run(txn: WriteTxn | undefined, path: Path, isNested = false): Result<etcdserverpb.TxnResponse> {
     const responses = path.ops.map((op): Result<etcdserverpb.ResponseOp> => {
       if (op.requestRange) {
         const reply = executeRange(this.#store, op.requestRange);
         return { responseRange: { header: { revision: this.#store.readableRevision(0) }, ...reply } };
       }
-      if (op.requestTxn) return { responseTxn: this.run(txn, path.nested.get(op) as Path) };
+      if (op.requestTxn) return { responseTxn: this.run(txn, path.nested.get(op) as Path, true) };
       if (txn === undefined) throw new Error('A read-only transaction contains a write');
       if (op.requestPut) return { responsePut: this.put(txn, op.requestPut) };
       if (op.requestDeleteRange) return { responseDeleteRange: this.deleteRange(txn, op.requestDeleteRange) };
       return {};
     });
-    return { header: { revision: this.#store.readableRevision(0) }, succeeded: path.succeeded, responses };
+    const header = isNested ? {} : { revision: this.#store.readableRevision(0) };
+    return { header, succeeded: path.succeeded, responses };
   }
 
   #current(key: KeyText): KeyVersion | undefined {

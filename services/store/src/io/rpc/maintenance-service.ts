@@ -70,7 +70,7 @@ export function registerMaintenance(
       options.metrics?.defragmenting(-1);
     }
     options.logger.info('finished defragment');
-    return { header: service.header() };
+    return {};
   });
 
   server.unary(MaintenanceService.Hash, async (_request, call) => {
