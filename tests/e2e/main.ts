@@ -5,6 +5,7 @@ import { Checks } from './checks.ts';
 import { clientSuite, clientSuitesHelp } from './clients/index.ts';
 import { findProgram } from './clients/suite.ts';
 import { consoleInBrowser } from './console/console.ts';
+import { consoleInBrowser } from './console/console.ts';
 import { connect } from './connect/connect.ts';
 import { composePlane } from './deploy/compose.ts';
 import { helmChart } from './deploy/helm-chart.ts';
@@ -30,6 +31,7 @@ npm run e2e -- etcd-clients               the Python, npm and Go clients of etcd
 npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kubernetes control plane on our store
 npm run e2e -- watchers [N]               N (100,000) idle watchers on a real etcd and on our store: their memory
 npm run e2e -- connect [--quick]          logs, exec, attach, cp, port-forward and proxy through every API server
+npm run e2e -- console                    the web console of a plane in a real Chromium: every page, keyboard, both colours
 npm run e2e -- console                    the web console of a plane in a real Chromium: every page, keyboard, both colours
 npm run e2e -- security [PART]             encryption, plugins (beside a stock server), bootstrap, attacks, rights, signer
 npm run e2e -- monitoring                 a real Prometheus on a plane: rules, every panel, what stock dashboards read
@@ -100,6 +102,12 @@ switch (command) {
   case 'connect': {
     const checks = new Checks();
     await connect(checks, await prepareTools(), port, rest.includes('--quick'));
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'console': {
+    const checks = new Checks();
+    await consoleInBrowser(checks, port);
     process.exit(checks.finish() ? 0 : 1);
     break;
   }

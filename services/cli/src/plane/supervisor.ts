@@ -63,7 +63,7 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.#stopping = true;
     const layers: ProcessSpec['component'][][] = [
-      ['node-agent', 'scheduler', 'controller-manager'],
+      ['node-agent', 'scheduler', 'controller-manager', 'console'],
       ['load-balancer', 'apiserver'],
       ['store'],
     ];

@@ -1,3 +1,5 @@
+import { parse } from 'yaml';
+
 /** An answer that is not a success; `status` 0: none came. */
 export class CallError extends Error {
   readonly status: number;
@@ -61,9 +63,12 @@ export class Caller {
     const text = await response.text();
     let body: StatusBody = {};
     try {
-      body = JSON.parse(text) as StatusBody;
+      // Who asks for YAML is refused in YAML, of which JSON is a part.
+      const value: unknown = parse(text);
+      if (typeof value === 'object' && value !== null) body = value;
+      else if (text !== '') body = { message: text.slice(0, 500) };
     } catch {
-      if (text !== '') body = { message: text.slice(0, 500) };
+      body = { message: text.slice(0, 500) };
     }
     if (response.status === 401 && path !== '/session')
       this.onLoggedOut(body.message ?? 'The session has ended');

@@ -145,7 +145,8 @@ export function ObjectPage({ route, kind }: { readonly route: ObjectRoute; reado
         onKeyDown={(event) => {
           const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
           if (step === undefined) return;
-          const at = shown.findIndex((each) => each.tab === tab);
+          // The focus moves at once, the route a little later.
+          const at = shown.findIndex((each) => `tab-${each.tab}` === (event.target as HTMLElement).id);
           const next = shown[(at + step + shown.length) % shown.length];
           if (next === undefined) return;
           event.preventDefault();

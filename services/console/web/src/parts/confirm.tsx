@@ -11,14 +11,19 @@ export function Confirm(props: {
   const id = useId();
   useEffect(() => dialog.current?.showModal(), []);
   return (
-    <dialog ref={dialog} aria-labelledby={id} onCancel={() => props.onAnswer(false)}>
+    <dialog
+      ref={dialog}
+      aria-labelledby={id}
+      // Once it has closed by itself, the focus is back where it was.
+      onClose={(event) => props.onAnswer(event.currentTarget.returnValue === 'yes')}
+    >
       <h2 id={id}>{props.title}</h2>
       <p>{props.text}</p>
       <div class="buttons">
-        <button type="button" onClick={() => props.onAnswer(false)}>
+        <button type="button" onClick={() => dialog.current?.close('no')}>
           Cancel
         </button>
-        <button type="button" class="danger" onClick={() => props.onAnswer(true)}>
+        <button type="button" class="danger" onClick={() => dialog.current?.close('yes')}>
           {props.action}
         </button>
       </div>

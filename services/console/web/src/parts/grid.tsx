@@ -58,7 +58,8 @@ export function Grid<R>(props: GridProps<R>) {
           column.name.length + 2,
         );
         const wide = Math.min(60, Math.max(5, longest));
-        return `minmax(${(Math.min(wide, 14) * 0.8).toFixed(1)}ch, ${wide}fr)`;
+        // Short columns are shown whole, long ones share what is left.
+        return wide <= 10 ? `${wide + 1}ch` : `minmax(9ch, ${wide}fr)`;
       })
       .join(' ');
   }, [columns, rows.length, rows[0]]);
