@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { apiServerCases } from './bad-start/apiserver-cases.ts';
+import { pkiCases } from './bad-start/pki-cases.ts';
 import { planeCases } from './bad-start/plane-cases.ts';
 import { requestCases } from './bad-start/request-cases.ts';
 import { Scratch } from './bad-start/scratch.ts';
@@ -18,6 +19,7 @@ export async function badStart(checks: Checks, port: number): Promise<void> {
     await planeCases(checks, scratch, port);
     await storeCases(checks, scratch);
     await apiServerCases(checks, scratch);
+    await pkiCases(checks, scratch);
   } finally {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, interrupted);
     await scratch.release();

@@ -9,6 +9,7 @@ export type { Disk, DiskFile } from './disk.ts';
 export type { Address, Network } from './network.ts';
 export type { LogFields, Logger, LogLevel } from './logger.ts';
 export { silentLogger } from './logger.ts';
+export { connectionProblem } from './connection-problem.ts';
 export { CodedError, errorCode, errorMessage } from './errors.ts';
 export { compareBytes, concatBytes, encodeUtf8, equalBytes } from './bytes.ts';
 export type { Branded } from './branded.ts';

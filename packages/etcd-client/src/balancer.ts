@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random } from '@pilothouse/base';
-import { errorMessage, sleep } from '@pilothouse/base';
+import { connectionProblem, errorMessage, sleep } from '@pilothouse/base';
 import { Connection, type Dial, type Metadata } from './connection.ts';
 import type { Endpoint, EtcdTls } from './endpoint.ts';
 import { EtcdError, grpcCode } from './errors.ts';
@@ -45,6 +45,7 @@ export class Balancer {
   #next: number;
   #current: Connection | undefined;
   #isClosed = false;
+  #lastProblem: string | undefined;
   /** Endpoints that were silent or out of reach, and until when they are the last choice. */
   readonly #avoided = new Map<Endpoint, number>();
 
@@ -75,6 +76,7 @@ export class Balancer {
       onDown: (down, error) => {
         if (this.#current === down) this.#current = undefined;
         if (!wasUp) this.#avoid(endpoint);
+        if (error !== undefined) this.#lastProblem = `${endpoint.text}: ${connectionProblem(error)}`;
         if (!this.#isClosed && error !== undefined) {
           logger.debug('Lost the connection to an etcd endpoint', {
             endpoint: endpoint.text,
@@ -167,6 +169,11 @@ export class Balancer {
   #pause(round: number): Promise<void> {
     const base = Math.min(limits.retryPauseMaxMs, limits.retryPauseMinMs * 2 ** (round - 1));
     return sleep(this.#options.clock, base * (0.5 + this.#options.random.float() / 2));
+  }
+
+  /** Why the last connection that was lost or not made failed, with its endpoint. */
+  get lastProblem(): string | undefined {
+    return this.#lastProblem;
   }
 
   get metadata(): Metadata {

@@ -42,6 +42,8 @@ export interface EtcdClient {
   /** The whole store as of now, from the member in use, piece by piece. */
   snapshot(onBlob: OnBlob): Promise<void>;
   readonly endpoints: readonly string[];
+  /** Why the last connection that was lost or not made failed, in words for people. */
+  readonly lastProblem: string | undefined;
   close(): void;
 }
 
@@ -100,6 +102,9 @@ export function createEtcdClient(options: EtcdClientOptions): EtcdClient {
     },
     snapshot: (onBlob) => streamSnapshot(balancer, options.clock, onBlob),
     endpoints: options.endpoints,
+    get lastProblem() {
+      return balancer.lastProblem;
+    },
     close() {
       watcher.close();
       balancer.close();

@@ -32,6 +32,7 @@ export {
   publicPem,
   SigningKeyRotation,
 } from './pki/authority-rotation.ts';
+export { validityProblem } from './pki/certificate-validity.ts';
 export type { SigningRequest, SignOptions } from './pki/signing-request.ts';
 export { createSigningRequest, parseSigningRequest, signCsr } from './pki/signing-request.ts';
 export type { KubeconfigOptions } from './pki/kubeconfig.ts';

@@ -11,6 +11,7 @@ import {
   FlagError,
   nodeClock,
   nodeRandom,
+  validityProblem,
 } from '@pilothouse/host';
 import { builtinResources, featureGates } from '@pilothouse/api';
 import type { CustomResourceServing } from './apiextensions/start.ts';
@@ -112,9 +113,11 @@ export async function startApiServer(
     store: plainStore,
     compact,
     metrics: storeMetrics,
+    problem: storeProblem,
   } = openStore(config, ports, { clock, random, logger, closers, watcher, active: tracing?.active });
   const store = encryption ? new EncryptedKeyValueStore(plainStore, encryption, transformations) : plainStore;
-  await waitForStore(store, config.store.endpoints, clock, logger);
+  warnOfValidity(config, fileTls?.certPem, clock, logger);
+  await waitForStore(store, config.store.endpoints, storeProblem, clock, logger);
 
   const registry = createRegistry({
     store,
@@ -364,6 +367,8 @@ function openStore(
   store: KeyValueStore;
   compact?: Compactor;
   metrics?: Pick<MetricSources, 'calls' | 'storeBytes'>;
+  /** Why the store was not reached last. */
+  problem?: () => string | undefined;
 } {
   const { clock, random, logger, active } = options;
   if (ports.store) return { store: ports.store };
@@ -399,20 +404,41 @@ function openStore(
       calls,
       storeBytes: async () => (await client.status(endpoints[0], { timeoutMs: storeAttemptMs })).dbSize,
     },
+    problem: () => client.lastProblem,
     compact: new Compactor(client, clock, logger, compactionIntervalMs),
   };
+}
+
+/** A certificate that others will refuse, or soon, is told before somebody searches. */
+function warnOfValidity(
+  { store, kubeletClient, proxyClient }: ApiServerConfig,
+  served: string | undefined,
+  clock: Clock,
+  logger: Logger,
+): void {
+  const certificates = {
+    'tls-cert-file': served,
+    'etcd-certfile': store.certPem,
+    'kubelet-client-certificate': kubeletClient?.certPem,
+    'proxy-client-cert-file': proxyClient?.certPem,
+  };
+  for (const [flag, pem] of Object.entries(certificates)) {
+    const problem = pem === undefined ? undefined : validityProblem(pem, clock.now());
+    if (problem !== undefined) logger.warn(`The certificate of --${flag} ${problem}`);
+  }
 }
 
 /** The store may come up after the server. */
 async function waitForStore(
   store: KeyValueStore,
   endpoints: readonly string[],
+  problem: (() => string | undefined) | undefined,
   clock: Clock,
   logger: Logger,
 ): Promise<void> {
   // An attempt takes many seconds until it fails; the operator should know sooner.
   const early = clock.setTimeout(
-    () => logger.warn('Waiting for the store', { 'etcd-servers': endpoints.join() }),
+    () => logger.warn('Waiting for the store', { 'etcd-servers': endpoints.join(), reason: problem?.() }),
     storeAttemptMs,
   );
   try {
@@ -421,7 +447,7 @@ async function waitForStore(
         await store.get('/registry/health');
         return;
       } catch (error) {
-        logger.warn('Waiting for the store', { error: errorMessage(error) });
+        logger.warn('Waiting for the store', { error: problem?.() ?? errorMessage(error) });
         await sleep(clock, storeAttemptMs);
       }
     }

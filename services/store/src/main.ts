@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { errorMessage } from '@pilothouse/base';
 import { FlagError, flagUsage, nodeClock } from '@pilothouse/host';
 import { parseConfig, type ParsedConfig } from './config.ts';
-import { diskProblem } from './io/bootstrap.ts';
+import { commitErrorOf, diskProblem } from './io/bootstrap.ts';
 import { createStoreLogger, type StoreLogger } from './io/log.ts';
 import { versions } from './io/rpc/store-service.ts';
 import { startStore } from './server.ts';
@@ -56,6 +56,11 @@ export async function runStore(
     flags: parsed.given,
   });
   const fail = (problem: unknown): void => {
+    const pending = commitErrorOf(problem);
+    if (pending !== undefined) {
+      void pending.then(fail);
+      return;
+    }
     const error = diskProblem(config, problem);
     logger.fatal(
       errorMessage(error),

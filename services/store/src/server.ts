@@ -2,7 +2,7 @@ import http from 'node:http';
 import path from 'node:path';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorCode, errorMessage } from '@pilothouse/base';
-import { loadRevocationReader, nodeClock, nodeDisk, nodeRandom } from '@pilothouse/host';
+import { loadRevocationReader, nodeClock, nodeDisk, nodeRandom, validityProblem } from '@pilothouse/host';
 import type { StoreConfig } from './config.ts';
 import { grpcStatus, hexId, StoreError, StoreStateMachine } from './core/index.ts';
 import type { ReplicaStatus } from './core/replication.ts';
@@ -89,6 +89,11 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
   const clientTls = hasCertificate(config.clientTls)
     ? new TlsContext(config.clientTls, 'listen-client-urls', revocations)
     : undefined;
+  const warnOfValidity = (flag: string, file: string, context: TlsContext | undefined): void => {
+    const problem = context && validityProblem(context.certificate, clock.now());
+    if (problem !== undefined) logger.warn(`the certificate of --${flag} ${problem}`, { file });
+  };
+  warnOfValidity('cert-file', config.clientTls.certFile, clientTls);
   const identity = await establishIdentity(config, memberDirectory);
   const metrics = new StoreMetrics(ports.processMetrics ?? false);
 
@@ -150,6 +155,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
     const tlsContext = hasCertificate(config.peerTls)
       ? new TlsContext(config.peerTls, 'listen-peer-urls', revocations)
       : undefined;
+    warnOfValidity('peer-cert-file', config.peerTls.certFile, tlsContext);
     const transport = new TcpTransport({
       memberId: identity.memberId,
       clusterId: identity.clusterId,

@@ -48,6 +48,15 @@ export function diskProblem(config: StoreConfig, error: unknown): unknown {
     : error;
 }
 
+/** LMDB's errors of a commit carry the true one as a promise that is rejected; undefined for all others. */
+export function commitErrorOf(error: unknown): Promise<unknown> | undefined {
+  if (typeof error !== 'object' || error === null || !('commitError' in error)) return undefined;
+  return Promise.resolve(error.commitError).then(
+    () => error,
+    (cause: unknown) => cause,
+  );
+}
+
 /** Makes the data directory and proves that it can be written. */
 export function prepareDataDirectory(config: StoreConfig): string {
   const member = path.join(config.dataDir, 'member');

@@ -55,6 +55,11 @@ export class TlsContext {
     };
   }
 
+  /** PEM texts of the server's certificate; its validity is worth a line at the start. */
+  get certificate(): Buffer {
+    return this.#material.cert;
+  }
+
   #readRevoked(file: string, bytes: Buffer): Set<string> {
     try {
       return this.#revocations?.(bytes) ?? new Set();

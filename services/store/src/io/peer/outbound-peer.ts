@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import tls from 'node:tls';
-import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
+import { connectionProblem, type Clock, type Logger, type Random, type Timer } from '@pilothouse/base';
 import type { MemberId } from '@pilothouse/raft';
 import type { PeerLimits } from './tcp-transport.ts';
 
@@ -18,6 +18,12 @@ export interface OutboundPeerOptions {
   readonly onDisconnect: () => void;
 }
 
+/** A peer that is away for so long is told, and again each time this has passed. */
+const tellAfterMs = 3000;
+const tellEveryMs = 60_000;
+/** A connection that holds for so long was accepted: with TLS 1.3 the other side refuses our certificate after the handshake. */
+const settledMs = 1000;
+
 /** Keeps one connection to one peer, for messages to it. Reconnects with a small, growing, jittered delay. */
 export class OutboundPeer {
   readonly #options: OutboundPeerOptions;
@@ -28,6 +34,9 @@ export class OutboundPeer {
   #attempt = 0;
   #timer: Timer | undefined;
   #corked = false;
+  /** Monotonic. */
+  #awaySinceMs: number | undefined;
+  #toldMs = -Infinity;
 
   constructor(options: OutboundPeerOptions) {
     this.#options = options;
@@ -60,13 +69,9 @@ export class OutboundPeer {
     });
     // The peer never writes on this connection; reading makes its end visible at once.
     socket.resume();
+    let problem: Error | undefined;
     socket.on('error', (error) => {
-      if (this.#attempt === 0) {
-        this.#options.logger.debug('Peer connection failed', {
-          peer: this.#options.peer.toString(16),
-          error: error.message,
-        });
-      }
+      problem = error;
       socket.destroy();
     });
     socket.on('end', () => socket.destroy());
@@ -74,10 +79,12 @@ export class OutboundPeer {
       deadline.cancel();
       if (this.#socket !== socket) return;
       const wasConnected = this.#isConnected;
+      const since = this.#connectedSinceMs;
       this.#isConnected = false;
       this.#socket = undefined;
       if (this.#isClosed) return;
       if (wasConnected) this.#options.onDisconnect();
+      this.#failed(url, wasConnected ? since : undefined, problem);
       const delay = Math.min(
         limits.reconnectDelayMaxMs,
         limits.reconnectDelayMs * 2 ** Math.min(this.#attempt, 10),
@@ -87,6 +94,26 @@ export class OutboundPeer {
         () => this.start(),
         delay * (0.5 + this.#options.random.float() / 2),
       );
+    });
+  }
+
+  /** Tells why a peer stays away, once it has for a while. */
+  #failed(url: string, connectedSinceMs: number | undefined, problem: Error | undefined): void {
+    const { clock, logger, peer, limits } = this.#options;
+    const now = clock.monotonic();
+    if (connectedSinceMs !== undefined && now - connectedSinceMs > settledMs) this.#awaySinceMs = undefined;
+    this.#awaySinceMs ??= now;
+    if (now - this.#awaySinceMs < tellAfterMs || now - this.#toldMs < tellEveryMs) return;
+    this.#toldMs = now;
+    logger.warn('cannot reach peer', {
+      'remote-peer-id': peer.toString(16),
+      url,
+      error:
+        problem !== undefined
+          ? connectionProblem(problem)
+          : connectedSinceMs === undefined
+            ? `no connection within ${limits.connectTimeoutMs} ms`
+            : 'it closed the connection: is it a member of this cluster?',
     });
   }
 
