@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { MemoryBackend } from '../core/memory-backend.ts';
-import { StoreStateMachine, type LogIndex, type Term } from '../core/index.ts';
+import { StoreStateMachine } from '../core/index.ts';
+import type { LogIndex, Term } from '../core/replication.ts';
 import { encodeMessage, etcdserverpb, type MessageInput } from '@pilothouse/proto';
 import { WorkMetrics } from './work-metrics.ts';
 
