@@ -23,6 +23,9 @@ export const limits = {
   backupPeriodMinMs: 1_000,
   balancerCheckIntervalMs: 500,
   balancerCheckTimeoutMs: 1_000,
+  /** So many checks in a row without any answer: no new connections; and so many: the backend stands still, those it has are cut. */
+  balancerSilentChecks: 3,
+  balancerSilentChecksCut: 12,
   balancerConnectTimeoutMs: 1_000,
   balancerConnectionsMax: 20_000,
 } as const;

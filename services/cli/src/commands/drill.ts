@@ -6,7 +6,7 @@ import { composeTarget } from '../drill/compose-target.ts';
 import { drills, selectDrills } from '../drill/drills.ts';
 import { localTarget } from '../drill/local-target.ts';
 import type { DrillResult } from '../drill/model.ts';
-import { renderReport, resultJson } from '../drill/report.ts';
+import { gapSpread, renderReport, resultJson } from '../drill/report.ts';
 import { hasQuorum, runDrill } from '../drill/runner.ts';
 import { CommandError } from '../errors.ts';
 import { defaultDataDirectory } from './shared.ts';
@@ -18,6 +18,11 @@ export const drillFlags: FlagSpecs = {
     help: 'The directory of a running plane (default: data in the current directory)',
   },
   compose: { type: 'string', default: '', help: 'The compose file of a running project, instead of a plane' },
+  next: {
+    type: 'string',
+    default: '',
+    help: 'For rolling-upgrade: the next version’s pilothouse program, or with --compose its image',
+  },
   seed: { type: 'integer', default: -1, help: 'What chance decides follows from it (default: a new one)' },
   report: { type: 'string', default: '', help: 'Where the report goes (default: drills/ in --data-dir)' },
   repeat: { type: 'integer', default: 1, help: 'How often each drill runs, each time with the next seed' },
@@ -50,7 +55,10 @@ export async function drill(argv: readonly string[]): Promise<void> {
   if (repeat < 1 || repeat > 1000)
     throw new CommandError(`Invalid value ${repeat} for --repeat: want 1 to 1000`);
   const dataDir = path.resolve(text('data-dir') || defaultDataDirectory());
-  const target = text('compose') === '' ? localTarget(dataDir) : composeTarget(path.resolve(text('compose')));
+  const target =
+    text('compose') === ''
+      ? localTarget(dataDir, text('next'))
+      : composeTarget(path.resolve(text('compose')), text('next'));
   if (!(await hasQuorum(target)) && values['force'] !== true)
     throw new CommandError(
       'The store has no majority or no leader: a drill would only make that worse. Heal it first (pilothouse status), or pass --force',
@@ -76,14 +84,23 @@ export async function drill(argv: readonly string[]): Promise<void> {
     text('report') === '' ? path.join(folder, `drill-${name}-${seed}.html`) : path.resolve(text('report'));
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, renderReport(results, target.flag, new Date(nodeClock.now())));
-  if (output === 'json') process.stdout.write(`${JSON.stringify(resultJson(results, file), null, 2)}\n`);
-  else printTable(results, file);
-  process.exitCode = results.some((each) => each.verdict === 'fail') ? 1 : 0;
+  for (const { name: which, runs, write, read } of gapSpread(results))
+    say(
+      `${which}, ${runs} runs: write gap p50 ${write.p50} ms, p99 ${write.p99} ms; read gap p50 ${read.p50} ms, p99 ${read.p99} ms`,
+    );
+  for (const each of results.filter(({ verdict }) => verdict === 'skip'))
+    say(`SKIPPED, neither passed nor failed: ${each.name}: ${each.problems.join('; ')}`);
+  say(`Report: ${file}`);
+  if (output === 'json') process.stdout.write(`${JSON.stringify(resultJson(results), null, 2)}\n`);
+  else printTable(results);
+  const hasPassed = results.some((each) => each.verdict === 'pass');
+  // What was asked for and could not be done is not a success either.
+  process.exitCode = results.some((each) => each.verdict === 'fail') || !hasPassed ? 1 : 0;
   // Connections of watches that hang on paused processes must not keep the command.
   process.exit();
 }
 
-function printTable(results: readonly DrillResult[], file: string): void {
+function printTable(results: readonly DrillResult[]): void {
   const rows = [
     ['DRILL', 'VERDICT', 'WRITE GAP', 'READ GAP', 'LOST', 'STALE', 'WATCH', 'SEED'],
     ...results.map((each) =>
@@ -110,5 +127,4 @@ function printTable(results: readonly DrillResult[], file: string): void {
         .join('   ')
         .trimEnd()}\n`,
     );
-  process.stdout.write(`\nReport: ${file}\n`);
 }

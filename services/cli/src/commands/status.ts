@@ -85,6 +85,8 @@ export async function planeStatus(dataDir: string, state: PlaneState): Promise<P
           role: answer !== undefined && idOf(answer) === leaderId ? 'leader' : 'follower',
         };
       }
+      // The supervisor starts it again when it ends; API servers do without it until then.
+      if (each.component === 'redis') return { ...each, ready: true };
       if (each.component === 'console')
         return {
           ...each,

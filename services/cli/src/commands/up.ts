@@ -17,6 +17,7 @@ import {
   prepareIdentities,
 } from '../plane/prepare.ts';
 import { probe } from '../plane/readiness.ts';
+import { forgetPrograms, programOf } from '../plane/programs.ts';
 import { isAlive, readState, writeState } from '../plane/state-file.ts';
 import { Supervisor } from '../plane/supervisor.ts';
 import { pilothouseCommand } from '../self.ts';
@@ -55,6 +56,11 @@ const specs: FlagSpecs = {
     type: 'string',
     default: '',
     help: 'libfaketimeMT.so.1, so that the clock-jump drill can move clocks one by one',
+  },
+  redis: {
+    type: 'string',
+    default: '',
+    help: 'A redis-server program: one is run for what API servers share, and for the redis-loss drill',
   },
   'etcd-servers': {
     type: 'strings',
@@ -134,7 +140,10 @@ function readOptions(argv: readonly string[]): { options: PlaneOptions; detach: 
       localStorage: values['local-storage'] === true,
       certificateLifetimeMs: lifetimeOf(values['certificate-lifetime'] as number),
       console: values['console'] === true,
-      ...(values['faketime'] === '' ? {} : { faketimeLibrary: existing(values['faketime'] as string) }),
+      ...(values['faketime'] === ''
+        ? {}
+        : { faketimeLibrary: existing('faketime', values['faketime'] as string) }),
+      ...(values['redis'] === '' ? {} : { redisProgram: existing('redis', values['redis'] as string) }),
     },
   };
 }
@@ -147,9 +156,9 @@ function lifetimeOf(ms: number): number {
   return ms;
 }
 
-function existing(file: string): string {
+function existing(flag: string, file: string): string {
   if (!existsSync(file))
-    throw new CommandError(`Invalid value "${file}" for --faketime: there is no such file`);
+    throw new CommandError(`Invalid value "${file}" for --${flag}: there is no such file`);
   return path.resolve(file);
 }
 
@@ -211,12 +220,17 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
   const processes = planProcesses(options, identity.clusterToken);
   await checkPorts(processes, options.port);
 
+  forgetPrograms(options.dataDir);
   let ready = false;
   const exits = new Map<string, number>();
   let failure: CommandError | undefined;
   const logFile = (spec: ProcessSpec): string => path.join(options.dataDir, 'logs', `${spec.name}.log`);
   const supervisor = new Supervisor({
-    command: pilothouseCommand(),
+    command(spec) {
+      if (spec.program !== undefined) return [spec.program];
+      const next = programOf(options.dataDir, spec.name);
+      return [...(next === undefined ? pilothouseCommand() : [next]), spec.component];
+    },
     logDirectory: path.join(options.dataDir, 'logs'),
     clock: nodeClock,
     environment: (spec) => clockEnvironment(options, spec),
@@ -258,7 +272,7 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
   const layer = (...components: ProcessSpec['component'][]): ProcessSpec[] =>
     processes.filter((spec) => components.includes(spec.component));
   try {
-    for (const spec of layer('store', 'apiserver', 'load-balancer')) supervisor.start(spec);
+    for (const spec of layer('redis', 'store', 'apiserver', 'load-balancer')) supervisor.start(spec);
     await waitFor('store', layer('store'), (spec) => storeReady(spec, pki), say, isStopping);
     await waitFor(
       'API servers',

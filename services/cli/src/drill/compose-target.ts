@@ -7,6 +7,7 @@ import { nodeClock } from '@pilothouse/host';
 import { CommandError } from '../errors.ts';
 import { probe } from '../plane/readiness.ts';
 import { cannotCutContainers, cutContainer, descendants, runProgram } from './privileges.ts';
+import { restoreContainers } from './compose-restore.ts';
 import type { Cut, Target, TargetProcess, Undo } from './target.ts';
 
 interface Container {
@@ -50,7 +51,7 @@ const components: readonly [prefix: string, component: string][] = [
 ];
 
 /** The containers of a compose project, through the docker command; works for version 1 and 2 of compose. */
-export function composeTarget(file: string): Target {
+export function composeTarget(file: string, next: string): Target {
   const project = projectName(file, process.env);
   const containers = (): Container[] => {
     const ids = docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`)
@@ -145,7 +146,7 @@ export function composeTarget(file: string): Target {
       docker('pause', ...ids);
       return Promise.resolve(() => Promise.resolve(void docker('unpause', ...ids)));
     },
-    restart: (name) => Promise.resolve(void docker('restart', '--time', '40', find(name).id)),
+    restart: (name) => Promise.resolve(void docker('restart', '--time', '75', find(name).id)),
     cannotCut: () => Promise.resolve(cannotCutContainers()),
     cut: (name: string, how: Cut) =>
       Promise.resolve(
@@ -205,16 +206,13 @@ export function composeTarget(file: string): Target {
       );
       return Promise.resolve('all leaf certificates');
     },
-    cannotRestore: () => 'a compose plane is restored by hand, member by member (docs/tutorials/compose.md)',
-    restoreFromBackup: () => Promise.reject(new CommandError('Not with compose')),
+    cannotRestore: () =>
+      process.getuid?.() === 0 ? undefined : 'the members’ volumes can be emptied only as root',
+    restoreFromBackup: (hooks) => restoreContainers(stores(), docker, hooks),
     cannotMoveClock: () => Promise.resolve('containers share the host’s clock'),
     moveClock: () => Promise.reject(new CommandError('Not with compose')),
-    cannotUpgrade: () =>
-      process.env['PILOTHOUSE_NEXT_IMAGE'] === undefined
-        ? 'PILOTHOUSE_NEXT_IMAGE does not name the next version’s image'
-        : undefined,
+    cannotUpgrade: () => (next === '' ? '--next does not name the next version’s image' : undefined),
     upgrade(name) {
-      const next = process.env['PILOTHOUSE_NEXT_IMAGE'] as string;
       const env = { ...process.env, PILOTHOUSE_IMAGE: next };
       const args = ['-f', file, 'up', '-d', '--no-deps', name];
       try {

@@ -29,10 +29,10 @@ export interface KubeLike {
 export class Connection {
   readonly #access: ClusterAccess;
   readonly #clock: Clock;
-  readonly #timeoutMs: number;
+  readonly #timeoutMs: () => number;
   #transport: Transport;
 
-  constructor(access: ClusterAccess, clock: Clock, timeoutMs: number) {
+  constructor(access: ClusterAccess, clock: Clock, timeoutMs: () => number) {
     this.#access = access;
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
@@ -43,7 +43,7 @@ export class Connection {
     method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
     path: string,
     body?: unknown,
-    timeoutMs = this.#timeoutMs,
+    timeoutMs = this.#timeoutMs(),
   ): Promise<T> {
     const { status, text } = await this.#exchange(method, path, body, timeoutMs).catch((error: unknown) => {
       if (!(error instanceof TransportError) || error.sent) throw error;
@@ -99,7 +99,7 @@ export class Connection {
         method: 'GET',
         path,
         signal,
-        timeoutMs: this.#timeoutMs,
+        timeoutMs: this.#timeoutMs(),
         headers: { accept: 'application/json', 'user-agent': 'pilothouse-drill' },
       });
       if (response.status !== 200) {

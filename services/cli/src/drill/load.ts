@@ -15,8 +15,9 @@ export const loadLimits = {
   thinkMs: 4,
   /** After a failure. */
   retryMs: 10,
-  /** Far beyond what a busy machine takes: a gap is what clients wait for an answer, not what they make of it. */
+  /** At least; and so many times what the slowest answer before the fault took, so that a busy machine is not taken for a fault. */
   requestTimeoutMs: 5_000,
+  requestTimeoutTimes: 4,
   /** Every so many writes of a writer one makes a new object; the others change its register. */
   createEvery: 4,
   podIntervalMs: 400,
@@ -46,6 +47,7 @@ export class Load {
   readonly #registers = new Map<string, Register>();
   readonly #created = new Map<string, number>();
   #startMs = 0;
+  #timeoutMs: number = loadLimits.requestTimeoutMs;
   #isStopped = false;
   #isPaused = false;
   #busy = 0;
@@ -63,7 +65,7 @@ export class Load {
   }
 
   #connect(): Connection {
-    return new Connection(this.#access, this.#clock, loadLimits.requestTimeoutMs);
+    return new Connection(this.#access, this.#clock, () => this.#timeoutMs);
   }
 
   get #configMaps(): string {
@@ -76,16 +78,23 @@ export class Load {
 
   async start(): Promise<void> {
     const connection = this.#connect();
-    await connection.call(
-      'POST',
-      '/api/v1/namespaces',
-      {
-        apiVersion: 'v1',
-        kind: 'Namespace',
-        metadata: { name: this.#namespace },
-      },
-      loadLimits.settleMs,
-    );
+    const deadline = this.#clock.monotonic() + loadLimits.settleMs;
+    for (;;) {
+      try {
+        await connection.call(
+          'POST',
+          '/api/v1/namespaces',
+          { apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.#namespace } },
+          loadLimits.settleMs,
+        );
+        break;
+      } catch (error) {
+        // Made by the try before, whose answer was lost.
+        if (error instanceof Refused && error.status === 409) break;
+        if (this.#clock.monotonic() > deadline) throw error;
+        await sleep(this.#clock, loadLimits.retryMs);
+      }
+    }
     connection.close();
     this.#startMs = this.#clock.monotonic();
     for (let index = 0; index < loadLimits.watchers; index++) await this.#startWatcher(this.#configMaps);
@@ -93,6 +102,13 @@ export class Load {
     for (let worker = 0; worker < loadLimits.writers; worker++) this.#tasks.push(this.#write(worker));
     for (let worker = 0; worker < loadLimits.readers; worker++) this.#tasks.push(this.#read(worker));
     if (this.#withPods) this.#tasks.push(this.#churn());
+  }
+
+  /** Ends the time without a fault: what is slow from now on is measured by what was slow until now. Milliseconds of the slowest answer. */
+  calibrate(): number {
+    const slowestMs = this.operations.reduce((most, each) => Math.max(most, each.endMs - each.startMs), 0);
+    this.#timeoutMs = Math.max(loadLimits.requestTimeoutMs, loadLimits.requestTimeoutTimes * slowestMs);
+    return slowestMs;
   }
 
   /** Stops requests (not watches) until `resume`; resolves when none is under way. */

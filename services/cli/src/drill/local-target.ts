@@ -7,6 +7,7 @@ import { nodeClock, nodeRandom } from '@pilothouse/host';
 import { planeStatus } from '../commands/status.ts';
 import { CommandError } from '../errors.ts';
 import { kubeconfigPath, pkiDirectory } from '../plane/layout.ts';
+import { setProgram } from '../plane/programs.ts';
 import { isAlive, readState } from '../plane/state-file.ts';
 import type { PlaneState } from '../plane/state-file.ts';
 import { pilothouseCommand } from '../self.ts';
@@ -24,7 +25,7 @@ function pilothouse(...args: string[]): string {
 }
 
 /** A plane that `pilothouse up` runs on this host. */
-export function localTarget(dataDir: string): Target {
+export function localTarget(dataDir: string, next: string): Target {
   const state = (): PlaneState => {
     const found = readState(dataDir);
     if (!found || !isAlive(found.supervisorPid))
@@ -57,7 +58,11 @@ export function localTarget(dataDir: string): Target {
     access: loadKubeconfig(kubeconfigPath(dataDir, 'admin')),
     hasNodes: first.processes.some((each) => each.component === 'node-agent'),
     async processes(): Promise<readonly TargetProcess[]> {
-      return (await planeStatus(dataDir, state())).processes;
+      const { processes } = await planeStatus(dataDir, state());
+      const found = new Set(processes.map((each) => each.name));
+      // Between its end and its next start the supervisor does not count a process.
+      const missing = first.processes.filter((each) => !found.has(each.name));
+      return [...processes, ...missing.map((each) => ({ ...each, pid: 0, ready: false }))];
     },
     kill(names) {
       for (const name of names) send(record(name).pid, 'SIGKILL');
@@ -200,10 +205,28 @@ export function localTarget(dataDir: string): Target {
       writeFileSync(file, `${seconds >= 0 ? '+' : ''}${seconds}\n`);
       return Promise.resolve(() => Promise.resolve(writeFileSync(file, '+0\n')));
     },
-    cannotUpgrade: () =>
-      'a local plane runs the program that started it: install the next version and use the rolling-restart drill',
-    upgrade: () => Promise.reject(new CommandError('A local plane cannot be upgraded by a drill')),
-    redis: () => Promise.resolve('the plane has no Redis'),
+    cannotUpgrade: () => {
+      if (next === '') return '--next does not name the next version’s pilothouse program';
+      return existsSync(next) ? undefined : `there is no program "${next}" (--next)`;
+    },
+    upgrade(name) {
+      setProgram(dataDir, name, path.resolve(next));
+      return target.restart(name);
+    },
+    redis() {
+      if (record('redis').pid === 0)
+        return Promise.resolve(
+          'the plane has no Redis: start it with pilothouse up --redis $(which redis-server)',
+        );
+      return Promise.resolve({
+        stop() {
+          // It hangs, which is worse than to be gone; then it dies and the supervisor starts it with nothing in it.
+          const { pid } = record('redis');
+          send(pid, 'SIGSTOP');
+          return Promise.resolve(() => Promise.resolve(send(pid, 'SIGKILL')));
+        },
+      });
+    },
   };
   return target;
 }

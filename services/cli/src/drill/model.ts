@@ -87,6 +87,8 @@ export interface DrillResult {
   readonly reads: number;
   readonly seed: number;
   readonly command: string;
+  /** The slowest answer before the fault: how busy the machine was anyway. */
+  readonly calmSlowestMs: number;
   readonly marks: readonly Mark[];
   readonly operations: readonly Operation[];
   readonly durationMs: number;

@@ -86,6 +86,7 @@ function section(result: DrillResult): string {
   const rows: [string, string][] = [
     ['Longest write gap', `${result.writeGapMs} ms`],
     ['Longest read gap', `${result.readGapMs} ms`],
+    ['Slowest answer before the fault', `${result.calmSlowestMs} ms`],
     ['Acknowledged writes', `${result.writes}, ${result.lostAcknowledgedWrites} lost`],
     ['Answered reads', `${result.reads}, ${result.staleReads} stale`],
     [
@@ -125,15 +126,48 @@ ${results.map((each) => `<tr><td><a href="#${each.name}">${each.name}</a></td><t
 `;
 }
 
-/** What `-o json` prints; a drill that was skipped is not in the list of drills. */
-export function resultJson(results: readonly DrillResult[], report: string): unknown {
+/** What `-o json` prints: these fields and no others. A drill that was skipped is not among them. */
+export function resultJson(results: readonly DrillResult[]): unknown {
   return {
     drills: results
       .filter((each) => each.verdict !== 'skip')
-      .map(({ operations: _operations, ...rest }) => rest),
-    skipped: results
-      .filter((each) => each.verdict === 'skip')
-      .map((each) => ({ name: each.name, reason: each.problems.join('; ') })),
-    report,
+      .map((each) => ({
+        name: each.name,
+        verdict: each.verdict,
+        lostAcknowledgedWrites: each.lostAcknowledgedWrites,
+        staleReads: each.staleReads,
+        writeGapMs: each.writeGapMs,
+        readGapMs: each.readGapMs,
+        seed: each.seed,
+        command: each.command,
+      })),
   };
+}
+
+/** Of drills that ran more than once, how their gaps are spread, milliseconds. */
+export function gapSpread(
+  results: readonly DrillResult[],
+): { name: string; runs: number; write: Spread; read: Spread }[] {
+  const names = [...new Set(results.map((each) => each.name))];
+  return names
+    .map((name) => ({ name, all: results.filter((each) => each.name === name && each.verdict !== 'skip') }))
+    .filter(({ all }) => all.length > 1)
+    .map(({ name, all }) => ({
+      name,
+      runs: all.length,
+      write: spread(all.map((each) => each.writeGapMs)),
+      read: spread(all.map((each) => each.readGapMs)),
+    }));
+}
+
+interface Spread {
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** By nearest rank: of fewer than a hundred, p99 is the largest. */
+function spread(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1] ?? 0;
+  return { p50: at(0.5), p99: at(0.99) };
 }

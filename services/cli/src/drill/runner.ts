@@ -51,6 +51,7 @@ export async function runDrill(
     reads: 0,
     seed,
     command,
+    calmSlowestMs: 0,
     marks: [],
     operations: [],
     durationMs: 0,
@@ -72,6 +73,7 @@ export async function runDrill(
   const context = makeContext(target, load, clock, seeded(seed), marks, problems);
   await load.start();
   await sleep(clock, times.warmUpMs);
+  const calmSlowestMs = load.calibrate();
   const faultMs = load.nowMs;
   try {
     await drill.strike(context);
@@ -123,6 +125,7 @@ export async function runDrill(
     failedAfterRetry,
     writes: operations.filter((each) => each.kind === 'write' && each.ok).length,
     reads: operations.filter((each) => each.kind === 'read' && each.ok).length,
+    calmSlowestMs: Math.round(calmSlowestMs),
     marks,
     operations,
     durationMs: Math.round(durationMs),

@@ -27,18 +27,22 @@ export interface Balancer {
 
 interface BackendState extends Backend {
   healthy: boolean;
+  /** Checks in a row that nobody answered. */
+  silent: number;
   connections: Set<net.Socket>;
 }
 
 /**
  * A TCP balancer for API servers: TLS passes through untouched, so client certificates work. A new connection goes to the ready
- * backend with the fewest connections; a backend that refuses is skipped at once and one that fails its /readyz gets no new ones.
+ * backend with the fewest connections; a backend that refuses is skipped at once and one that fails its /readyz gets no new ones, but ends those
+ * it has in its own time. One that says nothing at all, check after check, loses them, so that its clients go elsewhere.
  */
 export async function startBalancer(options: BalancerOptions): Promise<Balancer> {
   const { clock, logger } = options;
   const backends: BackendState[] = options.backends.map((backend) => ({
     ...backend,
     healthy: false,
+    silent: 0,
     connections: new Set(),
   }));
   let closed = false;
@@ -62,11 +66,27 @@ export async function startBalancer(options: BalancerOptions): Promise<Balancer>
       },
       (response) => {
         response.resume();
+        backend.silent = 0;
         setHealth(backend, response.statusCode === 200, `readyz answered ${response.statusCode}`);
       },
     );
-    request.on('timeout', () => request.destroy(new Error('readyz timed out')));
-    request.on('error', (error) => setHealth(backend, false, errorMessage(error)));
+    let isSilent = false;
+    request.on('timeout', () => {
+      isSilent = true;
+      request.destroy(new Error('readyz timed out'));
+    });
+    request.on('error', (error) => {
+      if (!isSilent) {
+        backend.silent = 0;
+        setHealth(backend, false, errorMessage(error));
+        return;
+      }
+      // One late answer is a busy moment: whoever is slow is not yet gone.
+      if (++backend.silent < limits.balancerSilentChecks) return;
+      setHealth(backend, false, errorMessage(error));
+      if (backend.silent >= limits.balancerSilentChecksCut)
+        for (const socket of backend.connections) socket.destroy();
+    });
   }
 
   /** Ready ones first, fewest connections first; the others remain as a last resort. */

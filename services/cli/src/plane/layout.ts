@@ -2,7 +2,14 @@ import os from 'node:os';
 import path from 'node:path';
 
 export type Component =
-  'store' | 'apiserver' | 'load-balancer' | 'scheduler' | 'controller-manager' | 'node-agent' | 'console';
+  | 'store'
+  | 'apiserver'
+  | 'load-balancer'
+  | 'scheduler'
+  | 'controller-manager'
+  | 'node-agent'
+  | 'console'
+  | 'redis';
 
 /** How many of what, and where. */
 export interface PlaneOptions {
@@ -24,14 +31,18 @@ export interface PlaneOptions {
   /** A default storage class whose volumes are directories of the nodes. */
   readonly localStorage: boolean;
   readonly faketimeLibrary?: string;
+  /** A redis-server that the API servers share. */
+  readonly redisProgram?: string;
   /** How long leaf certificates live; they are renewed after two thirds of it. Default: a year. */
   readonly certificateLifetimeMs?: number;
   /** A console too. */
   readonly console?: boolean;
 }
 
-/** One child process: `pilothouse <component> <arguments>`. */
+/** One child process: `pilothouse <component> <arguments>`, or another program. */
 export interface ProcessSpec {
+  /** Where it is not `pilothouse` itself. */
+  readonly program?: string;
   readonly component: Component;
   readonly name: string;
   readonly arguments: readonly string[];
@@ -53,6 +64,7 @@ const offset = {
   controllerManager: 51,
   node: 61,
   console: 71,
+  redis: 81,
 } as const;
 
 /** The address that Endpoints of the kubernetes service show: the API refuses loopback addresses there. */
@@ -169,6 +181,17 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
       ]),
     });
   }
+  const redisPort = options.port + offset.redis;
+  if (options.redisProgram !== undefined)
+    specs.push({
+      component: 'redis',
+      name: 'redis',
+      program: options.redisProgram,
+      address: `${host}:${redisPort}`,
+      ports: [redisPort],
+      // A cache: nothing of it is kept.
+      arguments: ['--bind', host, '--port', String(redisPort), '--save', '', '--appendonly', 'no'],
+    });
   const apiserverPorts = range(options.replicas).map((index) => options.port + offset.apiserver + index);
   for (const [index, port] of apiserverPorts.entries()) {
     specs.push({
@@ -180,6 +203,7 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
         `--secure-port=${port}`,
         `--bind-address=${host}`,
         `--advertise-address=${advertiseAddress()}`,
+        ...(options.redisProgram === undefined ? [] : [`--redis-url=redis://${host}:${redisPort}`]),
         ...(ownMembers === 0
           ? [`--etcd-servers=${options.etcdServers.join(',')}`]
           : [

@@ -16,8 +16,8 @@ interface Child {
 }
 
 export interface SupervisorOptions {
-  /** Node arguments and script that start `pilothouse`; the component and its arguments are appended. */
-  readonly command: readonly string[];
+  /** What starts a process; its arguments are appended. Asked at each start. */
+  command(spec: ProcessSpec): readonly string[];
   readonly logDirectory: string;
   readonly clock: Clock;
   /** What a child finds in its environment besides this process's. */
@@ -65,7 +65,7 @@ export class Supervisor {
     const layers: ProcessSpec['component'][][] = [
       ['node-agent', 'scheduler', 'controller-manager', 'console'],
       ['load-balancer', 'apiserver'],
-      ['store'],
+      ['store', 'redis'],
     ];
     for (const layer of layers) {
       const members = [...this.#children.values()].filter((child) => layer.includes(child.spec.component));
@@ -74,10 +74,10 @@ export class Supervisor {
   }
 
   #spawn(child: Child): void {
-    const { clock, command, logDirectory } = this.#options;
+    const { clock, logDirectory } = this.#options;
     const log = openSync(path.join(logDirectory, `${child.spec.name}.log`), 'a', 0o600);
-    const [program, ...rest] = command as [string, ...string[]];
-    const spawned = spawn(program, [...rest, child.spec.component, ...child.spec.arguments], {
+    const [program, ...rest] = this.#options.command(child.spec) as [string, ...string[]];
+    const spawned = spawn(program, [...rest, ...child.spec.arguments], {
       stdio: ['ignore', log, log],
       env: {
         ...process.env,
