@@ -27,7 +27,7 @@ export async function lists({ checks, api, tab }: Stage): Promise<void> {
       for (let turn = 0; turn < 300 && (await count()) !== wanted; turn++) await page.waitForTimeout(100);
       assert.equal(await count(), wanted);
     };
-    assert.equal(await tab.text('.live'), 'Live');
+    await page.locator('.live.live').waitFor();
     await scale(6);
     await reach(6);
     await page.locator('.grid-row', { hasText: 'Running' }).nth(5).waitFor({ timeout: 30_000 });

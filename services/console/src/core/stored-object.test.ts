@@ -46,5 +46,12 @@ test('writers are those whose entries are new or changed', () => {
   ]);
   assert.deepEqual(writersOf(newer, older), ['hpa (Update of scale)']);
   assert.deepEqual(writersOf(older, undefined), ['kubectl (Apply)']);
+  // Whose field was taken is no writer; in the same second there is nothing better than what changed.
+  const robbed = at([
+    { ...kept, fieldsV1: {} },
+    { manager: 'hpa', operation: 'Update', time: '2026-01-03T00:00:00Z' },
+  ]);
+  assert.deepEqual(writersOf(robbed, older), ['hpa (Update)']);
+  assert.deepEqual(writersOf(at([{ ...kept, fieldsV1: {} }]), older), ['kubectl (Apply)']);
   assert.equal(writtenAt(newer), '2026-01-02T00:00:00Z');
 });

@@ -57,16 +57,22 @@ export function decodeStored(value: Uint8Array): DecodedValue {
   }
 }
 
-/** Who wrote `newer` over `older`: the managers whose entries are new or changed, e.g. `kubectl-edit (Update)`. */
+/**
+ * Who wrote `newer` over `older`, e.g. `kubectl-edit (Update)`: managers whose entries are new or have a new time. Who lost fields has a changed entry
+ * as well, but its old time; where nobody has a new one (two writes in a second), all changed entries count.
+ */
 export function writersOf(newer: DecodedValue, older: DecodedValue | undefined): string[] {
-  const text = (entry: ManagedEntry): string => JSON.stringify(entry);
-  const before = new Set((older?.managers ?? []).map(text));
-  const names = newer.managers
-    .filter((entry) => !before.has(text(entry)))
-    .map(
-      (entry) =>
-        `${entry.manager ?? 'unknown'} (${entry.operation ?? 'Update'}${entry.subresource === undefined || entry.subresource === '' ? '' : ` of ${entry.subresource}`})`,
-    );
+  const stamp = ({ manager, operation, subresource, time }: ManagedEntry): string =>
+    JSON.stringify([manager, operation, subresource, time]);
+  const unlike = (text: (entry: ManagedEntry) => string): ManagedEntry[] => {
+    const before = new Set((older?.managers ?? []).map(text));
+    return newer.managers.filter((entry) => !before.has(text(entry)));
+  };
+  const stamped = unlike(stamp);
+  const names = (stamped.length > 0 ? stamped : unlike((entry) => JSON.stringify(entry))).map(
+    (entry) =>
+      `${entry.manager ?? 'unknown'} (${entry.operation ?? 'Update'}${entry.subresource === undefined || entry.subresource === '' ? '' : ` of ${entry.subresource}`})`,
+  );
   return [...new Set(names)];
 }
 

@@ -59,7 +59,7 @@ export function Grid<R>(props: GridProps<R>) {
         );
         const wide = Math.min(60, Math.max(5, longest));
         // Short columns are shown whole, long ones share what is left.
-        return wide <= 10 ? `${wide + 1}ch` : `minmax(9ch, ${wide}fr)`;
+        return wide <= 12 ? `${wide + 1}ch` : `minmax(9ch, ${wide}fr)`;
       })
       .join(' ');
   }, [columns, rows.length, rows[0]]);
