@@ -5,7 +5,6 @@ import { Checks } from './checks.ts';
 import { clientSuite, clientSuitesHelp } from './clients/index.ts';
 import { findProgram } from './clients/suite.ts';
 import { consoleInBrowser } from './console/console.ts';
-import { consoleInBrowser } from './console/console.ts';
 import { connect } from './connect/connect.ts';
 import { composePlane } from './deploy/compose.ts';
 import { helmChart } from './deploy/helm-chart.ts';
@@ -32,8 +31,7 @@ npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kube
 npm run e2e -- watchers [N]               N (100,000) idle watchers on a real etcd and on our store: their memory
 npm run e2e -- connect [--quick]          logs, exec, attach, cp, port-forward and proxy through every API server
 npm run e2e -- console                    the web console of a plane in a real Chromium: every page, keyboard, both colours
-npm run e2e -- console                    the web console of a plane in a real Chromium: every page, keyboard, both colours
-npm run e2e -- security [PART]             encryption, plugins (beside a stock server), bootstrap, attacks, rights, signer
+npm run e2e -- security [PART]             encryption, plugins (beside a stock server), bootstrap, kubelet, rotation, attacks, rights, signer
 npm run e2e -- monitoring                 a real Prometheus on a plane: rules, every panel, what stock dashboards read
 npm run e2e -- auth [cost]                a real OpenID provider, webhooks, kubectl about rights, attackers
 npm run e2e -- compose [--twice]           images, the compose plane, the tour through HAProxy, a drill (needs Docker)
@@ -102,12 +100,6 @@ switch (command) {
   case 'connect': {
     const checks = new Checks();
     await connect(checks, await prepareTools(), port, rest.includes('--quick'));
-    process.exit(checks.finish() ? 0 : 1);
-    break;
-  }
-  case 'console': {
-    const checks = new Checks();
-    await consoleInBrowser(checks, port);
     process.exit(checks.finish() ? 0 : 1);
     break;
   }
