@@ -6,6 +6,7 @@ export interface Answer {
   readonly text: string;
   /** Texts of the Warning headers. */
   readonly warnings: readonly string[];
+  readonly contentType?: string;
 }
 
 export interface Credentials {
@@ -67,6 +68,9 @@ export class Client {
             status: response.statusCode ?? 0,
             text: Buffer.concat(pieces).toString('utf8'),
             warnings: warningTexts(response.rawHeaders),
+            ...(response.headers['content-type'] === undefined
+              ? {}
+              : { contentType: response.headers['content-type'] }),
           }),
         );
       });

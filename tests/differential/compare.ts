@@ -5,6 +5,7 @@ import type { Answer } from './client.ts';
 interface Comparable {
   readonly status: number;
   readonly warnings: readonly string[];
+  readonly contentType: string | undefined;
   readonly body: unknown;
 }
 
@@ -20,18 +21,27 @@ const hourPattern = (year: number): RegExp =>
   new RegExp(`${year}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(?:\\.\\d+)?Z`, 'g');
 
 function normaliseText(text: string, now: RegExp): string {
-  return text
-    .replaceAll(uid, '<uid>')
-    .replaceAll(now, '<now>')
-    .replaceAll(/in record \(\d+\)/g, 'in record (<revision>)')
-    .replaceAll(/kube-api-access-[a-z0-9]{5}/g, 'kube-api-access-<suffix>');
+  return (
+    text
+      .replaceAll(uid, '<uid>')
+      .replaceAll(now, '<now>')
+      // Go takes the name from the place where it was built: releases say the first, programs built from modules the second.
+      .replaceAll(/pkg\/api\/legacyscheme\/scheme\.go:30|pkg\/runtime\/scheme\.go:111/g, '<scheme>')
+      .replaceAll(/(\\?"resourceVersion\\?":\\?"|resourceVersion: "|resourceVersion:)\d+/g, '$1<revision>')
+      .replaceAll(/\b10\.0\.\d+\.\d+\b(?!\/)/g, (ip) => (ip === '10.0.0.1' ? ip : '<ip>'))
+      .replaceAll(/in record \(\d+\)/g, 'in record (<revision>)')
+      .replaceAll(/, current: \d+/g, ', current: <revision>')
+      .replaceAll(/kube-api-access-[a-z0-9]{5}/g, 'kube-api-access-<suffix>')
+  );
 }
 
 /** Values that the two servers choose freely: allocated addresses and ports, revisions. */
 function normalise(value: unknown, now: RegExp, path: readonly string[] = []): unknown {
   const name = path.at(-1);
   if (typeof value === 'string') {
+    if (path.at(-2) === 'cells' && /^(?:\d+[smhd])+$/.test(value)) return '<age>';
     if (name === 'resourceVersion') return '<revision>';
+    if (name === 'continue' && value !== '') return '<token>';
     if ((name === 'clusterIP' || path.at(-2) === 'clusterIPs') && value.startsWith('10.')) return '<ip>';
     return normaliseText(value, now);
   }
@@ -89,6 +99,7 @@ function comparable(answer: Answer, now: RegExp): Comparable {
   }
   return {
     status: answer.status,
+    contentType: answer.contentType,
     warnings: answer.warnings.map((warning) => normaliseText(warning, now)).sort(),
     body: sortCauses(normalise(body, now)),
   };

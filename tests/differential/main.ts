@@ -14,7 +14,7 @@ import { runSequence, type SequenceDifference } from './sequence-runner.ts';
 import { sequences } from './sequences.ts';
 import { startSides } from './sides.ts';
 
-const usage = `npm run differential -- [cel] [--seed N] [--variants N] [--kinds Pod,Service] [--sequences only|no] [--stock URL --ours URL --pki DIR] [--out FILE] [-v]
+const usage = `npm run differential -- [cel] [--seed N] [--variants N] [--kinds Pod,Service] [--sequences only|no] [--sweep only|no] [--stock URL --ours URL --pki DIR] [--out FILE] [-v]
 
 Sends the same objects, good and bad, to a stock kube-apiserver on a real etcd and to this project's API server, and compares the answers.
 cel: rules of CustomResourceDefinitions and admission policies instead of objects.
@@ -33,6 +33,7 @@ const { values, positionals } = parseArgs({
     out: { type: 'string' },
     only: { type: 'string' },
     sequences: { type: 'string', default: 'also' },
+    sweep: { type: 'string', default: 'also' },
     verbose: { type: 'boolean', short: 'v', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -95,7 +96,8 @@ async function compare(stock: Client, ours: Client): Promise<boolean> {
   }
   for (const sample of samples) await runner.prepare(sample);
   try {
-    await runAll(runner, samples);
+    if (values.sweep !== 'no') await lanes(samples, (sample) => runner.sweep(sample));
+    if (values.sweep !== 'only') await runAll(runner, samples);
   } finally {
     for (const sample of samples) await runner.clear(sample);
     for (const client of [stock, ours]) await client.call('DELETE', `/api/v1/namespaces/${namespace}`);
@@ -104,7 +106,6 @@ async function compare(stock: Client, ours: Client): Promise<boolean> {
 }
 
 async function runAll(runner: Runner, samples: readonly Sample[]): Promise<void> {
-  const lanes = 4;
   const jobs = samples
     .flatMap((sample, index) =>
       Array.from({ length: variants }, (_, round) => ({
@@ -113,10 +114,15 @@ async function runAll(runner: Runner, samples: readonly Sample[]): Promise<void>
       })),
     )
     .filter((job) => values.only === undefined || job.seed === Number(values.only));
+  await lanes(jobs, (job) => runner.variant(job.sample, job.seed));
+}
+
+/** Runs the jobs, four at once. */
+async function lanes<T>(jobs: readonly T[], run: (job: T) => Promise<void>): Promise<void> {
   let next = 0;
   await Promise.all(
-    Array.from({ length: lanes }, async () => {
-      for (let job = jobs[next++]; job; job = jobs[next++]) await runner.variant(job.sample, job.seed);
+    Array.from({ length: 4 }, async () => {
+      for (let job = jobs[next++]; job; job = jobs[next++]) await run(job);
     }),
   );
 }

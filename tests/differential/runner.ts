@@ -5,6 +5,7 @@ import type { Answer, Client } from './client.ts';
 import { type Difference, differences, signature } from './compare.ts';
 import { Mutator, wordsOf } from './mutate.ts';
 import { collectionPath, type Sample } from './objects.ts';
+import { sweepRequests } from './sweep-requests.ts';
 
 export interface Case {
   readonly kind: string;
@@ -61,10 +62,11 @@ export class Runner {
     body?: unknown,
     contentType: string = types.json,
     ourBody: unknown = body,
+    accept = 'application/json',
   ): Promise<[Answer, Answer]> {
     const [stock, ours] = await Promise.all([
-      this.#stock.call(method, path, body, contentType).catch(noAnswer),
-      this.#ours.call(method, path, ourBody, contentType).catch(noAnswer),
+      this.#stock.call(method, path, body, contentType, { accept }).catch(noAnswer),
+      this.#ours.call(method, path, ourBody, contentType, { accept }).catch(noAnswer),
     ]);
     // An answer that stock does not give (it panics on some bodies) tells nothing about ours.
     if (stock.status === 0) return [stock, ours];
@@ -112,6 +114,28 @@ export class Runner {
       await client.call('PATCH', named, bare, types.merge);
       await client.call('DELETE', path);
       if (sample.resource.kind === 'Namespace') await finalize(client, named);
+    }
+  }
+
+  /** The same requests for every kind: see sweep-requests.ts. */
+  async sweep(sample: Sample): Promise<void> {
+    const collection = collectionPath(sample.resource, this.#namespace);
+    const path = `${collection}/${sample.object.metadata.name}`;
+    const [stock, ours] = await Promise.all([this.#stock.call('GET', path), this.#ours.call('GET', path)]);
+    if (stock.status !== 200 || ours.status !== 200) return;
+    for (const request of sweepRequests(sample)) {
+      const body = (answer: Answer): unknown =>
+        request.body?.(parseExact(answer.text) as Record<string, unknown>);
+      await this.#both(
+        sample,
+        0,
+        request.method,
+        collection + request.path,
+        body(stock),
+        request.contentType,
+        body(ours),
+        request.accept,
+      );
     }
   }
 

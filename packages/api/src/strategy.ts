@@ -63,6 +63,8 @@ export interface ResourceStrategy extends UpdateHooks {
   readonly revalidatesMetadata?: boolean;
   /** The kind has no rules of its own for metadata: only what holds for all kinds is checked, and on a create after all else. */
   readonly plainMetadata?: boolean;
+  /** Finalizers need no domain: the kind's metadata is checked by the rules of all API servers. */
+  readonly anyFinalizer?: boolean;
   prepareForCreate?(object: KubeObject, context: StrategyContext): void;
   validate?(object: KubeObject, context: StrategyContext): FieldError[];
   warningsOnCreate?(object: KubeObject, context: StrategyContext): string[];
@@ -78,12 +80,14 @@ export interface ResourceStrategy extends UpdateHooks {
   readonly subresources?: Readonly<Record<string, UpdateHooks>>;
   /** Field selectors beyond metadata.name and metadata.namespace. */
   readonly selectableFields?: Readonly<Record<string, (object: KubeObject) => string>>;
+  /** metadata.namespace is no field of the kind's selectors (cluster-scoped kinds with conversion functions of their own). */
+  readonly noNamespaceField?: boolean;
   /** The message for a field that is not in `selectableFields`, where the kind has its own. */
   unsupportedField?(field: string): string;
   /** Grace period of a DELETE in seconds: undefined when the kind is deleted at once (only pods have one upstream). */
   gracePeriodSeconds?(object: KubeObject, requested: number | undefined): number | undefined;
-  /** What a DELETE without propagationPolicy does. Default `Background`. */
-  readonly defaultPropagation?: 'Background' | 'Orphan';
+  /** What a DELETE without propagationPolicy does; `Unsupported`: policies mean nothing. Default `Background`. */
+  readonly defaultPropagation?: 'Background' | 'Orphan' | 'Unsupported';
   /** Told when a DELETE names no propagation policy (only Jobs have one). */
   readonly deleteWithoutPropagationWarning?: string;
   readonly columns?: readonly TableColumn[];

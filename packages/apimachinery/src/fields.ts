@@ -91,6 +91,8 @@ export function parseFieldSelector(text: string): FieldSelector {
     if (match === null)
       throw new SelectorError('Selector', `invalid selector: '${text}'; can't understand '${term}'`);
     const value = unescapeFieldValue(term.slice(match.index + match[0].length));
+    // A term without both says nothing.
+    if (match.index === 0 && value === '') continue;
     requirements.push({ field: term.slice(0, match.index), operator: match[0] === '!=' ? '!=' : '=', value });
   }
   return new FieldSelector(requirements);

@@ -63,7 +63,7 @@ const typeMetaStruct =
   'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }';
 
 /** apiVersion and kind of a parsed document, filled up from `fallback`. Throws DecodeError. */
-function documentKind(value: unknown, fallback: GroupVersionKind): GroupVersionKind {
+export function documentKind(value: unknown, fallback: GroupVersionKind): GroupVersionKind {
   const prefix = "couldn't get version/kind; json parse error: json: cannot unmarshal";
   if (value === null) return fallback;
   if (!isJsonObject(value))

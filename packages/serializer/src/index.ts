@@ -51,6 +51,7 @@ export {
   cannotBeHandled,
   decodeBody,
   describeBody,
+  documentKind,
   parseDocument,
   strictProblems,
   unrecognizedObject,

@@ -388,6 +388,8 @@ function policyStrategy(
     version: 'v1',
     kind,
     resource,
+    allowUnconditionalUpdate: false,
+    anyFinalizer: true,
     resetFields: rules === 'validations' ? ['status'] : [],
     defaults: policyDefaults,
     prepareForCreate(object) {
@@ -419,6 +421,8 @@ function bindingStrategy(kind: string, resource: string, validating: boolean): R
     version: 'v1',
     kind,
     resource,
+    allowUnconditionalUpdate: false,
+    anyFinalizer: true,
     defaults(object) {
       const match = object['spec']?.matchResources as Json | null | undefined;
       if (isSet(match)) defaultMatchResources(match);

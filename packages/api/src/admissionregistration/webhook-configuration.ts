@@ -97,6 +97,8 @@ function webhookStrategy(kind: string, resource: string, mutating: boolean): Res
     version: 'v1',
     kind,
     resource,
+    allowUnconditionalUpdate: false,
+    anyFinalizer: true,
     defaults(object) {
       for (const webhook of list(object['webhooks']) as Json[]) {
         defaultWebhook(webhook);

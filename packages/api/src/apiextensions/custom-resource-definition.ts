@@ -359,6 +359,8 @@ export const customResourceDefinitionStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'CustomResourceDefinition',
   resource: 'customresourcedefinitions',
+  allowUnconditionalUpdate: false,
+  anyFinalizer: true,
   resetFields: ['status'],
   defaults(object) {
     const spec = ensure(object, 'spec');
@@ -381,11 +383,14 @@ export const customResourceDefinitionStrategy: ResourceStrategy = {
   validate(object) {
     const spec = specOf(object);
     const errors: FieldError[] = [];
-    const name = text(object.metadata.name);
-    if (name !== `${text(spec['names']?.plural)}.${text(spec['group'])}`)
-      errors.push(
-        fieldError.invalid(metadataPath.child('name'), name, 'must be spec.names.plural+"."+spec.group'),
-      );
+    const wanted = `${text(spec['names']?.plural)}.${text(spec['group'])}`;
+    for (const member of ['generateName', 'name'] as const) {
+      const name = text(object.metadata[member]);
+      if (name !== '' && name !== wanted)
+        errors.push(
+          fieldError.invalid(metadataPath.child(member), name, 'must be spec.names.plural+"."+spec.group'),
+        );
+    }
     errors.push(...validateSpec(spec), ...validateStoredVersions(object), ...validateApproval(object));
     return errors;
   },

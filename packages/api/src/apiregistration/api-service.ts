@@ -24,16 +24,18 @@ function validate(object: KubeObject): FieldError[] {
   const path = rootPath.child('spec');
   const group = text(spec['group']);
   const version = text(spec['version']);
-  const name = text(object.metadata.name);
   const wanted = `${version}.${group}`;
-  if (name !== wanted)
-    errors.push(
-      fieldError.invalid(
-        rootPath.child('metadata', 'name'),
-        name,
-        `must be \`spec.version+"."+spec.group\`: ${goQuote(wanted)}`,
-      ),
-    );
+  for (const member of ['generateName', 'name'] as const) {
+    const name = text(object.metadata[member]);
+    if (name !== '' && name !== wanted)
+      errors.push(
+        fieldError.invalid(
+          rootPath.child('metadata', member),
+          name,
+          `must be \`spec.version+"."+spec.group\`: ${goQuote(wanted)}`,
+        ),
+      );
+  }
   if (group === '') {
     if (version !== 'v1')
       errors.push(
@@ -95,6 +97,7 @@ export const apiServiceStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'APIService',
   resource: 'apiservices',
+  anyFinalizer: true,
   allowUnconditionalUpdate: false,
   validateName: nameIsPathSegment,
   defaults,

@@ -99,7 +99,6 @@ export const replicaSetStrategy: ResourceStrategy = {
       ? []
       : templateWarnings(object['spec']?.template, specPath.child('template'), old['spec']?.template),
   subresources: { status: statusHooks(validateReplicaStatus) },
-  selectableFields: { 'status.replicas': (object) => String(object['status']?.replicas ?? 0) },
   columns: columnsOf['apps/replicasets'] ?? [],
   cells(object, nowMs) {
     const spec = (object['spec'] ?? {}) as Json;

@@ -255,6 +255,7 @@ export const certificateSigningRequestStrategy: ResourceStrategy = {
     restore(object, old, 'spec', 'status');
   },
   subresources: { status: statusHooks, approval: approvalHooks },
+  noNamespaceField: true,
   selectableFields: { 'spec.signerName': (object) => text(object['spec']?.signerName) },
   columns: columnsOf['certificates.k8s.io/certificatesigningrequests'] ?? [],
   cells(object, nowMs) {

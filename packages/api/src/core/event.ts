@@ -139,6 +139,7 @@ export const eventStrategy: ResourceStrategy = {
   resource: 'events',
   plainMetadata: true,
   allowCreateOnUpdate: true,
+  defaultPropagation: 'Unsupported',
   // Events are named after their object with a suffix, so a prefix may end with a dot.
   validateName: nameIsPathSegment,
   validate,

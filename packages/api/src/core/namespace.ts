@@ -81,6 +81,7 @@ export const namespaceStrategy: ResourceStrategy = {
       validateUpdate: validateFinalizers,
     },
   },
+  noNamespaceField: true,
   selectableFields: {
     'status.phase': (object) => text(object['status']?.phase),
   },

@@ -219,6 +219,7 @@ export const nodeStrategy: ResourceStrategy = {
       ...validateChange(object, old),
     ]),
   },
+  noNamespaceField: true,
   selectableFields: { 'spec.unschedulable': (object) => String(object['spec']?.unschedulable === true) },
   columns: columnsOf['/nodes'] ?? [],
   cells(object, nowMs) {

@@ -141,7 +141,6 @@ export const persistentVolumeClaimStrategy: ResourceStrategy = {
   ],
   warningsOnUpdate: warnings,
   subresources: { status: statusHooks(validateStatus) },
-  selectableFields: { name: (claim) => text(claim.metadata.name) },
   columns: columnsOf['/persistentvolumeclaims'] ?? [],
   cells(claim, nowMs) {
     const spec = specOf(claim);

@@ -1,4 +1,5 @@
 import { jsonText } from '../exact-json.ts';
+import { shownMember } from '../given-empty.ts';
 import type { JsonObject } from '../json.ts';
 import { deepEqual, isJsonObject } from '../json.ts';
 import type { JsonValue, KubeObject, ManagedFieldsEntry, ObjectMeta } from '../meta.ts';
@@ -186,8 +187,13 @@ export class FieldManager {
     if (this.#options.subresource !== '') return fromLive();
     const given = next.metadata.managedFields;
     if (given === liveEntries && given !== undefined) return fromLive();
-    // One empty entry is the wish to forget everything.
-    if (given?.length === 1 && Object.keys(given[0] as object).length === 0)
+    // An empty list, or one empty entry, is the wish to forget everything.
+    const isEmptied = given === undefined && shownMember(next.metadata, 'managedFields') !== null;
+    if (
+      isEmptied ||
+      given?.length === 0 ||
+      (given?.length === 1 && Object.keys(given[0] as object).length === 0)
+    )
       return { managers: new Map(), entries: undefined };
     const managers = decodeManagers(given);
     return managers === undefined || managers.size === 0 ? fromLive() : { managers, entries: given };

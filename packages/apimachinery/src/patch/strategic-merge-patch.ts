@@ -306,22 +306,12 @@ function isDirected(value: JsonValue): boolean {
   return isJsonObject(value) && value[directiveKey] !== undefined;
 }
 
+/** What has no counterpart in the original is taken as it is, but for objects that $patch stands in. */
 function withoutDirectives(value: JsonValue): JsonValue {
-  if (Array.isArray(value)) {
-    return value
-      .filter((each) => !isJsonObject(each) || each[directiveKey] !== 'delete')
-      .filter(
-        (each) => !isJsonObject(each) || each[directiveKey] === undefined || Object.keys(each).length > 1,
-      )
-      .map(withoutDirectives);
-  }
+  if (Array.isArray(value)) return value.filter((each) => !isDirected(each)).map(withoutDirectives);
   if (!isJsonObject(value)) return value;
   const out: JsonObject = {};
-  for (const [key, each] of Object.entries(value)) {
-    if (key === directiveKey || key === retainKeysKey) continue;
-    if (key.startsWith(deleteListPrefix) || key.startsWith(elementOrderPrefix)) continue;
-    if (isDirected(each)) continue;
-    setOwn(out, key, withoutDirectives(each));
-  }
+  for (const [key, each] of Object.entries(value))
+    if (!isDirected(each)) setOwn(out, key, withoutDirectives(each));
   return out;
 }

@@ -2,6 +2,7 @@ import type { FieldSchema, MessageSchema, SchemaRegistry, TypeRef } from '@pilot
 import { builtinSchemas } from '@pilothouse/api';
 
 import { isJsonObject, type JsonObject, sortedKeys } from '../json-shape.ts';
+import { goFieldOrder } from './go-field-order.ts';
 import { goJsonString, goJsonText } from './text.ts';
 
 type ValueEncoder = (value: unknown) => string;
@@ -49,7 +50,12 @@ export class JsonEncoderCompiler {
   }
 
   #collect(schema: MessageSchema, fields: FieldEncoder[]): void {
-    for (const field of schema.fields) {
+    const order = goFieldOrder.get(schema.name);
+    const ordered =
+      order === undefined
+        ? schema.fields
+        : schema.fields.toSorted((one, two) => order.indexOf(one.name) - order.indexOf(two.name));
+    for (const field of ordered) {
       if (field.inline && field.type.kind === 'message') {
         const inline = this.#registry.message(field.type.message);
         if (inline) this.#collect(inline, fields);

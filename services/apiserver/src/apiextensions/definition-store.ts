@@ -39,6 +39,8 @@ export class DefinitionStore extends GenericStore {
           await admission.validate('DELETE', undefined, old);
           if (isDeleting(object)) return { object };
           markDeleting(object, nowMs);
+          // Unlike other kinds' deletions this one does not count as a change of what is wanted.
+          if (old.metadata.generation !== undefined) object.metadata.generation = old.metadata.generation;
           const finalizers = object.metadata.finalizers ?? [];
           if (!finalizers.includes(cleanupFinalizer)) {
             object.metadata.finalizers = [...finalizers, cleanupFinalizer];

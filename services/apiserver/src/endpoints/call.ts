@@ -60,12 +60,25 @@ export function responseKindOf(resource: ResourceDescriptor): GroupVersionKind {
   return resource.responseKind ?? { group: resource.group, version: resource.version, kind: resource.kind };
 }
 
+/** Subresources whose storages upstream cannot show as a Table. */
+const withoutTable = new Set([
+  '/pods/ephemeralcontainers',
+  '/pods/resize',
+  'apiextensions.k8s.io/customresourcedefinitions/status',
+  'apiregistration.k8s.io/apiservices/status',
+  'certificates.k8s.io/certificatesigningrequests/approval',
+  'resource.k8s.io/resourceclaims/status',
+]);
+
 /** Media type and view of the answer. Throws 406. */
 export function negotiateOutput(call: Call): Negotiated {
   const accept = call.exchange.header('accept');
   const { storage } = call;
+  const { group, resource, subresource } = storage.resource;
   // What is only created (reviews, bindings, tokens) has no rows.
-  const hasTable = storage.get !== undefined || storage.list !== undefined;
+  const hasTable =
+    (storage.get !== undefined || storage.list !== undefined) &&
+    !(subresource !== '' && withoutTable.has(`${group}/${resource}/${subresource}`));
   return negotiate('codec' in storage ? withoutProtobuf(accept) : accept, {
     allows: (mediaType, view) =>
       (hasTable || view.kind !== 'Table') && allowsResourceConvert(mediaType, view),

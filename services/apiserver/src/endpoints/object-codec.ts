@@ -1,5 +1,13 @@
 import type { GroupVersionKind, KubeObject, MessageSchema } from '@pilothouse/apimachinery';
-import { jsonText, parseApiVersion, parseExact, StatusError } from '@pilothouse/apimachinery';
+import {
+  apiVersionOf,
+  goQuote,
+  jsonText,
+  parseApiVersion,
+  parseExact,
+  StatusError,
+  statusErrors,
+} from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
 import {
   DecodeError,
@@ -7,11 +15,11 @@ import {
   decodeBody,
   decodeEnvelope,
   decodeParsed,
+  documentKind,
   encodeJson,
   encodeYaml,
   indentJson,
   parseDocument,
-  unrecognizedObject,
 } from '@pilothouse/serializer';
 import type { FieldValidation } from '../request/request-context.ts';
 import type { DecodedBody, ObjectCodec } from './codec.ts';
@@ -58,14 +66,24 @@ export class BuiltinObjectCodec implements ObjectCodec {
     const schema = schemaOf({ group: '', version: 'v1', kind }) as MessageSchema;
     try {
       if (mediaType === protobufType) return builtinProtobuf.decodeMessage(decodeEnvelope(body).raw, schema);
-      return decodeParsed(parseDocument(body, mediaType).value ?? {}, schema).object;
+      const { value, text } = parseDocument(body, mediaType);
+      const given = documentKind(value, { group: '', version: 'v1', kind });
+      if (
+        !metaKinds.has(given.kind) &&
+        builtinSchemas.kind(given.group, given.version, given.kind) === undefined
+      )
+        throw new DecodeError(
+          'JsonType',
+          `no kind ${goQuote(given.kind)} is registered for version ${goQuote(apiVersionOf(given.group, given.version))} in scheme "pkg/runtime/scheme.go:111"`,
+        );
+      return decodeParsed(value ?? {}, schema, text === undefined ? {} : { text }).object;
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
-      const cause =
+      throw statusErrors.badRequest(
         error.code === 'JsonSyntax'
           ? `couldn't get version/kind; json parse error: ${error.message}`
-          : error.message;
-      throw unrecognizedObject(kind, cause, body);
+          : error.message,
+      );
     }
   }
 

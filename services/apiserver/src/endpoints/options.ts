@@ -66,9 +66,6 @@ export function listOptionsOf(query: URLSearchParams, isWatch: boolean): ListOpt
     options.allowWatchBookmarks = boolean(query.get('allowWatchBookmarks') ?? '');
   if (query.has('sendInitialEvents'))
     options.sendInitialEvents = boolean(query.get('sendInitialEvents') ?? '');
-  if (present(query, 'shardSelector') !== undefined) {
-    throw statusErrors.badRequest('shardSelector is not supported by this server');
-  }
   invalid('ListOptions', validateListOptions(options, isWatch));
   return options;
 }

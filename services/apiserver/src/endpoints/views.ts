@@ -133,7 +133,8 @@ export function tableOf(
     apiVersion: `meta.k8s.io/${request.version}`,
     metadata: meta,
     columnDefinitions: columns ? tableColumns(request.storage) : null,
-    rows: out,
+    // Upstream's converter of kinds without columns of their own has no list where there are no rows.
+    rows: out.length === 0 && tableColumns(request.storage) === defaultColumns ? null : out,
   };
 }
 
@@ -142,6 +143,7 @@ export function internalTypeName(storage: RestStorage, list: boolean): string {
   const { group, kind } = responseKindOf(storage.resource);
   const custom = group.includes('.') && !group.endsWith('.k8s.io');
   if (custom) return list ? '*unstructured.UnstructuredList' : '*unstructured.Unstructured';
-  const packageName = group === '' ? 'core' : (group.split('.')[0] as string);
+  // Events of both groups are one internal type.
+  const packageName = group === '' || group === 'events.k8s.io' ? 'core' : (group.split('.')[0] as string);
   return `*${packageName}.${kind}${list ? 'List' : ''}`;
 }

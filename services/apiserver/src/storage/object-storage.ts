@@ -97,7 +97,7 @@ export class ObjectStorage implements Storage {
   }
 
   async get(key: string, options: { readonly resourceVersion: string }): Promise<Stored> {
-    const minimum = parseResourceVersion(options.resourceVersion);
+    const minimum = parseResourceVersion(options.resourceVersion, 'list');
     const { kv, revision } = await this.store.get(this.prefix + key);
     if (minimum > revision) throw statusErrors.tooLargeResourceVersion(String(minimum), String(revision), 1);
     if (kv === undefined) throw storageErrors.keyNotFound(key);
@@ -301,7 +301,7 @@ export class ObjectStorage implements Storage {
       }
       return { startKey: position.startKey, revision: Math.max(position.revision, 0) };
     }
-    const revision = parseResourceVersion(options.resourceVersion);
+    const revision = parseResourceVersion(options.resourceVersion, 'list');
     const exact =
       options.resourceVersionMatch === 'Exact' ||
       (options.resourceVersionMatch === '' && options.limit > 0 && revision > 0);

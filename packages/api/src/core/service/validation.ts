@@ -336,34 +336,62 @@ export function validateService(service: KubeObject): FieldError[] {
 }
 
 /** What must hold of clusterIP, clusterIPs and the families before addresses are taken (upstream's ValidateServiceClusterIPsRelatedFields). */
-export function validateServiceClusterIps(service: KubeObject, old: KubeObject | undefined): FieldError[] {
-  const errors = validateClusterIps((service['spec'] ?? {}) as Json);
-  return old === undefined ? errors : [...errors, ...validateServiceChange(service, old)];
-}
+export const validateServiceClusterIps = (service: KubeObject): FieldError[] =>
+  validateClusterIps((service['spec'] ?? {}) as Json);
 
-/** Cluster IPs stay, but the second of a dual-stack service may come and go. */
+/** Cluster IPs and families stay, but the second of a dual-stack service may come and go. */
 export function validateServiceChange(service: KubeObject, old: KubeObject): FieldError[] {
-  const errors: FieldError[] = [];
   const now = (service['spec'] ?? {}) as Json;
   const before = (old['spec'] ?? {}) as Json;
+  if (now['type'] === 'ExternalName' || before['type'] === 'ExternalName') return [];
+  return [...validateIpChange(now, before), ...validateFamilyChange(now, before)];
+}
+
+function validateIpChange(now: Json, before: Json): FieldError[] {
   const path = specPath.child('clusterIPs');
-  if (now['type'] === 'ExternalName' || before['type'] === 'ExternalName') return errors;
+  if (isHeadless(now) && isHeadless(before)) return [];
   const oldIps = clusterIpsOf(before);
   const newIps = clusterIpsOf(now);
-  if (oldIps.length === 0) return errors;
-  if (newIps.length === 0) return [fieldError.invalid(path, newIps, 'primary clusterIP can not be unset')];
-  if (newIps[0] !== oldIps[0])
+  if (oldIps.length === newIps.length)
+    return oldIps.flatMap((ip, index) =>
+      ip === newIps[index] ? [] : [fieldError.invalid(path.index(index), newIps, 'may not change once set')],
+    );
+  const errors: FieldError[] = [];
+  if (newIps.length === 0)
+    errors.push(fieldError.invalid(path.index(0), newIps, 'primary clusterIP can not be unset'));
+  else if (oldIps.length > 0 && newIps[0] !== oldIps[0])
     errors.push(fieldError.invalid(path.index(0), newIps, 'may not change once set'));
-  if (oldIps.length === 2 && newIps.length === 2 && newIps[1] !== oldIps[1])
-    errors.push(fieldError.invalid(path.index(1), newIps, 'may not change once set'));
+  if (oldIps.length > newIps.length && newIps.length === 1) errors.push(...validateRelease(now, 'clusterIP'));
+  return errors;
+}
+
+function validateFamilyChange(now: Json, before: Json): FieldError[] {
+  const path = specPath.child('ipFamilies').index(0);
+  if (isHeadless(now) || isHeadless(before)) return [];
   const oldFamilies = list(before['ipFamilies']) as string[];
   const newFamilies = list(now['ipFamilies']) as string[];
-  const familyPath = specPath.child('ipFamilies');
-  if (oldFamilies.length > 0 && newFamilies.length === 0)
-    errors.push(fieldError.invalid(familyPath, newFamilies, 'primary ipFamily can not be unset'));
-  else if (oldFamilies.length > 0 && newFamilies[0] !== oldFamilies[0])
-    errors.push(fieldError.invalid(familyPath.index(0), newFamilies, 'may not change once set'));
+  if (oldFamilies.length === newFamilies.length)
+    return oldFamilies.flatMap((family, index) =>
+      family === newFamilies[index] ? [] : [fieldError.invalid(path, newFamilies, 'may not change once set')],
+    );
+  const errors: FieldError[] = [];
+  if (oldFamilies.length > newFamilies.length) {
+    if (clusterIpsOf(now).length === 0)
+      errors.push(fieldError.invalid(path, newFamilies, 'primary ipFamily can not be unset'));
+    // Upstream shows the addresses here.
+    if (newFamilies.length > 0 && newFamilies[0] !== oldFamilies[0])
+      errors.push(fieldError.invalid(path, clusterIpsOf(now), 'may not change once set'));
+    if (newFamilies.length === 1) errors.push(...validateRelease(now, 'ipFamily'));
+  } else if (oldFamilies.length > 0 && newFamilies[0] !== oldFamilies[0])
+    errors.push(fieldError.invalid(path, newFamilies, 'may not change once set'));
   return errors;
+}
+
+function validateRelease(now: Json, what: string): FieldError[] {
+  const policy: unknown = now['ipFamilyPolicy'];
+  if (policy === 'SingleStack') return [];
+  const text = `must be set to 'SingleStack' when releasing the secondary ${what}`;
+  return [fieldError.invalid(specPath.child('ipFamilyPolicy'), policy ?? null, text)];
 }
 
 export const isIp = (value: string): boolean => parseIp(value) !== undefined;

@@ -30,7 +30,6 @@ export async function handleDeleteCollection(call: Call): Promise<void> {
   const output = negotiateOutput(call);
   const listOptions = listOptionsOf(call.exchange.query, false);
   const options = await deleteOptions(call);
-  warnOfPropagation(call, options);
   const context = contextOf(call, writeOptions(options));
   const result = await remove(
     context,
@@ -38,6 +37,7 @@ export async function handleDeleteCollection(call: Call): Promise<void> {
     listOptions,
     admissionOf(call, context, 'DeleteOptions', options),
   );
+  warnOfPropagation(call, options);
   await respondList(call, result, output);
 }
 

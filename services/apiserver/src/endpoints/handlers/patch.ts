@@ -165,7 +165,9 @@ function patched(call: Call, type: string, body: Buffer, options: WriteOptions):
       apply = (existing) => {
         const document = asJson(existing) as Record<string, JsonValue>;
         const value = applyStrategicMergePatch(document, patch, { registry: builtinSchemas, message });
-        return { text: encodeUnstructuredJson(value), shown: () => goFormat(patch), isStrategic: true };
+        // The path says what is made of it.
+        const typed = { ...value, apiVersion: document['apiVersion'], kind: document['kind'] };
+        return { text: encodeUnstructuredJson(typed), shown: () => goFormat(patch), isStrategic: true };
       };
     }
   }
@@ -278,14 +280,9 @@ function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObject
   const { resource } = call.storage;
   const { patch, duplicates } = applyObject(body);
   const kind = responseKindOf(resource);
-  if (!patch.apiVersion || !patch.kind) {
+  if (patch.apiVersion !== apiVersionOfKind(kind) || !patch.kind) {
     const { group, version } = parseApiVersion(patch.apiVersion ?? '') ?? { group: '', version: '' };
     throw statusErrors.badRequest(`invalid object type: ${group}/${version}, Kind=${patch.kind ?? ''}`);
-  }
-  if (patch.apiVersion !== apiVersionOfKind(kind)) {
-    throw statusErrors.badRequest(
-      `Incorrect version specified in apply patch. Specified patch version: ${patch.apiVersion}, expected: ${apiVersionOfKind(kind)}`,
-    );
   }
   const { tracker, strategy } = call.storage as RestStorage & { readonly tracker?: FieldTracker };
   if (!tracker) {

@@ -122,6 +122,39 @@ function isCpuUtilization(metric: Json, key: 'target' | 'current'): boolean {
   );
 }
 
+const scalingRules = (rules: Json | undefined): Json | null =>
+  rules === undefined
+    ? null
+    : {
+        StabilizationWindowSeconds: rules['stabilizationWindowSeconds'] ?? null,
+        SelectPolicy: rules['selectPolicy'] ?? null,
+        Policies:
+          (rules['policies'] as Json[] | undefined)?.map((policy) => ({
+            Type: policy['type'],
+            Value: policy['value'],
+            PeriodSeconds: policy['periodSeconds'],
+          })) ?? null,
+        Tolerance: rules['tolerance'] ?? null,
+      };
+
+/** Upstream writes its internal type, whose members begin with capitals. */
+function behaviorText(behavior: Json): string {
+  return JSON.stringify({
+    ScaleUp: scalingRules(behavior['scaleUp'] as Json | undefined),
+    ScaleDown: scalingRules(behavior['scaleDown'] as Json | undefined),
+  });
+}
+
+/** The value with the first letters of members small and without nulls: Go reads members whatever their case. */
+function behaviorFrom(text: string): unknown {
+  return JSON.parse(text, (_key, value: unknown) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value ?? undefined;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, each]) => [name.charAt(0).toLowerCase() + name.slice(1), each]),
+    );
+  });
+}
+
 function parseList(text: string | undefined): Json[] {
   if (text === undefined) return [];
   try {
@@ -142,7 +175,7 @@ function fromV2(given: KubeObject): KubeObject {
   const others = metrics.filter((metric) => metric !== cpu);
   if (others.length > 0)
     noted[metricsAnnotation] = JSON.stringify(others.map((each) => metricToV1(each, 'target')));
-  if (spec['behavior'] !== undefined) noted[behaviorAnnotation] = JSON.stringify(spec['behavior']);
+  if (spec['behavior'] !== undefined) noted[behaviorAnnotation] = behaviorText(spec['behavior'] as Json);
   const current = (status['currentMetrics'] ?? []) as Json[];
   const currentCpu = current.find((metric) => isCpuUtilization(metric, 'current'));
   if (current.length > 0) {
@@ -184,7 +217,7 @@ function toV2(given: KubeObject): KubeObject {
   const conditions = parseList(noted[conditionsAnnotation]);
   let behavior: unknown;
   try {
-    behavior = noted[behaviorAnnotation] === undefined ? undefined : JSON.parse(noted[behaviorAnnotation]);
+    behavior = noted[behaviorAnnotation] === undefined ? undefined : behaviorFrom(noted[behaviorAnnotation]);
   } catch {
     behavior = undefined;
   }

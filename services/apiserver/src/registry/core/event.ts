@@ -1,4 +1,4 @@
-import type { KubeObject } from '@pilothouse/apimachinery';
+import { type KubeObject, statusErrors } from '@pilothouse/apimachinery';
 import type { VersionConversion } from '../generic/converted-store.ts';
 
 /** Events vanish after so long (upstream's --event-ttl). */
@@ -39,6 +39,8 @@ export const eventsV1: VersionConversion = {
       renamed.map(([own, stored]) => [stored, own]),
     ),
   fieldSelector: (text) => {
+    const unknown = /(?:^|,)((?:involvedObject\.\w+|reportingComponent|source))(?=[.=!])/.exec(text)?.[1];
+    if (unknown !== undefined) throw statusErrors.badRequest(`field label not supported: ${unknown}`);
     let converted = text;
     for (const [own, stored] of renamed) {
       converted = converted.replace(new RegExp(`(^|,)${own}(?=[.=!])`, 'g'), `$1${stored}`);

@@ -1,4 +1,5 @@
 import type { KubeObject, Status } from '@pilothouse/apimachinery';
+import { StatusError } from '@pilothouse/apimachinery';
 import type { ResourceStrategy } from '@pilothouse/api';
 import type { ObjectCodec } from '../../storage/stored-object.ts';
 import { StoredObject } from '../../storage/stored-object.ts';
@@ -16,6 +17,7 @@ import type {
   RestContext,
   RestStorage,
   Stored,
+  TableSource,
   UpdatedObjectInfo,
   UpdateOptions,
   WatchStream,
@@ -33,6 +35,8 @@ export interface VersionConversion {
 export class ConvertedStore implements RestStorage {
   readonly resource: ResourceDescriptor;
   readonly strategy: ResourceStrategy;
+  /** Rows are made of the stored version. */
+  readonly table: TableSource;
   readonly #stored: RestStorage;
   /** In the words of this version, for server-side apply. */
   readonly tracker: FieldTracker | undefined;
@@ -53,6 +57,11 @@ export class ConvertedStore implements RestStorage {
     this.#codec = codec;
     this.#conversion = conversion;
     this.strategy = stored.strategy;
+    const { columns, cells } = stored.strategy;
+    this.table = {
+      columns: columns ?? [],
+      cells: (object, nowMs) => cells?.call(stored.strategy, conversion.toStored(object), nowMs) ?? [],
+    };
     const members = ['get', 'list', 'watch', 'create', 'update', 'delete', 'deleteCollection'] as const;
     for (const member of members) {
       // Which verbs a storage has shows in its members.
@@ -74,11 +83,11 @@ export class ConvertedStore implements RestStorage {
     name: string,
     options: { readonly resourceVersion?: string },
   ): Promise<Stored> {
-    return this.#view(await this.#stored.get!(context, name, options));
+    return this.#view(await this.#told(this.#stored.get!(context, name, options)));
   }
 
   async list(context: RestContext, options: ListOptions): Promise<ListResult> {
-    const list = await this.#stored.list!(context, this.#options(options));
+    const list = await this.#told(this.#stored.list!(context, this.#options(options)));
     return { ...list, items: [...list.items].map((item) => this.#view(item)) };
   }
 
@@ -101,12 +110,14 @@ export class ConvertedStore implements RestStorage {
     admission: AdmissionHooks,
   ): Promise<Stored | Status> {
     const stored = this.#conversion.toStored(this.#track(context, undefined, object, options));
-    const created = await this.#stored.create!(
-      this.#inOwnVersion(context),
-      name,
-      stored,
-      this.tracker === undefined ? options : { ...options, fieldTracking: 'none' },
-      this.#admission(admission),
+    const created = await this.#told(
+      this.#stored.create!(
+        this.#inOwnVersion(context),
+        name,
+        stored,
+        this.tracker === undefined ? options : { ...options, fieldTracking: 'none' },
+        this.#admission(admission),
+      ),
     );
     return 'object' in created ? this.#view(created) : created;
   }
@@ -127,12 +138,14 @@ export class ConvertedStore implements RestStorage {
         return this.#conversion.toStored(this.#track(context, live, updated, options));
       },
     };
-    const result = await this.#stored.update!(
-      this.#inOwnVersion(context),
-      name,
-      converted,
-      this.tracker === undefined ? options : { ...options, fieldTracking: 'none' },
-      this.#admission(admission),
+    const result = await this.#told(
+      this.#stored.update!(
+        this.#inOwnVersion(context),
+        name,
+        converted,
+        this.tracker === undefined ? options : { ...options, fieldTracking: 'none' },
+        this.#admission(admission),
+      ),
     );
     return { object: this.#view(result.object), created: result.created };
   }
@@ -143,7 +156,7 @@ export class ConvertedStore implements RestStorage {
     options: DeleteOptions,
     admission: AdmissionHooks,
   ): Promise<DeleteResult> {
-    const result = await this.#stored.delete!(context, name, options, this.#admission(admission));
+    const result = await this.#told(this.#stored.delete!(context, name, options, this.#admission(admission)));
     if (!('key' in result.object)) {
       const { details } = result.object;
       if (details === undefined) return result;
@@ -160,13 +173,24 @@ export class ConvertedStore implements RestStorage {
     list: ListOptions,
     admission: AdmissionHooks,
   ): Promise<ListResult> {
-    const result = await this.#stored.deleteCollection!(
-      context,
-      options,
-      this.#options(list),
-      this.#admission(admission),
+    const result = await this.#told(
+      this.#stored.deleteCollection!(context, options, this.#options(list), this.#admission(admission)),
     );
     return { ...result, items: [...result.items].map((item) => this.#view(item)) };
+  }
+
+  /** Errors of the stored version's group name the group of this one. */
+  async #told<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      const { group, resource } = this.resource;
+      if (!(error instanceof StatusError) || group === this.#stored.resource.group) throw error;
+      const { status } = error;
+      status.message = (status.message ?? '').replace(`${resource} "`, `${resource}.${group} "`);
+      if (status.details?.kind === resource) status.details.group = group;
+      throw error;
+    }
   }
 
   #inOwnVersion(context: RestContext): RestContext {

@@ -8,6 +8,14 @@ import { encodeStored, StoredObject } from '../../storage/stored-object.ts';
 
 export type WritableStorage = Pick<Storage, 'create' | 'get' | 'delete' | 'guaranteedUpdate'>;
 
+/** Where the keys of a kind begin, without what is the store's. */
+const withoutStorePrefix = (prefix: string): string => prefix.replace(/^\/registry(?=\/)/, '');
+
+/** What an update is to create has no uid yet: a body with one means an object that is gone. Throws a conflict. */
+export function checkNew(key: string, dryRun: boolean, preconditions: Preconditions | undefined): void {
+  checkPreconditions(dryRun ? withoutStorePrefix(key) : key, preconditions, { metadata: {} } as KubeObject);
+}
+
 /** The writes of a storage with everything but the writing: the same checks against the same state, and the same answers. */
 export function dryRunStorage(storage: WritableStorage, codec: ObjectCodec, prefix: string): WritableStorage {
   const find = async (key: string): Promise<Stored | undefined> => {
@@ -18,6 +26,8 @@ export function dryRunStorage(storage: WritableStorage, codec: ObjectCodec, pref
       throw error;
     }
   };
+  // The checks of a dry run stand in front of the store, which alone knows where in it the keys begin.
+  const shown = withoutStorePrefix(prefix);
   return {
     get: (key, options) => storage.get(key, options),
     async create(key: string, object: KubeObject): Promise<Stored> {
@@ -31,7 +41,7 @@ export function dryRunStorage(storage: WritableStorage, codec: ObjectCodec, pref
     ): Promise<Stored> {
       const existing = await find(key);
       if (existing === undefined) throw storageErrors.keyNotFound(key);
-      checkPreconditions(prefix + key, preconditions, existing.object);
+      checkPreconditions(shown + key, preconditions, existing.object);
       await validate(existing);
       return existing;
     },
@@ -42,7 +52,7 @@ export function dryRunStorage(storage: WritableStorage, codec: ObjectCodec, pref
     ): Promise<StorageWriteResult> {
       const existing = await find(key);
       if (existing === undefined && options.mustExist) throw storageErrors.keyNotFound(key);
-      if (existing !== undefined) checkPreconditions(prefix + key, options.preconditions, existing.object);
+      if (existing !== undefined) checkPreconditions(shown + key, options.preconditions, existing.object);
       const { object } = await tryUpdate({ existing });
       return {
         stored: new StoredObject(codec, key, existing?.revision ?? 0, encodeStored(codec, object).object),

@@ -97,6 +97,8 @@ export function finalizersForGarbageCollection(
   strategy: ResourceStrategy,
   options: DeleteOptions,
 ): string[] | undefined {
+  // Nobody looks for what such objects own.
+  if (strategy.defaultPropagation === 'Unsupported') return undefined;
   const present = object.metadata.finalizers ?? [];
   const orphan = orphansDependents(present, strategy, options);
   const foreground = deletesInForeground(present, options);

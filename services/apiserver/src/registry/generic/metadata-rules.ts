@@ -27,7 +27,7 @@ export function kindMetaErrors({ strategy, namespaced, builtIn }: MetadataRules,
   return validateObjectMeta(meta, {
     namespaced,
     nameRule: (name, prefix) => strategy.validateName?.(name, prefix) ?? nameIsDnsSubdomain(name, prefix),
-    builtIn,
+    builtIn: builtIn && strategy.anyFinalizer !== true,
   });
 }
 
@@ -39,7 +39,7 @@ export function changedMetaErrors(
   isMain: boolean,
 ): FieldError[] {
   const { strategy } = rules;
-  const builtIn = strategy.plainMetadata !== true && rules.builtIn;
+  const builtIn = strategy.plainMetadata !== true && strategy.anyFinalizer !== true && rules.builtIn;
   const changes = validateObjectMetaUpdate(meta, old, { builtIn });
   // Upstream checks metadata in general and once more in each kind, so clients get these causes twice.
   return [

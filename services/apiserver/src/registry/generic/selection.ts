@@ -26,7 +26,8 @@ export function selectionPredicate(
     const fields = parseFieldSelector(fieldSelector);
     const selectable = strategy.selectableFields;
     for (const { field } of fields.requirements) {
-      if (field === 'metadata.name' || field === 'metadata.namespace') continue;
+      if (field === 'metadata.name') continue;
+      if (field === 'metadata.namespace' && strategy.noNamespaceField !== true) continue;
       if (selectable === undefined || !Object.hasOwn(selectable, field)) {
         const text = strategy.unsupportedField?.(field);
         throw statusErrors.badRequest(text ?? unsupportedFieldMessage(field, selectable !== undefined));

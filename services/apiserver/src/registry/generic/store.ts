@@ -29,7 +29,7 @@ import type {
   WatchStream,
 } from '../rest/rest-storage.ts';
 import type { WritableStorage } from './dry-run.ts';
-import { dryRunStorage } from './dry-run.ts';
+import { checkNew, dryRunStorage } from './dry-run.ts';
 import type { FieldTracker } from './field-tracker.ts';
 import {
   beginDeletion,
@@ -206,6 +206,7 @@ export class GenericStore implements RestStorage {
           await finish(false);
           finish = noFinish;
           if (existing === undefined && !mayCreate) throw statusErrors.notFound(this.groupResource, name);
+          if (existing === undefined) checkNew(this.options.prefix + key, context.dryRun, info.preconditions);
           let object = await info.updatedObject(context, existing?.object);
           this.#typeMeta(object);
           created = existing === undefined;
@@ -311,7 +312,7 @@ export class GenericStore implements RestStorage {
     try {
       this.#beforeCreate(context, object);
       await admission.validate('CREATE', object, undefined);
-      this.#refuseResourceVersion(object);
+      this.#refuseResourceVersion(object, context);
       name = object.metadata.name ?? '';
       key = objectKey(this.resource.namespaced, object.metadata.namespace ?? '', name);
       stored = await storage.create(key, object, hooks?.ttlSeconds?.(object) ?? 0);
@@ -617,8 +618,9 @@ export class GenericStore implements RestStorage {
     return this.resource.namespaced && context.namespace !== '' ? `${context.namespace}/` : '';
   }
 
-  #refuseResourceVersion(object: KubeObject): void {
-    // Text that is not a number is ignored here, as upstream does.
+  /** Text that is not a number is ignored; a dry run does not come to the store, which is what refuses it. */
+  #refuseResourceVersion(object: KubeObject, { dryRun }: RestContext): void {
+    if (dryRun) return;
     if (/^[0-9]+$/.test(object.metadata.resourceVersion ?? '') && resourceVersionOf(object) !== 0) {
       throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
     }

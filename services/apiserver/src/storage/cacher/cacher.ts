@@ -184,7 +184,7 @@ export class Cacher implements Storage, WatcherHost, CacheView {
 
   async #list(options: StorageListOptions): Promise<StorageList> {
     const { resourceVersion, resourceVersionMatch: match } = options;
-    const wanted = parseResourceVersion(resourceVersion);
+    const wanted = parseResourceVersion(resourceVersion, 'list');
     if (options.continue !== '') return this.#listPage(options);
     if (!this.#synced) return this.#storage.list(options);
     // A limit is not kept where any state will do: the whole answer costs less than its pages.

@@ -89,7 +89,7 @@ export function serviceHooks(ips: IpAllocator, ports: PortAllocator): StoreHooks
     object['spec'] = service;
     const taken: Taken = { ips: [], ports: [] };
     try {
-      const fieldErrors = needsClusterIp(service) ? validateServiceClusterIps(object, oldObject) : [];
+      const fieldErrors = needsClusterIp(service) ? validateServiceClusterIps(object) : [];
       if (fieldErrors.length > 0) throw invalid(object, fieldErrors);
       const errors = initIpFamilies(service, old, ips.families);
       if (errors.length > 0) throw invalid(object, errors);
@@ -117,7 +117,8 @@ export function serviceHooks(ips: IpAllocator, ports: PortAllocator): StoreHooks
     const result: string[] = [];
     for (let index = 0; index < (service.ipFamilies ?? []).length; index++) {
       const ip = wanted[index] ?? '';
-      if (ip !== '' && kept.includes(ip)) {
+      // Whether what was kept may change is for validation to say.
+      if (ip !== '' && (kept.includes(ip) || index < kept.length)) {
         result.push(ip);
         continue;
       }
@@ -314,37 +315,59 @@ function sameList(a: readonly string[] | undefined, b: readonly string[] | undef
   return (a ?? []).join(',') === (b ?? []).join(',');
 }
 
-/** Fills clusterIPs from clusterIP, families from addresses and the policy from both. */
+/** Nothing is added to or taken from a service of PreferDualStack that stays as it was when the cluster's families change. */
+const isUnchangedPreferDual = (service: ServiceSpec, old: ServiceSpec | undefined): boolean =>
+  old !== undefined &&
+  old.type === service.type &&
+  service.ipFamilyPolicy === 'PreferDualStack' &&
+  (old.ipFamilyPolicy ?? service.ipFamilyPolicy) === 'PreferDualStack' &&
+  sameList(old.clusterIPs, service.clusterIPs) &&
+  sameList(old.ipFamilies, service.ipFamilies);
+
+/** The new list is shorter, or a part of the old one is gone. */
+const isReduced = (service: readonly string[] | undefined, old: readonly string[] | undefined): boolean =>
+  (service ?? []).length > 0 && (service ?? []).length < (old ?? []).length;
+
+/** Fills clusterIPs from clusterIP, the policy, and families from addresses (upstream's initIPFamilyFields). */
 function initIpFamilies(
   service: ServiceSpec,
   old: ServiceSpec | undefined,
   configured: readonly IpFamily[],
 ): FieldError[] {
-  if (!needsClusterIp(service)) return [];
+  if (!needsClusterIp(service) || isUnchangedPreferDual(service, old)) return [];
   if (old === undefined && (service.clusterIP ?? '') !== '' && (service.clusterIPs ?? []).length === 0) {
     service.clusterIPs = [service.clusterIP as string];
   }
+  const isBare = isHeadless(service) && Object.keys(service.selector ?? {}).length === 0;
+  service.ipFamilyPolicy ??= old?.ipFamilyPolicy ?? (isBare ? 'RequireDualStack' : 'SingleStack');
+  const policy = service.ipFamilyPolicy;
+  const errors = policyErrors(service, old, policy);
   const families = [...(service.ipFamilies ?? [])];
   clusterIpsOf(service).forEach((ip, index) => {
-    families[index] ??= ip.includes(':') ? 'IPv6' : 'IPv4';
+    if (index < families.length) return;
+    const family = ip.includes(':') ? 'IPv6' : 'IPv4';
+    if (configured.includes(family)) families.push(family);
+    else
+      errors.push(
+        fieldError.invalid(
+          spec.child('clusterIPs').index(index),
+          service.clusterIPs,
+          `${family} is not configured on this cluster`,
+        ),
+      );
   });
+  service.ipFamilies = families;
+  if (errors.length > 0) return errors;
   const other = (family: IpFamily): IpFamily => (family === 'IPv4' ? 'IPv6' : 'IPv4');
   const defaultFamily = configured[0] ?? 'IPv4';
-  if (isHeadless(service) && Object.keys(service.selector ?? {}).length === 0) {
-    service.ipFamilyPolicy ??= families.length === 1 ? 'SingleStack' : 'RequireDualStack';
+  if (isBare) {
     if (families.length === 0) families.push(defaultFamily);
-    if (families.length === 1 && service.ipFamilyPolicy !== 'SingleStack')
-      families.push(other(families[0] as IpFamily));
-    service.ipFamilies = families;
+    if (families.length === 1 && policy !== 'SingleStack') families.push(other(families[0] as IpFamily));
     return [];
   }
-  const errors: FieldError[] = [];
-  if (service.ipFamilyPolicy === undefined) {
-    service.ipFamilyPolicy = families.length === 2 ? 'RequireDualStack' : 'SingleStack';
-  }
-  if (service.ipFamilyPolicy === 'RequireDualStack' && configured.length < 2) {
+  if (policy === 'RequireDualStack' && configured.length < 2) {
     const text = 'this cluster is not configured for dual-stack services';
-    errors.push(fieldError.invalid(spec.child('ipFamilyPolicy'), service.ipFamilyPolicy, text));
+    errors.push(fieldError.invalid(spec.child('ipFamilyPolicy'), policy, text));
   }
   families.forEach((family, index) => {
     if (!configured.includes(family)) {
@@ -354,19 +377,31 @@ function initIpFamilies(
   });
   if (errors.length > 0) return errors;
   if (families.length === 0) families.push(defaultFamily);
-  if (families.length === 1 && service.ipFamilyPolicy !== 'SingleStack' && configured.length > 1) {
+  if (families.length === 1 && policy !== 'SingleStack' && configured.length > 1)
     families.push(other(families[0] as IpFamily));
-  }
-  // Back to a single stack: the second address goes.
-  if (
-    service.ipFamilyPolicy === 'SingleStack' &&
-    old?.ipFamilyPolicy !== undefined &&
-    old.ipFamilyPolicy !== 'SingleStack'
-  ) {
-    families.length = Math.min(families.length, 1);
-    if ((service.clusterIPs ?? []).length > 1)
-      service.clusterIPs = (service.clusterIPs as string[]).slice(0, 1);
-  }
-  service.ipFamilies = families;
   return [];
+}
+
+/** A second address or family goes only by the policy's word; both go with it when they were left as they were. */
+function policyErrors(service: ServiceSpec, old: ServiceSpec | undefined, policy: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const refuse = (text: string): void =>
+    void errors.push(fieldError.invalid(spec.child('ipFamilyPolicy'), policy, text));
+  if (old !== undefined && policy === 'SingleStack') {
+    if (sameList(old.clusterIPs, service.clusterIPs) && (service.clusterIPs ?? []).length > 1)
+      service.clusterIPs = (service.clusterIPs as string[]).slice(0, 1);
+    if (sameList(old.ipFamilies, service.ipFamilies) && (service.ipFamilies ?? []).length > 1)
+      service.ipFamilies = (service.ipFamilies as IpFamily[]).slice(0, 1);
+  } else if (old !== undefined) {
+    if (isReduced(service.clusterIPs, old.clusterIPs))
+      refuse("must be 'SingleStack' to release the secondary cluster IP");
+    if (isReduced(service.ipFamilies, old.ipFamilies))
+      refuse("must be 'SingleStack' to release the secondary IP family");
+  }
+  if (policy === 'SingleStack') {
+    const wanted = "must be 'RequireDualStack' or 'PreferDualStack' when multiple";
+    if (service.clusterIPs?.length === 2) refuse(`${wanted} cluster IPs are specified`);
+    if (service.ipFamilies?.length === 2) refuse(`${wanted} IP families are specified`);
+  }
+  return errors;
 }
