@@ -5,9 +5,9 @@ import { peekIssuer } from '../service-account-claims.ts';
 import type { ClaimPrograms } from './claim-programs.ts';
 import { checkClaimRules, checkUserRules, claimTexts, claimValue } from './claim-programs.ts';
 import type { JwtAuthenticatorConfig } from './configuration.ts';
+import type { Claims } from './distributed-claims.ts';
+import { DistributedClaims } from './distributed-claims.ts';
 import { ProviderKeys } from './provider-keys.ts';
-
-type Claims = Readonly<Record<string, unknown>>;
 
 const defaultAlgorithms = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512'];
 /** How far a provider's clock may be ahead in `nbf`. */
@@ -26,16 +26,32 @@ export function jwtAuthenticator(
   ports: { readonly clock: Clock; readonly logger: Logger },
 ): JwtAuthenticator {
   const { issuer } = config;
-  const keys = new ProviderKeys({
-    issuerUrl: issuer.url,
-    ...((issuer.discoveryURL ?? '') === '' ? {} : { discoveryUrl: issuer.discoveryURL as string }),
+  const source = {
     ...((issuer.certificateAuthority ?? '') === '' ? {} : { caPem: issuer.certificateAuthority as string }),
     algorithms: config.signingAlgorithms ?? defaultAlgorithms,
     ...ports,
+  };
+  const keys = new ProviderKeys({
+    issuerUrl: issuer.url,
+    ...((issuer.discoveryURL ?? '') === '' ? {} : { discoveryUrl: issuer.discoveryURL as string }),
+    ...source,
   });
+  const groupsClaim = config.claimMappings.groups?.claim ?? '';
+  const elsewhere =
+    groupsClaim === ''
+      ? undefined
+      : new DistributedClaims({
+          claim: groupsClaim,
+          ...source,
+          parse: parseClaims,
+          check: (claims, from) => checkToken(claims, from, issuer.audiences, ports.clock.now()),
+        });
   return {
     prefetch: () => keys.prefetch(),
-    close: () => keys.close(),
+    close: () => {
+      keys.close();
+      elsewhere?.close();
+    },
     async authenticateToken(token) {
       if (peekIssuer(token) !== issuer.url) return undefined;
       let claims: Claims;
@@ -44,6 +60,13 @@ export function jwtAuthenticator(
         checkToken(claims, issuer.url, issuer.audiences, ports.clock.now());
       } catch (error) {
         throw new Error(`oidc: verify token: ${errorMessage(error)}`, { cause: error });
+      }
+      try {
+        claims = (await elsewhere?.expand(claims)) ?? claims;
+      } catch (error) {
+        throw new Error(`oidc: could not expand distributed claims: ${errorMessage(error)}`, {
+          cause: error,
+        });
       }
       return { user: userOf(claims, config, programs) } satisfies AuthenticationResult;
     },
@@ -146,13 +169,7 @@ function usernameOf(claims: Claims, config: JwtAuthenticatorConfig, programs: Cl
 function groupsOf(claims: Claims, config: JwtAuthenticatorConfig, programs: ClaimPrograms): string[] {
   const { claim = '', prefix = '' } = config.claimMappings.groups ?? {};
   if (claim !== '') {
-    if (!Object.hasOwn(claims, claim)) {
-      const names = claims['_claim_names'];
-      if (typeof names === 'object' && names !== null && Object.hasOwn(names, claim)) {
-        throw new Error('oidc: could not expand distributed claims: this server does not fetch them');
-      }
-      return [];
-    }
+    if (!Object.hasOwn(claims, claim)) return [];
     const value = claims[claim];
     const list: unknown[] = Array.isArray(value) ? (value as unknown[]) : [value];
     if (!list.every((each): each is string => typeof each === 'string'))

@@ -106,6 +106,64 @@ test('expressions map claims, and rules over claims and user refuse', async () =
   for (const [more, message] of refusals) await assert.rejects(ask(more), message);
 });
 
+test('groups that a token leaves to others are fetched there, and verified', async () => {
+  const tokens = authenticator(byClaims);
+  const from = (path: string, source: object = {}) =>
+    provider.token({
+      sub: 'jane',
+      uid: 'u',
+      _claim_names: { groups: 'src' },
+      _claim_sources: {
+        src: { endpoint: `${provider.issuer}${path}`, access_token: 'open-sesame', ...source },
+      },
+    });
+  const groupsOf = async (token: string) => (await tokens.authenticateToken(token, []))?.user.groups;
+  provider.documents.set('/groups', await provider.token({ groups: ['far', 'away'] }));
+  assert.deepEqual(await groupsOf(await from('/groups')), ['oidc:far', 'oidc:away']);
+  assert.equal(provider.lastAuthorization(), 'Bearer open-sesame');
+  assert.deepEqual(
+    await groupsOf(await from('/groups', { endpoint: '' })),
+    [],
+    'an aggregated claim is passed over',
+  );
+  assert.deepEqual(
+    await groupsOf(
+      await provider.token({ sub: 'jane', uid: 'u', groups: ['near'], _claim_names: { groups: 'src' } }),
+    ),
+    ['oidc:near'],
+  );
+  const refused = async (token: string, text: RegExp) =>
+    assert.rejects(tokens.authenticateToken(token, []), text);
+  provider.documents.set('/none', await provider.token({ other: ['x'] }));
+  await refused(await from('/none'), /did not contain claim: groups/);
+  provider.documents.set('/old', await provider.token({ groups: ['x'], exp: 1 }));
+  await refused(await from('/old'), /verify distributed claim token: token is expired/);
+  provider.documents.set('/foreign', await provider.token({ groups: ['x'], aud: 'another' }));
+  await refused(await from('/foreign'), /verify distributed claim token: oidc: expected audience/);
+  const [head, , signature] = (await provider.token({ groups: ['x'] })).split('.') as [
+    string,
+    string,
+    string,
+  ];
+  const claims = Buffer.from(JSON.stringify({ iss: provider.issuer, groups: ['system:masters'] })).toString(
+    'base64url',
+  );
+  provider.documents.set('/forged', `${head}.${claims}.${signature}`);
+  await refused(await from('/forged'), /failed to verify signature/);
+  provider.documents.set('/text', 'no token');
+  await refused(await from('/text'), /getting untrusted issuer/);
+  await refused(await from('', { endpoint: 'http://localhost/groups' }), /must be an https URL/);
+  await refused(
+    await provider.token({ sub: 'jane', uid: 'u', _claim_names: { groups: 'src' } }),
+    /no claim sources/,
+  );
+  await refused(
+    await provider.token({ sub: 'jane', uid: 'u', _claim_names: { groups: 'src' }, _claim_sources: {} }),
+    /contained a source src missing/,
+  );
+  tokens.close();
+});
+
 test('tokens that are forged, old, or for others are refused', async () => {
   const tokens = authenticator(byClaims, '[kubernetes, second]');
   const claims = { sub: 'jane', uid: 'u1' };

@@ -15,6 +15,9 @@ export interface TestingProvider {
   readonly publicPem: () => string;
   /** From now on another key signs; the old one is no longer told. */
   rotate(): Promise<void>;
+  /** What is told at a path of its own, and the Authorization header that came with the last question for it. */
+  readonly documents: Map<string, string>;
+  readonly lastAuthorization: () => string | undefined;
   /** A token of these claims; `iss`, `aud`, `exp` have defaults. */
   token(claims: Record<string, unknown>, header?: Record<string, unknown>): Promise<string>;
   close(): void;
@@ -31,6 +34,8 @@ export async function startTestingProvider(audience: string): Promise<TestingPro
     notAfter: nowMs + 3_600_000,
   });
   let keyRequests = 0;
+  const documents = new Map<string, string>();
+  let lastAuthorization: string | undefined;
   let kid = 0;
   let privateKey: KeyObject;
   let publicKey: KeyObject;
@@ -42,7 +47,11 @@ export async function startTestingProvider(audience: string): Promise<TestingPro
   await rotate();
   const server = https.createServer({ cert: certPem, key: keyPem }, (request, response) => {
     response.setHeader('content-type', 'application/json');
-    if (request.url === '/keys') {
+    const document = documents.get(request.url ?? '');
+    if (document !== undefined) {
+      lastAuthorization = request.headers.authorization;
+      response.end(document);
+    } else if (request.url === '/keys') {
       keyRequests++;
       response.end(JSON.stringify({ keys: [jwk] }));
     } else response.end(JSON.stringify({ issuer, jwks_uri: `${issuer}/keys` }));
@@ -53,6 +62,8 @@ export async function startTestingProvider(audience: string): Promise<TestingPro
     issuer,
     caPem: authority.certPem,
     keyRequests: () => keyRequests,
+    documents,
+    lastAuthorization: () => lastAuthorization,
     publicPem: () => publicKey.export({ type: 'spki', format: 'pem' }) as string,
     rotate,
     token: (claims, header = {}) => {
