@@ -16,6 +16,7 @@ import { idleWatchers } from './etcd/watchers.ts';
 import { swaps } from './etcd/swaps.ts';
 import { golden } from './golden.ts';
 import { monitoring } from './monitoring/monitoring.ts';
+import { traces } from './monitoring/traces.ts';
 import { startPlane } from './plane.ts';
 import { security } from './security/security.ts';
 import { prepareTools } from './tools.ts';
@@ -33,6 +34,7 @@ npm run e2e -- connect [--quick]          logs, exec, attach, cp, port-forward a
 npm run e2e -- console                    the web console of a plane in a real Chromium: every page, keyboard, both colours
 npm run e2e -- security [PART]             encryption, plugins (beside a stock server), bootstrap, kubelet, rotation, attacks, rights, signer
 npm run e2e -- monitoring                 a real Prometheus on a plane: rules, every panel, what stock dashboards read
+npm run e2e -- traces                     a collector of spans: one write from the API server to Raft
 npm run e2e -- auth [cost]                a real OpenID provider, webhooks, kubectl about rights, attackers
 npm run e2e -- compose [--twice]           images, the compose plane, the tour through HAProxy, a drill (needs Docker)
 npm run e2e -- helm-chart                  our chart on our plane: install, test, upgrade, refusals, rollback
@@ -112,6 +114,12 @@ switch (command) {
   case 'monitoring': {
     const checks = new Checks();
     await monitoring(checks, port);
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'traces': {
+    const checks = new Checks();
+    await traces(checks, port);
     process.exit(checks.finish() ? 0 : 1);
     break;
   }

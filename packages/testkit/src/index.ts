@@ -1,3 +1,5 @@
+export type { CollectedSpan } from './otlp-collector.ts';
+export { OtlpCollector } from './otlp-collector.ts';
 export { SeededRandom } from './seeded-random.ts';
 export { FakeClock } from './fake-clock.ts';
 export type { GoldenCommand } from './golden.ts';

@@ -2,7 +2,14 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { parse as parseYaml } from 'yaml';
-import { FlagError, parseFlags, type FlagValue } from '@pilothouse/host';
+import { errorMessage } from '@pilothouse/base';
+import {
+  FlagError,
+  otlpEndpoint,
+  parseFlags,
+  type FlagValue,
+  type OtlpTracerOptions,
+} from '@pilothouse/host';
 import { parseAuthToken, type JwtOptions } from './io/rpc/auth-tokens.ts';
 import type { ListenUrl } from './io/rpc/listener.ts';
 import { storeFlags } from './store-flags.ts';
@@ -85,6 +92,8 @@ export interface StoreConfig {
   readonly authTokenTtlSeconds: number;
   /** Signed tokens; undefined: simple ones. */
   readonly jwt: JwtOptions | undefined;
+  /** Absent: nothing is traced. */
+  readonly tracing?: TracingConfig;
   readonly selfSignedCertValidityYears: number;
   /** Host names under which plain HTTP requests may come; `*` for all. */
   readonly hostWhitelist: readonly string[];
@@ -96,6 +105,9 @@ export interface StoreConfig {
   readonly features: Readonly<Record<StoreFeature, boolean>>;
   readonly logOutputs: readonly string[];
 }
+
+/** Where spans go, see {@link OtlpTracerOptions}. */
+export type TracingConfig = OtlpTracerOptions;
 
 /** What `--feature-gates` can turn on here. */
 export type StoreFeature =
@@ -351,6 +363,7 @@ function toConfig(
     corruptCheckMs: integer('corrupt-check-time'),
     compactHashCheckMs: integer('compact-hash-check-time'),
     leaseCheckpointMs: 300_000,
+    ...(values['enable-distributed-tracing'] === true ? { tracing: tracingOf(values) } : {}),
     features,
     logOutputs: list(values['log-outputs']),
   };
@@ -375,6 +388,24 @@ function toConfig(
     );
   }
   return config;
+}
+
+function tracingOf(values: Readonly<Record<string, FlagValue>>): TracingConfig {
+  const rate = values['distributed-tracing-sampling-rate'] as number;
+  if (rate < 0 || rate > 1_000_000)
+    throw new FlagError(
+      `Invalid value ${rate} for --distributed-tracing-sampling-rate: want 0 to 1000000, of a million requests`,
+    );
+  try {
+    return {
+      endpoint: otlpEndpoint(text(values['distributed-tracing-address'])),
+      samplingRatePerMillion: rate,
+      serviceName: text(values['distributed-tracing-service-name']),
+      instanceId: text(values['distributed-tracing-instance-id']) || text(values['name']),
+    };
+  } catch (error) {
+    throw new FlagError(`Invalid value for --distributed-tracing-address: ${errorMessage(error)}`);
+  }
 }
 
 function retention(mode: string, value: string): number {

@@ -1,8 +1,15 @@
 import http from 'node:http';
 import path from 'node:path';
-import type { Clock, Logger, Random } from '@pilothouse/base';
+import type { Clock, Logger, Random, Tracer } from '@pilothouse/base';
 import { errorCode, errorMessage } from '@pilothouse/base';
-import { loadRevocationReader, nodeClock, nodeDisk, nodeRandom, validityProblem } from '@pilothouse/host';
+import {
+  createOtlpTracer,
+  loadRevocationReader,
+  nodeClock,
+  nodeDisk,
+  nodeRandom,
+  validityProblem,
+} from '@pilothouse/host';
 import type { StoreConfig } from './config.ts';
 import { grpcStatus, hexId, StoreError, StoreStateMachine } from './core/index.ts';
 import type { ReplicaStatus } from './core/replication.ts';
@@ -98,7 +105,8 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
   const metrics = new StoreMetrics(ports.processMetrics ?? false);
 
   let service: StoreService | undefined;
-  const grpc = createGrpc(config, clock, logger, metrics, tokens, () => service);
+  const tracer = config.tracing ? await createOtlpTracer(config.tracing) : undefined;
+  const grpc = createGrpc(config, clock, logger, metrics, tokens, tracer, () => service);
   const handlersFor = (url: ListenUrl, grpcToo: boolean, gateway: boolean): PortHandlers =>
     portHandlers(grpc, metrics, () => service, config, { grpc: grpcToo, gateway, secure: url.secure });
   const hasHttpPort = config.listenClientHttpUrls.length > 0;
@@ -314,6 +322,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
         peerHttp.close();
         await replica.stop();
         await backend?.close();
+        await tracer?.close();
       },
     };
   } catch (error) {
@@ -329,12 +338,14 @@ function createGrpc(
   logger: Logger,
   metrics: StoreMetrics,
   tokens: AuthTokens,
+  tracer: Tracer | undefined,
   service: () => StoreService | undefined,
 ): GrpcServer {
   return new GrpcServer({
     clock,
     logger,
     receiveBytesMax: config.maxRequestBytes + 512 * 1024,
+    ...(tracer === undefined ? {} : { tracer }),
     intercept: (info, headers) => {
       metrics.rpc(info).started++;
       const version = headers['client-api-version'];

@@ -238,11 +238,31 @@ export const storeFlags: FlagSpecs = {
     help: 'Start a cluster of this one member from its data',
   },
   'unsafe-no-fsync': off('boolean', false),
-  'enable-distributed-tracing': off('boolean', false),
-  'distributed-tracing-address': off('string', 'localhost:4317'),
-  'distributed-tracing-service-name': off('string', 'etcd'),
-  'distributed-tracing-instance-id': off('string'),
-  'distributed-tracing-sampling-rate': off('integer', 0),
+  'enable-distributed-tracing': {
+    type: 'boolean',
+    default: false,
+    help: 'Send spans of requests by OTLP over gRPC',
+  },
+  'distributed-tracing-address': {
+    type: 'string',
+    default: 'localhost:4317',
+    help: 'Where the collector of spans listens, in clear text',
+  },
+  'distributed-tracing-service-name': {
+    type: 'string',
+    default: 'etcd',
+    help: 'service.name of the spans; the same for all members',
+  },
+  'distributed-tracing-instance-id': {
+    type: 'string',
+    default: '',
+    help: 'service.instance.id of the spans; unique; default: the name of the member',
+  },
+  'distributed-tracing-sampling-rate': {
+    type: 'integer',
+    default: 0,
+    help: 'Of a million requests without a recorded caller, so many are recorded',
+  },
   'feature-gates': {
     type: 'string',
     default: '',

@@ -1,4 +1,4 @@
-import type { Clock, Deadlines, Logger } from '@pilothouse/base';
+import type { Clock, Deadlines, Logger, Span, Tracer } from '@pilothouse/base';
 import type { ServerStream } from '@pilothouse/http2';
 import type { MessageCodec, MessageInput, MethodInfo } from '@pilothouse/proto';
 
@@ -11,6 +11,8 @@ export interface Call {
   /** Common name of a verified client certificate. */
   readonly commonName: string | undefined;
   readonly isCancelled: boolean;
+  /** Of a unary call that is recorded in a trace. */
+  span?: Span | undefined;
   /** The call is over, by an answer or because its client left. */
   onClose(listener: () => void): void;
   /**
@@ -50,6 +52,8 @@ export interface GrpcServerOptions {
   readonly prepare?: (headers: CallHeaders) => Promise<void> | undefined;
   /** After each call; for metrics and slow-request logs. */
   readonly onHandled?: (info: MethodInfo<unknown, unknown>, status: number, durationMs: number) => void;
+  /** Absent: nothing is traced. */
+  readonly tracer?: Tracer;
   readonly onReceivedBytes?: (bytes: number) => void;
   readonly onSentBytes?: (bytes: number) => void;
 }

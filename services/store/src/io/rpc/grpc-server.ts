@@ -14,6 +14,7 @@ import type {
 } from './call.ts';
 import { fail, GrpcError, messageFrame } from './grpc-wire.ts';
 import { StreamCall } from './stream-call.ts';
+import { traced } from './traced.ts';
 import { UnaryCall } from './unary-call.ts';
 
 export type { BidiCall, Call, CallHeaders, GrpcServerOptions, ServerStreamCall } from './call.ts';
@@ -42,7 +43,9 @@ export class GrpcServer implements CallContext {
     this.deadlines = new Deadlines(options.clock);
   }
 
-  unary<Req, Res>(info: MethodInfo<Req, Res>, handler: UnaryHandler<Req, Res>): void {
+  unary<Req, Res>(info: MethodInfo<Req, Res>, plain: UnaryHandler<Req, Res>): void {
+    const { tracer } = this.options;
+    const handler = tracer === undefined ? plain : traced(tracer, info.path.slice(1), plain);
     this.#methods.set(info.path, {
       info: info as unknown as MethodInfo<unknown, unknown>,
       unary: handler as unknown as UnaryHandler<never, never>,

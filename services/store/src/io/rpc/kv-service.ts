@@ -7,9 +7,11 @@ import {
   isReadOnlyTxn,
   isSerializableTxn,
 } from '../../core/apply/check-request.ts';
+import type { Call } from './call.ts';
 import { GrpcError, type GrpcServer, type ServerStreamCall } from './grpc-server.ts';
-import { grpcStatus } from '../../core/index.ts';
+import { grpcStatus, type Command } from '../../core/index.ts';
 import type { StoreService } from './store-service.ts';
+import { within } from './traced.ts';
 
 /** Registers etcdserverpb.KV. */
 export function registerKv(server: GrpcServer, service: StoreService): void {
@@ -31,7 +33,7 @@ export function registerKv(server: GrpcServer, service: StoreService): void {
     const read = (): Reply | Promise<Reply> => call.paced?.(make) ?? make()[0];
     if (request.serializable) return read();
     service.checkNotLearner();
-    return service.readBarrier().then(() => {
+    return readBarrier(service, call).then(() => {
       // Permissions may have changed while the barrier was awaited.
       machine.auth.checkRange(info, request.key, request.rangeEnd, 'read');
       return read();
@@ -44,7 +46,7 @@ export function registerKv(server: GrpcServer, service: StoreService): void {
     service.checkHealthy();
     await service.reserve(service.putCost(request));
     return service.withHeader(
-      await service.propose<MessageInput<etcdserverpb.PutResponse>>({ put: request }, service.caller(call)),
+      await propose<MessageInput<etcdserverpb.PutResponse>>(service, call, { put: request }),
     );
   });
 
@@ -53,10 +55,7 @@ export function registerKv(server: GrpcServer, service: StoreService): void {
     service.checkNotLearner();
     service.checkHealthy();
     return service.withHeader(
-      await service.propose<MessageInput<etcdserverpb.DeleteRangeResponse>>(
-        { deleteRange: request },
-        service.caller(call),
-      ),
+      await propose<MessageInput<etcdserverpb.DeleteRangeResponse>>(service, call, { deleteRange: request }),
     );
   });
 
@@ -65,14 +64,14 @@ export function registerKv(server: GrpcServer, service: StoreService): void {
     service.checkNotLearner();
     service.checkHealthy();
     if (isReadOnlyTxn(request)) {
-      if (!isSerializableTxn(request)) await service.readBarrier();
+      if (!isSerializableTxn(request)) await readBarrier(service, call);
       machine.auth.checkTxn(service.authInfo(call), request, () => []);
       return service.withHeader(machine.readOnlyTxn(request));
     }
     const cost = txnCost(service, request);
     if (cost > 0) await service.reserve(cost);
     return service.withHeader(
-      await service.propose<MessageInput<etcdserverpb.TxnResponse>>({ txn: request }, service.caller(call)),
+      await propose<MessageInput<etcdserverpb.TxnResponse>>(service, call, { txn: request }),
     );
   });
 
@@ -108,6 +107,22 @@ export function registerKv(server: GrpcServer, service: StoreService): void {
     }
     await streamRange(service, request, call);
   });
+}
+
+/** Through the log and applied here, for the caller. */
+function propose<T>(service: StoreService, call: Call, command: MessageInput<Command>): Promise<T> {
+  return step(call, 'raft.propose', service, () => service.propose<T>(command, service.caller(call)));
+}
+
+function readBarrier(service: StoreService, call: Call): Promise<void> {
+  return step(call, 'raft.readIndex', service, () => service.readBarrier());
+}
+
+/** What the call waits for consensus, as a child of its span where it has one. */
+function step<T>(call: Call, name: string, service: StoreService, action: () => Promise<T>): Promise<T> {
+  if (call.span === undefined) return action();
+  const { term, role } = service.replication.status();
+  return within(call.span.child(name, 'internal', { 'raft.term': term, 'raft.role': role }), action);
 }
 
 /** Sends a range in chunks that grow toward the request limit. The revision is pinned; a compaction meanwhile ends the call. */

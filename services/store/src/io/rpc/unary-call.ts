@@ -1,5 +1,5 @@
 import type { ServerStream, StreamReceiver } from '@pilothouse/http2';
-import type { Deadline } from '@pilothouse/base';
+import type { Deadline, Span } from '@pilothouse/base';
 import type { MessageInput, MethodInfo } from '@pilothouse/proto';
 import { grpcStatus } from '../../core/index.ts';
 import type { Call, CallContext, CallHeaders, UnaryHandler } from './call.ts';
@@ -20,6 +20,7 @@ const freeBytes = 64 * 1024;
 /** One unary call from its first byte to its answer; an object alone, for there are many. */
 export class UnaryCall<Req, Res> implements Call, StreamReceiver, Deadline {
   readonly headers: CallHeaders;
+  span: Span | undefined;
   /** When it is given up; monotonic. */
   at = Infinity;
   readonly #context: CallContext;
