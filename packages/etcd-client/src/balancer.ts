@@ -44,6 +44,8 @@ export class Balancer {
   readonly #options: BalancerOptions;
   #next: number;
   #current: Connection | undefined;
+  /** The current one, and those that were left while something ran on them. */
+  readonly #open = new Set<Connection>();
   #isClosed = false;
   #lastProblem: string | undefined;
   /** Endpoints that were silent or out of reach, and until when they are the last choice. */
@@ -74,6 +76,7 @@ export class Balancer {
             },
           }),
       onDown: (down, error) => {
+        this.#open.delete(down);
         if (this.#current === down) this.#current = undefined;
         if (!wasUp) this.#avoid(endpoint);
         if (error !== undefined) this.#lastProblem = `${endpoint.text}: ${connectionProblem(error)}`;
@@ -90,6 +93,7 @@ export class Balancer {
       () => {},
     );
     this.#current = connection;
+    this.#open.add(connection);
     return connection;
   }
 
@@ -116,6 +120,7 @@ export class Balancer {
     if (this.#current === quiet) this.#current = undefined;
     this.#avoid(quiet.endpoint);
     this.connection();
+    quiet.retire();
   }
 
   /** Where all are silent, the fault is this machine's or the network's, and nothing is gained by giving up. */
@@ -132,7 +137,9 @@ export class Balancer {
 
   /** Leaves an endpoint that answers but cannot serve (no leader, stopping); running calls on it go on. */
   leave(connection: Connection): void {
-    if (this.#current === connection && this.#options.endpoints.length > 1) this.#current = undefined;
+    if (this.#current !== connection || this.#options.endpoints.length === 1) return;
+    this.#current = undefined;
+    connection.retire();
   }
 
   async unary(
@@ -182,6 +189,7 @@ export class Balancer {
 
   close(): void {
     this.#isClosed = true;
-    this.#current?.close();
+    for (const connection of this.#open) connection.close();
+    this.#open.clear();
   }
 }

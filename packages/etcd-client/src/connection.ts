@@ -381,6 +381,11 @@ export class Connection {
   }
 
   /** Closes at once; running calls end as unavailable. */
+  /** No more calls; ends with the last stream that runs on it. */
+  retire(): void {
+    this.#session.close();
+  }
+
   close(): void {
     this.#isDown = true;
     this.#connectTimer?.cancel();
