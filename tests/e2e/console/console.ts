@@ -227,7 +227,7 @@ async function raft({ checks, plane, tab }: Stage): Promise<void> {
       const term = Number((await page.locator('.facts dd').nth(1).innerText()).replaceAll(',', ''));
       assert.ok(term > store.term, `${term} > ${store.term}`);
     },
-    20_000,
+    90_000,
   );
   await checks.check('the log of the console holds no codes and no tokens', async () => {
     const log = readFileSync(path.join(plane.dataDir, 'logs', 'console.log'), 'utf8');

@@ -18,19 +18,19 @@ export async function lists({ checks, api, tab }: Stage): Promise<void> {
       assert.deepEqual(head, ['Name', 'Ready', 'Status', 'Restarts', 'Age']);
       assert.match(await tab.text('[role=row][aria-rowindex="2"]'), /1\/1\s+Running\s+0/);
     },
-    20_000,
+    90_000,
   );
   await checks.check('pods come while the Deployment grows, and go when it shrinks', async () => {
     const scale = (replicas: number) =>
       api.patch('/apis/apps/v1/namespaces/default/deployments/web', { spec: { replicas } });
     const reach = async (wanted: number): Promise<void> => {
-      for (let turn = 0; turn < 300 && (await count()) !== wanted; turn++) await page.waitForTimeout(100);
+      for (let turn = 0; turn < 900 && (await count()) !== wanted; turn++) await page.waitForTimeout(100);
       assert.equal(await count(), wanted);
     };
     await page.locator('.live.live').waitFor();
     await scale(6);
     await reach(6);
-    await page.locator('.grid-row', { hasText: 'Running' }).nth(5).waitFor({ timeout: 30_000 });
+    await page.locator('.grid-row', { hasText: 'Running' }).nth(5).waitFor({ timeout: 90_000 });
     await tab.picture('pods');
     await scale(3);
     await reach(3);
