@@ -85,7 +85,7 @@ async function watchAll(
 }
 
 /** One writer, many watchers on the same prefix: events delivered, and the time from sending a write to a watcher's receipt. */
-async function fanOut(cluster: StoreCluster, watchers: number, seconds: number): Promise<Run> {
+export async function fanOut(cluster: StoreCluster, watchers: number, seconds: number): Promise<Run> {
   const connections = connectStore(cluster.endpoints, 8);
   const [writer] = connectStore(cluster.endpoints, 1) as [EtcdClient];
   try {

@@ -1,4 +1,5 @@
 import { encodeMessage, mvccpb } from '@pilothouse/proto';
+import { EventBatch } from './event-batch.ts';
 import { keyRange, rangeContains, type KeyRange, type KeyText } from '../key-text.ts';
 import { limits } from '../limits.ts';
 import type { Change, MvccStore } from '../mvcc/mvcc-store.ts';
@@ -43,6 +44,8 @@ export type WatchMessage =
       readonly watchId: number;
       readonly revision: number;
       readonly events: readonly Uint8Array[];
+      /** The same for all watches that are told the same. */
+      readonly batch: EventBatch;
     }
   | { readonly kind: 'progress'; readonly watchId: number; readonly revision: number }
   | { readonly kind: 'compacted'; readonly watchId: number; readonly compactRevision: number };
@@ -57,12 +60,26 @@ interface Watcher {
   readonly stream: WatchStream;
   readonly range: KeyRange;
   readonly spec: WatchSpec;
+  /** The same for watchers that are told the same. */
+  readonly sharing: string;
   /** The first revision not yet delivered; meaningful only while the watcher is unsynced. */
   next: number;
   /** Synced: everything up to the store's revision was delivered. */
   isSynced: boolean;
   sentSinceProgress: boolean;
 }
+
+/** What follows for watchers of one range from one revision on. */
+interface WatchStep {
+  /** The first revision that it does not cover. */
+  readonly next: number;
+  readonly events: EventBatch;
+  /** Changes that were looked at. */
+  readonly scanned: number;
+}
+
+/** Steps that are kept for other watchers, all of the newest revision. */
+const batchesMax = 256;
 
 interface RangeGroup {
   readonly range: KeyRange;
@@ -83,6 +100,8 @@ export class WatchableStore {
   readonly #byKey = new Map<KeyText, Set<Watcher>>();
   readonly #byRange = new Map<string, RangeGroup>();
   readonly #dirty = new Set<WatchStream>();
+  readonly #batches = new Map<string, WatchStep>();
+  #batchesAt = 0;
   /** Watchers whose start revision does not exist yet. */
   readonly #future = new Set<Watcher>();
   readonly #streams = new Set<WatchStream>();
@@ -180,6 +199,7 @@ export class WatchableStore {
     this.#logHead = 0;
     this.#logBytes = 0;
     this.#logFirst = this.store.currentRevision + 1;
+    this.#batches.clear();
     this.#wakeFuture();
     for (const stream of this.#streams) {
       for (const watcher of stream.watchers()) {
@@ -229,6 +249,46 @@ export class WatchableStore {
     for (let index = low; index < this.#log.length; index++) yield this.#log[index] as LogEvent;
   }
 
+  /** What a watcher is to be told next; watchers of the same range that stand at the same revision share it. */
+  batchFor(watcher: Watcher): WatchStep {
+    const { prevKv, noPut, noDelete } = watcher.spec;
+    const { store } = this;
+    const current = store.currentRevision;
+    if (this.#batchesAt !== current || this.#batches.size >= batchesMax) {
+      this.#batches.clear();
+      this.#batchesAt = current;
+    }
+    const id = `${watcher.next} ${watcher.sharing}`;
+    const known = this.#batches.get(id);
+    if (known !== undefined) return known;
+    const events: Uint8Array[] = [];
+    let bytes = 0;
+    let last = 0;
+    let next = current + 1;
+    let scanned = 0;
+    for (const event of this.since(watcher.next)) {
+      const { change } = event;
+      if (
+        change.main !== last &&
+        (events.length >= limits.watchBatchEventsMax ||
+          bytes >= limits.watchBatchBytesMax ||
+          scanned >= limits.watchScanEventsMax)
+      ) {
+        next = change.main;
+        break;
+      }
+      last = change.main;
+      scanned++;
+      if ((change.isDelete ? noDelete : noPut) || !rangeContains(watcher.range, change.key)) continue;
+      const encoded = event.encoded(store, prevKv);
+      events.push(encoded);
+      bytes += encoded.length;
+    }
+    const step: WatchStep = { next, events: new EventBatch(events), scanned };
+    this.#batches.set(id, step);
+    return step;
+  }
+
   add(watcher: Watcher): void {
     this.#watchers++;
     const { from, to } = watcher.range;
@@ -237,7 +297,7 @@ export class WatchableStore {
       this.#byKey.set(from, set.add(watcher));
       return;
     }
-    const id = `${from.length}:${from}${to === null ? '\u0100' : to}`;
+    const id = rangeId(watcher.range);
     const group = this.#byRange.get(id) ?? { range: watcher.range, watchers: new Set() };
     group.watchers.add(watcher);
     this.#byRange.set(id, group);
@@ -253,7 +313,7 @@ export class WatchableStore {
       if (set?.size === 0) this.#byKey.delete(from);
       return;
     }
-    const id = `${from.length}:${from}${to === null ? '\u0100' : to}`;
+    const id = rangeId(watcher.range);
     const group = this.#byRange.get(id);
     group?.watchers.delete(watcher);
     if (group?.watchers.size === 0) this.#byRange.delete(id);
@@ -295,11 +355,13 @@ export class WatchStream {
   watch(id: number, spec: WatchSpec): void {
     const { store } = this.#parent;
     const starts = spec.startRevision > 0 ? spec.startRevision : store.currentRevision + 1;
+    const range = keyRange(spec.key, spec.rangeEnd);
     const watcher: Watcher = {
       id,
       stream: this,
-      range: keyRange(spec.key, spec.rangeEnd),
+      range,
       spec,
+      sharing: sharingOf(range, spec),
       next: starts,
       isSynced: starts === store.currentRevision + 1,
       sentSinceProgress: false,
@@ -396,43 +458,34 @@ export class WatchStream {
       this.#parent.wait(watcher);
       return false;
     }
-    const { prevKv, noPut, noDelete } = watcher.spec;
-    const events: Uint8Array[] = [];
-    let bytes = 0;
-    let last = 0;
-    let next = current + 1;
-    let scanned = 0;
-    for (const event of this.#parent.since(watcher.next)) {
-      const { change } = event;
-      if (
-        change.main !== last &&
-        (events.length >= limits.watchBatchEventsMax ||
-          bytes >= limits.watchBatchBytesMax ||
-          scanned >= limits.watchScanEventsMax)
-      ) {
-        next = change.main;
-        break;
-      }
-      last = change.main;
-      scanned++;
-      if ((change.isDelete ? noDelete : noPut) || !rangeContains(watcher.range, change.key)) continue;
-      const encoded = event.encoded(store, prevKv);
-      events.push(encoded);
-      bytes += encoded.length;
-    }
+    const { next, events, scanned } = this.#parent.batchFor(watcher);
     watcher.next = next;
     if (next === current + 1) {
       watcher.isSynced = true;
       this.#unsynced.delete(watcher);
     }
-    if (events.length > 0) {
+    if (events.events.length > 0) {
       watcher.sentSinceProgress = true;
-      this.#parent.sentEvents += events.length;
-      this.#isBlocked = !this.#sink.send({ kind: 'events', watchId: watcher.id, revision: current, events });
+      this.#parent.sentEvents += events.events.length;
+      this.#isBlocked = !this.#sink.send({
+        kind: 'events',
+        watchId: watcher.id,
+        revision: current,
+        events: events.events,
+        batch: events,
+      });
     }
     if (watcher.isSynced || scanned < limits.watchScanEventsMax) return true;
     // A long replay goes on in a later turn, so that it does not keep others waiting.
     this.#parent.markDirty(this, watcher);
     return false;
   }
+}
+
+function rangeId({ from, to }: KeyRange): string {
+  return `${from.length}:${from}${to === null ? '\u0100' : (to ?? '\u0101')}`;
+}
+
+function sharingOf(range: KeyRange, { prevKv, noPut, noDelete }: WatchSpec): string {
+  return `${prevKv ? 'p' : ''}${noPut ? 'd' : ''}${noDelete ? 'w' : ''} ${rangeId(range)}`;
 }

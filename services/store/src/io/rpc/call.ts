@@ -25,6 +25,8 @@ export interface Call {
 export interface ServerStreamCall<Res> extends Call {
   /** Sends one message; false when the socket is behind: wait for {@link ServerStreamCall.onDrain}. */
   write(message: MessageInput<Res>): boolean;
+  /** As {@link ServerStreamCall.write}, of a message that is encoded already, in parts. Not there where messages are not sent as they are. */
+  writeParts?(parts: readonly Uint8Array[]): boolean;
   onDrain(listener: () => void): void;
 }
 

@@ -3,7 +3,15 @@ import type { ServerStream, StreamReceiver } from '@pilothouse/http2';
 import type { MessageInput, MethodInfo } from '@pilothouse/proto';
 import { grpcStatus, StoreError } from '../../core/index.ts';
 import type { BidiCall, CallContext, CallHeaders } from './call.ts';
-import { commonNameOf, errorTrailers, GrpcError, okTrailers, readSingle, responseHead } from './grpc-wire.ts';
+import {
+  commonNameOf,
+  errorTrailers,
+  GrpcError,
+  okTrailers,
+  partsFrame,
+  readSingle,
+  responseHead,
+} from './grpc-wire.ts';
 
 const nothing = Buffer.alloc(0);
 
@@ -44,6 +52,14 @@ export class StreamCall<Req, Res> implements BidiCall<Req, Res>, StreamReceiver 
     if (this.#isEnded || this.#stream.isClosed) return false;
     this.#respond();
     return this.#stream.write(this.#context.frame(this.#info.response, message));
+  }
+
+  writeParts(parts: readonly Uint8Array[]): boolean {
+    if (this.#isEnded || this.#stream.isClosed) return false;
+    this.#respond();
+    const frame = partsFrame(parts);
+    this.#context.options.onSentBytes?.(frame.length);
+    return this.#stream.write(frame);
   }
 
   onDrain(listener: () => void): void {

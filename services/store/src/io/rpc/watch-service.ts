@@ -1,4 +1,4 @@
-import { etcdserverpb } from '@pilothouse/proto';
+import { encodeMessage, etcdserverpb } from '@pilothouse/proto';
 import { errorMessage } from '@pilothouse/base';
 import { grpcStatus, StoreError, type WatchMessage } from '../../core/index.ts';
 import { grpcCodeNames } from '../metrics.ts';
@@ -16,10 +16,11 @@ export function registerWatch(
   service: StoreService,
 ): { cutLeaderless(): void; cutAll(error: StoreError): void } {
   const open = new Set<WatchCall>();
+  const heads = new EncodedHeads(service);
   server.bidi(etcdserverpb.WatchService.Watch, (call) => {
     open.add(call);
     call.onClose(() => open.delete(call));
-    serveWatch(service, call);
+    serveWatch(service, call, heads);
   });
   return {
     cutLeaderless() {
@@ -32,7 +33,26 @@ export function registerWatch(
   };
 }
 
-function serveWatch(service: StoreService, call: WatchCall): void {
+/** The header of answers, encoded: all watches that are told of a revision in one turn have the same. */
+class EncodedHeads {
+  readonly #service: StoreService;
+  #revision: number | undefined;
+  #encoded: Uint8Array = new Uint8Array(0);
+
+  constructor(service: StoreService) {
+    this.#service = service;
+  }
+
+  of(revision: number): Uint8Array {
+    if (revision === this.#revision) return this.#encoded;
+    if (this.#revision === undefined) queueMicrotask(() => (this.#revision = undefined));
+    this.#revision = revision;
+    this.#encoded = encodeMessage(etcdserverpb.WatchResponse, { header: this.#service.header(revision) });
+    return this.#encoded;
+  }
+}
+
+function serveWatch(service: StoreService, call: WatchCall, heads: EncodedHeads): void {
   const { machine, options } = service;
   const fragmented = new Set<number>();
   let nextId = 0;
@@ -50,10 +70,18 @@ function serveWatch(service: StoreService, call: WatchCall): void {
             compactRevision: message.compactRevision,
           });
         case 'events': {
-          const header = service.header(message.revision);
           if (!fragmented.has(message.watchId)) {
+            if (call.writeParts !== undefined) {
+              return call.writeParts([
+                heads.of(message.revision),
+                encodeMessage(etcdserverpb.WatchResponse, { watchId: message.watchId }),
+                message.batch.encoded,
+              ]);
+            }
+            const header = service.header(message.revision);
             return call.write({ header, watchId: message.watchId, events: message.events });
           }
+          const header = service.header(message.revision);
           const pieces = fragment(message.events, options.maxRequestBytes);
           let hasRoom = true;
           pieces.forEach((events, index) => {
