@@ -3,7 +3,9 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '@pilothouse/base';
 import { FileWatcher } from './files/file-watcher.ts';
-import { followServedCertificate, readServedCertificate, serverTlsPolicy } from './pki/served-certificate.ts';
+import { followServedCertificate, readServedCertificate } from './pki/served-certificate.ts';
+import type { TlsPolicy } from './pki/tls-policy.ts';
+import { defaultTlsPolicy } from './pki/tls-policy.ts';
 
 export interface ComponentServerOptions {
   readonly address: string;
@@ -15,6 +17,8 @@ export interface ComponentServerOptions {
   /** PEM files, read again when they change. With neither, the server speaks plain HTTP. */
   readonly certFile?: string;
   readonly keyFile?: string;
+  /** Default: TLS 1.2 and later, suites with forward secrecy. */
+  readonly policy?: TlsPolicy;
   readonly clock?: Clock;
   /** Follows the files; default: one of this server alone. */
   readonly watcher?: FileWatcher;
@@ -52,20 +56,20 @@ export function startComponentServer(options: ComponentServerOptions): Promise<C
         .end(options.metrics());
     } else plain(404, '404 page not found\n');
   };
-  const { cert, key, certFile, keyFile } = options;
+  const { cert, key, certFile, keyFile, policy = defaultTlsPolicy } = options;
   let unfollow: (() => void) | undefined;
   let server: http.Server;
   if (certFile !== undefined && keyFile !== undefined) {
-    const secure = https.createServer(readServedCertificate({ certFile, keyFile }), handler);
+    const secure = https.createServer(readServedCertificate({ certFile, keyFile, policy }), handler);
     const own = options.watcher ? undefined : new FileWatcher(options.clock && { clock: options.clock });
-    const end = followServedCertificate(secure, { certFile, keyFile }, options.watcher ?? own);
+    const end = followServedCertificate(secure, { certFile, keyFile, policy }, options.watcher ?? own);
     unfollow = () => {
       end();
       own?.close();
     };
     server = secure;
   } else if (cert !== undefined && key !== undefined) {
-    server = https.createServer({ ...serverTlsPolicy, cert, key }, handler);
+    server = https.createServer({ ...policy, cert, key }, handler);
   } else server = http.createServer(handler);
   return new Promise((resolve, reject) => {
     server.once('error', reject);

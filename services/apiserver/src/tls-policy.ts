@@ -1,63 +1,11 @@
-import { FlagError, serverTlsPolicy } from '@pilothouse/host';
+import type { TlsPolicy } from '@pilothouse/host';
+import { tlsPolicyFrom } from '@pilothouse/host';
 import type { FlagValues } from './flag-values.ts';
 
-/** What a TLS listener agrees to: OpenSSL's names. */
-export interface TlsPolicy {
-  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-  /** Of TLS 1.2; those of 1.3 are not chosen. */
-  readonly ciphers?: string;
-}
-
-export const defaultTlsPolicy: TlsPolicy = serverTlsPolicy;
-
-const versions: Readonly<Record<string, TlsPolicy['minVersion']>> = {
-  VersionTLS12: 'TLSv1.2',
-  VersionTLS13: 'TLSv1.3',
-};
-
-/** IANA's names as upstream's flag takes them. */
-const suites: Readonly<Record<string, string>> = {
-  TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: 'ECDHE-ECDSA-AES128-GCM-SHA256',
-  TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384: 'ECDHE-ECDSA-AES256-GCM-SHA384',
-  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: 'ECDHE-ECDSA-CHACHA20-POLY1305',
-  TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256: 'ECDHE-RSA-AES128-GCM-SHA256',
-  TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384: 'ECDHE-RSA-AES256-GCM-SHA384',
-  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256: 'ECDHE-RSA-CHACHA20-POLY1305',
-  TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305: 'ECDHE-ECDSA-CHACHA20-POLY1305',
-  TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305: 'ECDHE-RSA-CHACHA20-POLY1305',
-  TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA: 'ECDHE-ECDSA-AES128-SHA',
-  TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA: 'ECDHE-ECDSA-AES256-SHA',
-  TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA: 'ECDHE-RSA-AES128-SHA',
-  TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA: 'ECDHE-RSA-AES256-SHA',
-};
-const suitesOfTls13 = new Set([
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_CHACHA20_POLY1305_SHA256',
-]);
+export type { TlsPolicy } from '@pilothouse/host';
+export { defaultTlsPolicy } from '@pilothouse/host';
 
 /** --tls-min-version and --tls-cipher-suites. Throws FlagError, also for versions below 1.2. */
 export function tlsPolicyOf(values: FlagValues): TlsPolicy {
-  const wanted = values.text('tls-min-version') || 'VersionTLS12';
-  const minVersion = versions[wanted];
-  if (minVersion === undefined) {
-    throw new FlagError(
-      wanted === 'VersionTLS10' || wanted === 'VersionTLS11'
-        ? `--tls-min-version ${wanted} is not supported: TLS 1.2 is the oldest that is spoken; want one of ${Object.keys(versions).join(', ')}`
-        : `unknown tls version "${wanted}"`,
-    );
-  }
-  const names = values.list('tls-cipher-suites');
-  if (names.length === 0) return { ...defaultTlsPolicy, minVersion };
-  const ciphers: string[] = [];
-  for (const name of names) {
-    const cipher = suites[name];
-    if (cipher !== undefined) ciphers.push(cipher);
-    else if (!suitesOfTls13.has(name)) {
-      throw new FlagError(`Cipher suite ${name} not supported or doesn't exist`);
-    }
-  }
-  if (ciphers.length > 0) return { minVersion, ciphers: ciphers.join(':') };
-  // Only suites of 1.3 were named: nothing is left for 1.2.
-  return { minVersion: 'TLSv1.3' };
+  return tlsPolicyFrom(values.text('tls-min-version'), values.list('tls-cipher-suites'));
 }

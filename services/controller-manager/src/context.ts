@@ -20,6 +20,8 @@ export interface ControllerSettings {
   /** Pairs of single signers, by signer name. */
   readonly signers?: Readonly<Record<string, SigningPair>>;
   readonly serviceAccountKey?: string;
+  /** Time without use after which generated token secrets go; default: a year. */
+  readonly legacyTokenCleanUpMs?: number;
   /** Calls `listener` after one of the PEM texts changed; the returned function ends that. Absent: they never change. */
   onFileChange?(listener: () => void): () => void;
   /** Where local-volume-provisioner-controller puts volumes, a directory of every node. */

@@ -31,6 +31,7 @@ import { createBootstrapSigner } from './controllers/serviceaccount/bootstrap-si
 import { createBootstrapTokenCleaner } from './controllers/serviceaccount/bootstrap-token-cleaner.ts';
 import { createRootCaPublisher } from './controllers/serviceaccount/root-ca-publisher.ts';
 import { createServiceAccountController } from './controllers/serviceaccount/service-account-controller.ts';
+import { createLegacyTokenCleaner } from './controllers/serviceaccount/legacy-token-cleaner.ts';
 import { createTokenController } from './controllers/serviceaccount/token-controller.ts';
 import { createStatefulSetController } from './controllers/statefulset/statefulset-controller.ts';
 import { createTtlAfterFinishedController } from './controllers/ttl-after-finished/ttl-after-finished-controller.ts';
@@ -175,6 +176,12 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'certificate-controller',
     eventSource: 'certificatesigningrequest-signing-controller',
     create: createCsrSigningController,
+  },
+  {
+    name: 'legacy-serviceaccount-token-cleaner-controller',
+    serviceAccount: 'legacy-service-account-token-cleaner',
+    eventSource: 'legacy-service-account-token-cleaner',
+    create: createLegacyTokenCleaner,
   },
   {
     name: 'serviceaccount-token-controller',

@@ -36,7 +36,5 @@ export const ignoredFlags: FlagSpecs = {
   'requestheader-extra-headers-prefix': ignored('strings', 'Header of extras'),
   'requestheader-group-headers': ignored('strings', 'Header of groups'),
   'requestheader-username-headers': ignored('strings', 'Header of the user'),
-  'tls-cipher-suites': ignored('strings', 'TLS ciphers'),
-  'tls-min-version': ignored('string', 'Oldest TLS version'),
   vmodule: ignored('string', 'Log verbosity by file'),
 };

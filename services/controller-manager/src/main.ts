@@ -15,7 +15,10 @@ import {
   nodeClock,
   nodeRandom,
   parseFlags,
+  selfSignedServing,
   startComponentServer,
+  tlsPolicyFlags,
+  tlsPolicyFrom,
 } from '@pilothouse/host';
 import { controllers } from './controllers.ts';
 import type { ControllerDescriptor } from './context.ts';
@@ -37,6 +40,7 @@ const specs: FlagSpecs = {
   'secure-port': { type: 'integer', default: 10257, help: 'Port of the health and metrics server; 0: none' },
   'tls-cert-file': { type: 'string', default: '', help: 'Certificate of the health and metrics server' },
   'tls-private-key-file': { type: 'string', default: '', help: 'Its key' },
+  ...tlsPolicyFlags,
   ...leaderElectionFlags('kube-controller-manager'),
   'use-service-account-credentials': {
     type: 'boolean',
@@ -65,6 +69,11 @@ const specs: FlagSpecs = {
     type: 'duration',
     default: '15s',
     help: 'How often replica counts are computed',
+  },
+  'legacy-service-account-token-clean-up-period': {
+    type: 'duration',
+    default: '8760h0m0s',
+    help: 'Time without use after which generated token secrets become invalid, and then go',
   },
   'node-monitor-grace-period': {
     type: 'duration',
@@ -135,6 +144,7 @@ export async function runControllerManager(
     level: number('v') >= 4 ? 'debug' : 'info',
   });
   for (const warning of warnings) logger.warn(warning);
+  const policy = tlsPolicyFrom(text('tls-min-version'), values['tls-cipher-suites'] as string[]);
   const election = leaderElectionSettings(values, environment, nodeRandom);
   const access = loadKubeconfig(text('kubeconfig'));
   const watcher = new FileWatcher({ clock: nodeClock, logger });
@@ -180,6 +190,7 @@ export async function runControllerManager(
       allocateNodeCidrs: values['allocate-node-cidrs'] === true,
       clusterCidr: text('cluster-cidr'),
       localVolumeRoot: text('local-volume-root'),
+      legacyTokenCleanUpMs: number('legacy-service-account-token-clean-up-period'),
     }),
     ...(election === undefined ? {} : { leaderElection: election }),
   });
@@ -190,9 +201,10 @@ export async function runControllerManager(
           address: text('bind-address'),
           port: number('secure-port'),
           ...(text('tls-cert-file') === '' || text('tls-private-key-file') === ''
-            ? {}
+            ? await selfSignedServing('kube-controller-manager', nodeClock)
             : { certFile: text('tls-cert-file'), keyFile: text('tls-private-key-file') }),
           watcher,
+          policy,
           metrics: () => metrics.text(),
         });
   await new Promise<void>((resolve) => {

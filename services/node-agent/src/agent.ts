@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import type { Transport } from '@pilothouse/client';
-import type { FileWatcher } from '@pilothouse/host';
+import type { FileWatcher, TlsPolicy } from '@pilothouse/host';
 import { EventRecorder, InformerFactory, RestClient } from '@pilothouse/client';
 import type { NodeSettings } from './core/node-object.ts';
 import { nodeAddress, podNetworkPrefix } from './core/node-object.ts';
@@ -42,6 +42,7 @@ export interface NodeAgentOptions {
     readonly keyFile?: string;
     readonly clientCaFile?: string;
     readonly watcher?: FileWatcher;
+    readonly policy?: TlsPolicy;
   };
 }
 

@@ -1,7 +1,16 @@
 import os from 'node:os';
 import { createHttp2Transport, kubeconfigFiles, loadKubeconfig, publicPart } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
-import { createLogger, FileWatcher, FlagError, nodeClock, nodeRandom, parseFlags } from '@pilothouse/host';
+import {
+  createLogger,
+  FileWatcher,
+  FlagError,
+  nodeClock,
+  nodeRandom,
+  parseFlags,
+  tlsPolicyFlags,
+  tlsPolicyFrom,
+} from '@pilothouse/host';
 import { startNodeAgent } from './agent.ts';
 
 const specs: FlagSpecs = {
@@ -36,6 +45,7 @@ const specs: FlagSpecs = {
   'client-ca-file': { type: 'string', default: '', help: 'CA of the clients of the node server' },
   'tls-cert-file': { type: 'string', default: '', help: 'Serving certificate' },
   'tls-private-key-file': { type: 'string', default: '', help: 'Key of the serving certificate' },
+  ...tlsPolicyFlags,
   v: { type: 'integer', default: 0, help: 'Log verbosity; 4 and more shows debug lines' },
 };
 
@@ -118,6 +128,7 @@ export async function runNodeAgent(argv: readonly string[]): Promise<void> {
     server: {
       address: text('address'),
       watcher,
+      policy: tlsPolicyFrom(text('tls-min-version'), values['tls-cipher-suites'] as string[]),
       ...file('tls-cert-file', 'certFile'),
       ...file('tls-private-key-file', 'keyFile'),
       ...file('client-ca-file', 'clientCaFile'),

@@ -9,11 +9,9 @@ import {
 import type { FlagSpecs } from '@pilothouse/host';
 import {
   clientMetrics,
-  createAuthority,
   createLogger,
   FileWatcher,
   FlagError,
-  issueCertificate,
   leaderElectionFlags,
   leaderElectionSettings,
   Metrics,
@@ -21,6 +19,9 @@ import {
   nodeRandom,
   parseFlags,
   registerProcessMetrics,
+  selfSignedServing,
+  tlsPolicyFlags,
+  tlsPolicyFrom,
 } from '@pilothouse/host';
 import { startScheduler } from './scheduler.ts';
 
@@ -37,6 +38,7 @@ const specs: FlagSpecs = {
   'secure-port': { type: 'integer', default: 10259, help: 'Port of the health and metrics server; 0: none' },
   'tls-cert-file': { type: 'string', default: '', help: 'Certificate of the health and metrics server' },
   'tls-private-key-file': { type: 'string', default: '', help: 'Its key' },
+  ...tlsPolicyFlags,
   ...leaderElectionFlags('kube-scheduler'),
   v: { type: 'integer', default: 0, help: 'Log verbosity; 4 and more shows debug lines' },
   config: ignored('string'),
@@ -67,28 +69,11 @@ const specs: FlagSpecs = {
   'http2-max-streams-per-connection': ignored('integer'),
   'permit-address-sharing': ignored('boolean'),
   'permit-port-sharing': ignored('boolean'),
-  'tls-cipher-suites': ignored('strings'),
-  'tls-min-version': ignored('string'),
   'tls-sni-cert-key': ignored('string'),
   'feature-gates': ignored('string'),
   'emulated-version': ignored('strings'),
   'logging-format': { type: 'string', default: 'json', help: 'json', ignored: true },
 };
-
-/** As upstream: without a certificate given, one is made that nobody trusts, good for a year. */
-async function selfSigned(): Promise<{ cert: string; key: string }> {
-  const now = nodeClock.now();
-  const until = now + 365 * 86_400_000;
-  const authority = await createAuthority('kube-scheduler-ca', now - 300_000, until);
-  const { certPem, keyPem } = await issueCertificate(authority, {
-    commonName: 'kube-scheduler',
-    hosts: ['localhost', '127.0.0.1'],
-    usage: 'server',
-    notBefore: now - 300_000,
-    notAfter: until,
-  });
-  return { cert: certPem, key: keyPem };
-}
 
 /** `pilothouse scheduler`: runs until SIGTERM or SIGINT. */
 export async function runScheduler(
@@ -100,13 +85,14 @@ export async function runScheduler(
   const number = (name: string): number => values[name] as number;
   if (text('kubeconfig') === '')
     throw new FlagError('Cannot start the scheduler without --kubeconfig: want a file');
+  const policy = tlsPolicyFrom(text('tls-min-version'), values['tls-cipher-suites'] as string[]);
   const election = leaderElectionSettings(values, environment, nodeRandom);
   const logger = createLogger({ component: 'scheduler', level: number('v') >= 4 ? 'debug' : 'info' });
   for (const warning of warnings) logger.warn(warning);
   const access = loadKubeconfig(text('kubeconfig'));
   const serving =
     text('tls-cert-file') === '' || text('tls-private-key-file') === ''
-      ? await selfSigned()
+      ? await selfSignedServing('kube-scheduler', nodeClock)
       : { certFile: text('tls-cert-file'), keyFile: text('tls-private-key-file') };
   const targetOf = (given: typeof access): typeof access =>
     text('master') === '' ? given : { ...given, server: text('master') };
@@ -145,6 +131,7 @@ export async function runScheduler(
             address: text('bind-address'),
             port: number('secure-port'),
             watcher,
+            policy,
             ...serving,
           },
         }),

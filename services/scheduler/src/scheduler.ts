@@ -4,7 +4,7 @@ import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
 import { deferred, errorMessage, sleep } from '@pilothouse/base';
 import type { Transport } from '@pilothouse/client';
 import { InformerFactory, LeaderElector, RestClient } from '@pilothouse/client';
-import type { FileWatcher } from '@pilothouse/host';
+import type { FileWatcher, TlsPolicy } from '@pilothouse/host';
 import { Metrics, startComponentServer } from '@pilothouse/host';
 import { SchedulerCache } from './core/cache.ts';
 import { defaultPlugins } from './core/default-profile.ts';
@@ -51,6 +51,7 @@ export interface SchedulerOptions {
     readonly keyFile?: string;
     /** Follows the files. */
     readonly watcher?: FileWatcher;
+    readonly policy?: TlsPolicy;
   };
   /** 0 or absent: adapts to the number of nodes. */
   readonly percentageOfNodesToScore?: number;

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import { createHmac, X509Certificate } from 'node:crypto';
 import { existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -125,6 +125,7 @@ export async function stockKubelet(checks: Checks, port: number, kubectl: string
       },
       withinMs,
     );
+    await clusterInfoSigned(checks, kube);
     await checks.check(
       'kubelet: its serving certificate is signed once somebody approves',
       async () => {
@@ -166,6 +167,46 @@ export async function stockKubelet(checks: Checks, port: number, kubectl: string
     if (process.env['KEEP'] === undefined) rmSync(folder, { recursive: true, force: true });
     else process.stdout.write(`kept ${folder}\n`);
   }
+}
+
+/** What kubeadm's discovery reads is signed by each bootstrap token, however it was made, and by none that is gone. */
+async function clusterInfoSigned(
+  checks: Checks,
+  kube: (...args: string[]) => Promise<CommandResult>,
+): Promise<void> {
+  const [id, secret] = ['abc123', '0123456789abcdef'];
+  const name = `bootstrap-token-${id}`;
+  const info = async (): Promise<Record<string, string>> => {
+    const result = await kube('-n', 'kube-public', 'get', 'configmap', 'cluster-info', '-o', 'json');
+    expectResult('cluster-info', result, {});
+    return (JSON.parse(result.stdout) as { data: Record<string, string> }).data;
+  };
+  await checks.check(
+    'cluster-info: a token made by hand signs it',
+    async () => {
+      const made = await kube(
+        ...['-n', 'kube-system', 'create', 'secret', 'generic', name],
+        '--type=bootstrap.kubernetes.io/token',
+        ...[`--from-literal=token-id=${id}`, `--from-literal=token-secret=${secret}`],
+        '--from-literal=usage-bootstrap-signing=true',
+      );
+      if (made.code !== 0 && !/already exists/.test(made.stderr)) throw new Error(made.stderr);
+      const { kubeconfig = '', [`jws-kubeconfig-${id}`]: jws = '' } = await info();
+      const [header = '', , signature] = jws.split('.');
+      const content = Buffer.from(kubeconfig).toString('base64url');
+      const wanted = createHmac('sha256', secret).update(`${header}.${content}`).digest('base64url');
+      if (signature !== wanted) throw new Error(`signature ${jws}`);
+    },
+    withinMs,
+  );
+  await checks.check(
+    'cluster-info: its signature goes with the token',
+    async () => {
+      await kube('-n', 'kube-system', 'delete', 'secret', name, '--ignore-not-found');
+      if (`jws-kubeconfig-${id}` in (await info())) throw new Error('still there');
+    },
+    withinMs,
+  );
 }
 
 /** A kubelet that manages nothing of the host: no cgroups, no firewall. */

@@ -43,7 +43,7 @@ test('an authority is replaced step by step, and each step can be repeated by an
   assert.equal(rotation().stage, 'signing');
   assert.equal(count(read('ca.crt')), 2);
   const { changed } = await ensurePki(directory);
-  assert.deepEqual(changed.sort(), [
+  assert.deepEqual([...changed].sort(), [
     'admin',
     'apiserver',
     'apiserver-kubelet-client',

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { SecureContextOptions } from 'node:tls';
 import { createSecureContext } from 'node:tls';
+import type { TlsPolicy } from './tls-policy.ts';
 import { FileWatcher } from '../files/file-watcher.ts';
 
 /** PEM files of a TLS server; `caFile` has the authorities of its clients. */
@@ -8,6 +9,8 @@ export interface ServedCertificateFiles {
   readonly certFile: string;
   readonly keyFile: string;
   readonly caFile?: string;
+  /** Default: {@link serverTlsPolicy}. */
+  readonly policy?: TlsPolicy;
 }
 
 /** What every server agrees to: TLS 1.2 and later, forward secrecy, authenticated encryption. */
@@ -26,7 +29,7 @@ export const serverTlsPolicy = {
 /** Throws when a file cannot be read or key and certificate do not belong together. */
 export function readServedCertificate(files: ServedCertificateFiles): SecureContextOptions {
   const options = {
-    ...serverTlsPolicy,
+    ...(files.policy ?? serverTlsPolicy),
     cert: readFileSync(files.certFile),
     key: readFileSync(files.keyFile),
     ...(files.caFile === undefined ? {} : { ca: readFileSync(files.caFile) }),
@@ -50,7 +53,12 @@ export function followServedCertificate(
       what: 'tls-cert-file',
       files: [files.certFile, files.keyFile, ...(files.caFile === undefined ? [] : [files.caFile])],
       apply([cert, key, ca]) {
-        const options = { ...serverTlsPolicy, cert, key, ...(ca === undefined ? {} : { ca }) };
+        const options = {
+          ...(files.policy ?? serverTlsPolicy),
+          cert,
+          key,
+          ...(ca === undefined ? {} : { ca }),
+        };
         createSecureContext(options);
         server.setSecureContext(options);
         return cert;

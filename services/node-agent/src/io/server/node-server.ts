@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
-import type { FileWatcher, ServedCertificateFiles } from '@pilothouse/host';
+import type { FileWatcher, ServedCertificateFiles, TlsPolicy } from '@pilothouse/host';
 import { followServedCertificate, Metrics, readServedCertificate } from '@pilothouse/host';
 import {
   acceptPortForwardSpdy,
@@ -36,6 +36,8 @@ export interface NodeServerOptions {
   readonly clientCaFile?: string;
   /** Follows the files, and tells in /metrics what else it follows. Default: one of this server alone. */
   readonly watcher?: FileWatcher;
+  /** Default: TLS 1.2 and later, suites with forward secrecy. */
+  readonly policy?: TlsPolicy;
   readonly nodeName: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -76,13 +78,18 @@ export class NodeServer {
 
   constructor(options: NodeServerOptions) {
     this.#options = options;
-    const { certFile, keyFile, clientCaFile } = options;
+    const { certFile, keyFile, clientCaFile, policy } = options;
     const handler = (request: IncomingMessage, response: ServerResponse): void =>
       void this.#serve(request, response);
     this.#server =
       certFile !== undefined && keyFile !== undefined
         ? this.#secureServer(
-            { certFile, keyFile, ...(clientCaFile === undefined ? {} : { caFile: clientCaFile }) },
+            {
+              certFile,
+              keyFile,
+              ...(clientCaFile === undefined ? {} : { caFile: clientCaFile }),
+              ...(policy === undefined ? {} : { policy }),
+            },
             handler,
           )
         : http.createServer(handler);
