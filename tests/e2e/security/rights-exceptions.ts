@@ -116,6 +116,11 @@ export const exceptions: readonly { readonly who: RegExp; readonly what: RegExp;
     why: 'the condition Unused, an alpha feature',
   },
   { who: /root-ca-cert-publisher$/, what: /^change \/configmaps$/, why: 'a changed authority' },
+  {
+    who: /legacy-service-account-token-cleaner$/,
+    what: /^(delete|change) \/secrets$/,
+    why: 'generated tokens that nobody used for a year',
+  },
   { who: /service-cidrs-controller$/, what: /servicecidrs\/status$/, why: 'a range that is added or goes' },
   { who: /./, what: /^write \/events$/, why: 'told when something goes wrong' },
 ];

@@ -7,6 +7,7 @@ import { ensureClusterAuthentication } from './cluster-authentication.ts';
 import { followFlowSchemas } from './flow-schema-status.ts';
 import { collectIdentityLeases, renewIdentityLease, serverIdentity } from './identity-lease.ts';
 import { ensureKubernetesService, reconcileEndpoints } from './kubernetes-service.ts';
+import { ensureLegacyTokenTracking } from './legacy-token-tracking.ts';
 import { managedClient } from './managed-client.ts';
 import { ServerLeases } from './server-leases.ts';
 import { ensureServiceCidr } from './service-cidr.ts';
@@ -86,6 +87,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
     await ensureKubernetesService(client, { serviceCidrs: registry.serviceCidrs, port: options.port });
     await endpoints();
   };
+  const legacyTokens = (): Promise<void> => ensureLegacyTokenTracking(client, iso().slice(0, 10));
   const isServed = (group: string, version: string): boolean =>
     [...registry.storages].some(({ resource }) => resource.group === group && resource.version === version);
 
@@ -133,6 +135,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
       once('bootstrap-controller', kubernetesService),
       once('kube-apiserver-autoregistration', () => ensureApiServices(client, isServed, now())),
       once(clusterAuthenticationHook, () => ensureClusterAuthentication(client, clusterAuthentication)),
+      once('start-legacy-token-tracking-controller', legacyTokens),
       once('start-kube-apiserver-identity-lease-controller', () =>
         renewIdentityLease(client, identity, `${iso().slice(0, 23)}000Z`),
       ),
@@ -146,6 +149,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
       await ensureFlowControl(producer);
       await ensureClusterAuthentication(client, clusterAuthentication);
     });
+    every(collectPeriodMs, legacyTokens);
     every(collectPeriodMs, () => collectIdentityLeases(client, clock.now()));
   };
   const done = run();
