@@ -1,14 +1,13 @@
-import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
-import type { Http2SecureServer, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
-import { constants, createSecureServer } from 'node:http2';
-import { once } from 'node:events';
+import type { Http2SecureServer } from 'node:http2';
+import { createSecureServer } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import { TLSSocket } from 'node:tls';
-import type { Clock } from '@pilothouse/base';
+import type { Clock, Timer } from '@pilothouse/base';
 import { deferred } from '@pilothouse/base';
-import { http2Exchange } from './http2-exchange.ts';
+import { Http2Connections } from './http2/connections.ts';
 import { limits } from './limits.ts';
 import { SniCertificates } from './sni-certificates.ts';
 import type { TlsPolicy } from './tls-policy.ts';
@@ -27,12 +26,14 @@ export class HttpServer {
   readonly server: Http2SecureServer | Server;
   readonly #tlsPolicy: TlsPolicy;
   readonly #sni: SniCertificates;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #http2: Http2Connections;
+  readonly #ticker: Timer;
   readonly #connections = new Set<Duplex>();
 
   constructor(
     handler: RequestHandler,
     options: {
+      readonly clock: Clock;
       readonly tls?: TlsMaterial;
       readonly tlsPolicy?: TlsPolicy;
       onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
@@ -45,11 +46,9 @@ export class HttpServer {
       ? secureServer(handler, options.tls, this.#tlsPolicy, this.#sni)
       : plainServer(handler);
     this.server.on('upgrade', options.onUpgrade);
-    this.server.on('session', (session: ServerHttp2Session) => {
-      this.#sessions.add(session);
-      session.once('close', () => this.#sessions.delete(session));
-      session.on('error', () => session.destroy());
-    });
+    this.#http2 = new Http2Connections(handler, options.clock);
+    this.#ticker = options.clock.setInterval(() => this.#http2.tick(), limits.headersCheckMs);
+    if (options.tls) takeHttp2(this.server as Http2SecureServer, this.#http2);
     this.server.on(options.tls ? 'secureConnection' : 'connection', (socket: Duplex) => {
       this.#connections.add(socket);
       socket.once('close', () => this.#connections.delete(socket));
@@ -101,8 +100,7 @@ export class HttpServer {
    */
   stopListening(): void {
     this.server.close();
-    for (const session of this.#sessions)
-      if (!session.closed && !session.destroyed) session.goaway(constants.NGHTTP2_NO_ERROR);
+    this.#http2.shutdown();
     if ('closeIdleConnections' in this.server) (this.server as Server).closeIdleConnections();
   }
 
@@ -110,16 +108,30 @@ export class HttpServer {
   async disconnected(clock: Clock, withinMs: number): Promise<void> {
     const late = deferred<void>();
     const timer = clock.setTimeout(() => late.resolve(), withinMs);
-    const gone = Array.from(this.#sessions, (session) => once(session, 'close').catch(() => undefined));
-    await Promise.race([Promise.all(gone), late.promise]);
+    await Promise.race([this.#http2.gone(), late.promise]);
     timer.cancel();
   }
 
   /** Cuts what is still open. */
   destroyConnections(): void {
-    for (const session of this.#sessions) session.destroy();
+    this.#ticker.cancel();
+    this.#http2.destroy();
     for (const connection of this.#connections) connection.destroy();
   }
+}
+
+/** Connections whose TLS handshake chose HTTP/2 are served here; Node keeps those of HTTP/1.1. */
+function takeHttp2(server: Http2SecureServer, http2: Http2Connections): void {
+  const listeners = server.listeners('secureConnection');
+  server.removeAllListeners('secureConnection');
+  server.on('secureConnection', (socket: TLSSocket) => {
+    if (socket.alpnProtocol !== 'h2') {
+      for (const listener of listeners) listener.call(server, socket);
+      return;
+    }
+    socket.setNoDelay(true);
+    http2.accept(socket);
+  });
 }
 
 function secureServer(
@@ -142,12 +154,6 @@ function secureServer(
     rejectUnauthorized: false,
     handshakeTimeout: limits.handshakeMs,
     maxHeaderSize: limits.headerBytesMax,
-    settings: {
-      maxConcurrentStreams: limits.concurrentStreamsMax,
-      initialWindowSize: 1024 * 1024,
-      maxHeaderListSize: limits.headerBytesMax,
-    },
-    maxSessionMemory: 64,
   } as Parameters<typeof createSecureServer>[0]);
   // For HTTP/1.1 beside HTTP/2; the type does not know them, the server does.
   Object.assign(server, {
@@ -156,16 +162,8 @@ function secureServer(
     requestTimeout: 0,
     keepAliveTimeout: limits.keepAliveMs,
   });
-  // HTTP/1.1. Listening for requests makes Node wrap HTTP/2 streams too, which is done here instead.
+  // HTTP/1.1 only: see takeHttp2.
   server.on('request', guarded(handler) as never);
-  server.removeAllListeners('stream');
-  server.on(
-    'stream',
-    (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]) => {
-      const { request, response } = http2Exchange(stream, headers, rawHeaders);
-      handler(request, response);
-    },
-  );
   return server;
 }
 

@@ -259,6 +259,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     // Requests of sockets go straight to the pipeline: Fastify's router and hooks would run for each of them and decide nothing.
     serverFactory: (_handler) => {
       http = new HttpServer(serve, {
+        clock,
         ...(options.tls ? { tls: options.tls } : {}),
         ...(options.tlsPolicy ? { tlsPolicy: options.tlsPolicy } : {}),
         onUpgrade,

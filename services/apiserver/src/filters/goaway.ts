@@ -1,5 +1,5 @@
-import type { ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Random } from '@pilothouse/base';
+import { Http2Request } from '../http2/exchange-ends.ts';
 import type { Exchange } from '../request/exchange.ts';
 import type { Filter } from './filter.ts';
 
@@ -15,8 +15,7 @@ export function goawayFilter(random: Random, chance: number): Filter {
 
 /** Has the connection end once its requests are answered. */
 export function leaveConnection({ request, response }: Exchange): void {
-  const session = (request as { stream?: ServerHttp2Stream }).stream?.session as
-    ServerHttp2Session | undefined;
-  if (session === undefined) response.setHeader('Connection', 'close');
-  else if (!session.closed) session.close();
+  const end: unknown = request;
+  if (end instanceof Http2Request) end.leaveConnection();
+  else response.setHeader('Connection', 'close');
 }
