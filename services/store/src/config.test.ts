@@ -91,7 +91,9 @@ test('flags of etcd 3.5 work under their old names; what cannot be done is refus
   assert.equal(old.config.watchProgressNotifyIntervalMs, 5000);
   assert.equal(old.warnings.length, 2);
   for (const [flag, wanted] of [
-    ['--discovery-token=abc', /--discovery-token is not supported: list all first members/],
+    ['--discovery-token=abc', /--discovery-endpoints and --discovery-token must be set together/],
+    ['--discovery=http://d/abc', /--discovery is not supported: use --discovery-token/],
+    ['--discovery-srv=example.com', /--discovery-srv is not supported/],
     ['--feature-gates=Nothing=true', /unrecognized feature gate: Nothing/],
     ['--feature-gates=LeaseCheckpointPersist=true', /requires enabling feature gate LeaseCheckpoint/],
     ['--auth-token=jwt,sign-method=none,priv-key=x', /sign-method must be one of/],

@@ -1,3 +1,4 @@
+import type { DiscoveryOptions } from './io/discovery.ts';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -59,6 +60,8 @@ export interface StoreConfig {
   /** Peer URLs by member name. */
   readonly initialCluster: ReadonlyMap<string, readonly string[]>;
   readonly initialClusterToken: string;
+  /** Set: the first members are not listed, but find each other. */
+  readonly discovery: DiscoveryOptions | undefined;
   readonly initialClusterState: 'new' | 'existing';
   readonly heartbeatMs: number;
   readonly electionMs: number;
@@ -122,6 +125,9 @@ export interface ParsedConfig {
 }
 
 /** Reads flags, `ETCD_*` variables or the configuration file. Throws FlagError with a sentence that names the flag. */
+/** Commands of etcd's executable beside the server. */
+const proxies = new Set(['gateway', 'grpc-proxy']);
+
 export function parseConfig(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
@@ -297,6 +303,11 @@ function toConfig(
     parseUrl('initial-cluster', url);
     initialCluster.set(member, [...(initialCluster.get(member) ?? []), url]);
   }
+  const discovery = discoveryOptions(values);
+  if (discovery !== undefined && given.has('initial-cluster') && text(values['initial-cluster']) !== '')
+    throw new FlagError(
+      'multiple discovery or bootstrap flags are set. Choose one of "initial-cluster" or "discovery-token"',
+    );
   const quota = integer('quota-backend-bytes');
   const tlsFiles = (prefix: string): TlsFiles => ({
     certFile: text(values[`${prefix}cert-file`]),
@@ -327,7 +338,8 @@ function toConfig(
     advertiseClientUrls: list(values['advertise-client-urls']),
     initialAdvertisePeerUrls: advertisePeer,
     initialCluster,
-    initialClusterToken: text(values['initial-cluster-token']),
+    initialClusterToken: discovery?.token ?? text(values['initial-cluster-token']),
+    discovery,
     initialClusterState: state,
     heartbeatMs,
     electionMs,
@@ -388,6 +400,31 @@ function toConfig(
     );
   }
   return config;
+}
+
+function discoveryOptions(values: Readonly<Record<string, FlagValue>>): DiscoveryOptions | undefined {
+  const token = text(values['discovery-token']);
+  const endpoints = list(values['discovery-endpoints']);
+  if (token === '' && endpoints.length === 0) return undefined;
+  if (token === '' || endpoints.length === 0)
+    throw new FlagError('--discovery-endpoints and --discovery-token must be set together');
+  if (token.includes('/'))
+    throw new FlagError(`Invalid value "${token}" for --discovery-token: want no slash`);
+  const [user = '', password] = text(values['discovery-user']).split(/:(.*)/s);
+  const isSecure = text(values['discovery-cert']) !== '' || text(values['discovery-cacert']) !== '';
+  return {
+    token,
+    endpoints: endpoints.map((each) =>
+      (/^https?:/.test(each) ? each : `${isSecure ? 'https' : 'http'}://${each}`).replace(/\/+$/, ''),
+    ),
+    requestTimeoutMs: values['discovery-request-timeout'] as number,
+    caFile: text(values['discovery-cacert']),
+    certFile: text(values['discovery-cert']),
+    keyFile: text(values['discovery-key']),
+    insecureSkipVerify: values['discovery-insecure-skip-tls-verify'] === true,
+    user,
+    password: password ?? text(values['discovery-password']),
+  };
 }
 
 function tracingOf(values: Readonly<Record<string, FlagValue>>): TracingConfig {

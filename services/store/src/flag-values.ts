@@ -23,12 +23,11 @@ export function replaceOldNames(argv: readonly string[]): [string[], string[]] {
   return [current, warnings];
 }
 
-const discovery = 'list all first members in --initial-cluster instead';
+const discovery =
+  'use --discovery-token and --discovery-endpoints, or list all first members in --initial-cluster';
 /** Flags that change what a member is; to ignore them would start something else than was asked for. */
 const unsupported: Readonly<Record<string, string>> = {
   discovery,
-  'discovery-token': discovery,
-  'discovery-endpoints': discovery,
   'discovery-srv': discovery,
   'enable-log-rotation': 'let the process manager or logrotate do it',
 };

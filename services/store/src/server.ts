@@ -101,7 +101,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
     if (problem !== undefined) logger.warn(`the certificate of --${flag} ${problem}`, { file });
   };
   warnOfValidity('cert-file', config.clientTls.certFile, clientTls);
-  const identity = await establishIdentity(config, memberDirectory);
+  const identity = await establishIdentity(config, memberDirectory, { clock, logger });
   const metrics = new StoreMetrics(ports.processMetrics ?? false);
 
   let service: StoreService | undefined;

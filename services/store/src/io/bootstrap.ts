@@ -2,10 +2,12 @@ import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
+import type { Clock, Logger } from '@pilothouse/base';
 import { errorCode, errorMessage } from '@pilothouse/base';
 import type { MemberId, MemberInfo } from '../core/replication.ts';
 import type { StoreConfig, TlsFiles } from '../config.ts';
 import { clusterIdOf, memberIdOf } from './rpc/cluster-service.ts';
+import { discover, type DiscoveryOptions } from './discovery.ts';
 import { StartupError } from './startup-error.ts';
 import { TlsContext } from './tls-context.ts';
 
@@ -98,7 +100,12 @@ function explain(error: unknown): string {
 }
 
 /** Who this member is: as recorded in the data directory, or worked out from the flags and recorded now. */
-export async function establishIdentity(config: StoreConfig, memberDirectory: string): Promise<Identity> {
+export async function establishIdentity(
+  given: StoreConfig,
+  memberDirectory: string,
+  ports: { readonly clock: Clock; readonly logger: Logger },
+): Promise<Identity> {
+  let config = given;
   const file = path.join(memberDirectory, 'identity.json');
   if (fs.existsSync(file)) return readIdentity(file, config);
   const foreign = ['snap/db', 'wal/0.tmp']
@@ -109,10 +116,29 @@ export async function establishIdentity(config: StoreConfig, memberDirectory: st
       `The data directory "${config.dataDir}" was written by another program (found "${foreign}"). Choose an empty directory with --data-dir`,
     );
   }
+  if (config.discovery !== undefined && config.initialClusterState === 'new')
+    config = await discovered(config, config.discovery, ports);
   const identity = config.initialClusterState === 'new' ? newCluster(config) : await joinCluster(config);
   if (identity.isNewCluster) await refuseLostMember(config, identity.memberId);
   writeIdentity(file, identity, config.initialClusterToken);
   return identity;
+}
+
+/** The flags with the first members that were found. */
+async function discovered(
+  config: StoreConfig,
+  discovery: DiscoveryOptions,
+  ports: { readonly clock: Clock; readonly logger: Logger },
+): Promise<StoreConfig> {
+  const { name, initialAdvertisePeerUrls: peerUrls } = config;
+  const memberId = memberIdOf(peerUrls, config.initialClusterToken);
+  const initialCluster = new Map<string, string[]>();
+  for (const pair of (await discover(discovery, { memberId, name, peerUrls }, ports)).split(',')) {
+    const equals = pair.indexOf('=');
+    const member = pair.slice(0, equals);
+    initialCluster.set(member, [...(initialCluster.get(member) ?? []), pair.slice(equals + 1)]);
+  }
+  return { ...config, initialCluster };
 }
 
 function readIdentity(file: string, config: StoreConfig): Identity {
