@@ -16,11 +16,21 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #logFile: string;
 
-  constructor(name: string, program: string, args: readonly string[], directory: string) {
+  constructor(
+    name: string,
+    program: string,
+    args: readonly string[],
+    directory: string,
+    env: Readonly<Record<string, string>> = {},
+  ) {
     this.name = name;
     this.#logFile = path.join(directory, `${name}.log`);
     const log = openSync(this.#logFile, 'a');
-    this.#child = spawn(program, [...args], { stdio: ['ignore', log, log], cwd: directory });
+    this.#child = spawn(program, [...args], {
+      stdio: ['ignore', log, log],
+      cwd: directory,
+      env: { ...process.env, ...env },
+    });
     closeSync(log);
     this.#child.once('error', (error) => process.stderr.write(`${name}: ${error.message}\n`));
     running.add(this);

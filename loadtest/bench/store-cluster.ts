@@ -36,7 +36,11 @@ export class StoreCluster {
     side: Side,
     program: string,
     directory: string,
-    options: { readonly members: number; readonly args?: readonly string[] } = { members: 3 },
+    options: {
+      readonly members: number;
+      readonly args?: readonly string[];
+      readonly env?: Readonly<Record<string, string>>;
+    } = { members: 3 },
   ): Promise<StoreCluster> {
     const count = options.members;
     const ports = await freePorts(count * 2);
@@ -57,7 +61,7 @@ export class StoreCluster {
         '--log-level=error',
         ...(options.args ?? []),
       ];
-      return new ServerProcess(`${side}-store-${index}`, program, args, home);
+      return new ServerProcess(`${side}-store-${index}`, program, args, home, options.env);
     });
     await cluster.ready();
     return cluster;

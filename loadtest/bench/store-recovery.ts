@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { EtcdClient } from '@pilothouse/etcd-client';
 import { median, sides, type Side } from './measure.ts';
 import { pause } from './server-process.ts';
@@ -13,6 +14,7 @@ export interface RecoveryOptions {
   readonly only: string;
 }
 
+const loopStops = new URL('loop-stops.mjs', import.meta.url).href;
 const opsPerTxn = 100;
 const fillers = 16;
 const probeMs = 2;
@@ -66,11 +68,13 @@ async function longestStall(client: EtcdClient, work: () => Promise<unknown>): P
   return longest;
 }
 
-/** The longest delay of the server's event loop since this was last asked, milliseconds; undefined for a server that has none. */
-async function longestLoopStop(endpoint: string): Promise<number | undefined> {
-  const text = await (await fetch(`${endpoint}/metrics`)).text();
-  const seconds = /^nodejs_eventloop_lag_max_seconds (\S+)/m.exec(text)?.[1];
-  return seconds === undefined ? undefined : Number(seconds) * 1000;
+/** How long the server's event loop was taken in one go since it was told to begin anew; undefined for a server that tells nothing. */
+function longestLoopStop(file: string): { readonly stopMs: number; readonly cpuMs: number } | undefined {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as { stopMs: number; cpuMs: number };
+  } catch {
+    return undefined;
+  }
 }
 
 async function cpuPerPut(cluster: StoreCluster, keys: number, value: Buffer): Promise<string> {
@@ -89,9 +93,11 @@ async function largeStore(
 ): Promise<void> {
   const { keys, valueBytes } = options;
   const value = Buffer.alloc(valueBytes, 0x77);
+  const stopsFile = `${options.directory}/loop-stops-${side}.json`;
   const cluster = await StoreCluster.start(side, program, `${options.directory}/large`, {
     members: 1,
     args: ['--quota-backend-bytes=8589934592'],
+    env: { NODE_OPTIONS: `--import=${loopStops}`, LOOP_STOPS_FILE: stopsFile },
   });
   const clients = connectStore(cluster.endpoints, 4);
   const [first] = clients as [EtcdClient];
@@ -124,13 +130,19 @@ async function largeStore(
       [`defragmentation with ${keys} keys`, () => call('defragment')],
     ];
     for (const [what, work] of long) {
-      await longestLoopStop(endpoint);
+      if (longestLoopStop(stopsFile) !== undefined) process.kill(cluster.members[0]?.pid ?? 0, 'SIGUSR2');
+      await pause(50);
       const start = performance.now();
       const stall = await longestStall(probe, work);
       set(`${what}: takes, s`, ((performance.now() - start) / 1000).toFixed(1));
       set(`${what}: longest wait of a read, ms`, stall.toFixed(0));
-      const stop = await longestLoopStop(endpoint);
-      if (stop !== undefined) set(`${what}: longest stop of the event loop, ms`, stop.toFixed(0));
+      await pause(50);
+      const stop = longestLoopStop(stopsFile);
+      if (stop !== undefined)
+        set(
+          `${what}: longest stop of the event loop / its CPU time, ms`,
+          `${stop.stopMs.toFixed(0)} / ${stop.cpuMs.toFixed(0)}`,
+        );
     }
     probe.close();
     const [member] = cluster.members;
