@@ -270,7 +270,6 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
       ['permissions-policy', 'camera=(), microphone=(), geolocation=()'],
     ] as const)
       response.setHeader(name, value);
-    if (scheme === 'https') response.setHeader('strict-transport-security', 'max-age=31536000');
     try {
       const target = new URL(request.url ?? '/', 'http://console');
       const kind: RequestKind =
