@@ -8,7 +8,7 @@ export const importTable: Readonly<Record<string, readonly string[]>> = {
   host: ['base'],
   streaming: ['base'],
   api: ['base', 'apimachinery'],
-  'etcd-client': ['base', 'proto'],
+  'etcd-client': ['base', 'http2', 'proto'],
   testkit: ['base'],
   serializer: ['base', 'proto', 'apimachinery', 'api'],
   client: ['base', 'apimachinery', 'api', 'serializer'],

@@ -1,13 +1,9 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '@pilothouse/base';
-import { errorMessage } from '@pilothouse/base';
+import { Deadlines, errorMessage, type Deadline } from '@pilothouse/base';
+import { ClientSession, headerBlock, type StreamHandler } from '@pilothouse/http2';
 import { EtcdError, grpcCode } from './errors.ts';
 import { openSocket, type Endpoint, type EtcdTls } from './endpoint.ts';
-import type { Deadline } from './deadlines.ts';
-import { Deadlines } from './deadlines.ts';
-import { headerBlock } from './http2/header-block.ts';
-import type { StreamHandler } from './http2/session.ts';
-import { ClientSession } from './http2/session.ts';
 import { limits } from './limits.ts';
 import { SilenceWatch } from './silence-watch.ts';
 

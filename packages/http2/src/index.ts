@@ -1,3 +1,6 @@
+export type { AnswerHeaders } from './client/answer-headers.ts';
+export type { SessionOptions, StreamEnd, StreamHandler } from './client/client-session.ts';
+export { ClientSession, ClientStream } from './client/client-session.ts';
 export type { FloodLimits } from './flood-guard.ts';
 export { headerBlock } from './hpack/header-block.ts';
 export { HeaderDecoder, HeaderField } from './hpack/header-decoder.ts';

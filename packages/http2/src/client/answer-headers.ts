@@ -1,4 +1,4 @@
-import { huffmanText } from './huffman.ts';
+import { huffmanText } from '../hpack/huffman.ts';
 
 // Header blocks without HPACK's table of earlier headers: we ask servers for a table of size 0 and never fill theirs.
 
@@ -87,24 +87,4 @@ class BlockReader {
     if (byte === undefined) throw new Error('Header block ends early');
     return byte;
   }
-}
-
-/** A header block of a request, in the given order: each field as it is, in no table. The same bytes serve any number of requests. */
-export function headerBlock(fields: Iterable<readonly [name: string, value: string]>): Buffer {
-  const pieces: Buffer[] = [];
-  for (const [name, value] of fields) pieces.push(Buffer.of(0), literal(name), literal(value));
-  return Buffer.concat(pieces);
-}
-
-function literal(text: string): Buffer {
-  const bytes = Buffer.from(text, 'latin1');
-  const length: number[] = [];
-  if (bytes.length < 127) length.push(bytes.length);
-  else {
-    length.push(127);
-    let rest = bytes.length - 127;
-    for (; rest >= 128; rest = Math.floor(rest / 128)) length.push((rest % 128) + 128);
-    length.push(rest);
-  }
-  return Buffer.concat([Buffer.from(length), bytes]);
 }

@@ -1,27 +1,25 @@
 import type { Duplex } from 'node:stream';
-import { frameFlag, frameHeaderBytes, frameType, FrameWriter, uint32 } from './frame-writer.ts';
-import type { AnswerHeaders } from './header-block.ts';
-import { readAnswerHeaders } from './header-block.ts';
+import { FrameOutput } from '../frame-output.ts';
+import {
+  errorCode,
+  frameFlag,
+  frameHeaderBytes,
+  frameType,
+  preface,
+  settingId,
+  settingsPayload,
+  startFrameBytes,
+  startWindow,
+  streamIdMax,
+} from '../protocol.ts';
+import type { AnswerHeaders } from './answer-headers.ts';
+import { readAnswerHeaders } from './answer-headers.ts';
 
-const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 const nothing = Buffer.alloc(0);
-/** What RFC 9113 begins with. */
-const startWindow = 65_535;
-const startFrameBytes = 16_384;
 /** Longest frame we take. */
 const ourFrameBytes = 1 << 20;
 /** Longest header block we take. */
 const headerBytesMax = 256 * 1024;
-const streamIdMax = 2 ** 31 - 1;
-const setting = {
-  headerTableSize: 1,
-  enablePush: 2,
-  maxConcurrentStreams: 3,
-  initialWindowSize: 4,
-  maxFrameSize: 5,
-} as const;
-
-export const resetCode = { noError: 0, refusedStream: 7, cancel: 8 } as const;
 
 /** How a stream ended. */
 export interface StreamEnd {
@@ -94,7 +92,7 @@ export class ClientStream {
  */
 export class ClientSession {
   readonly #socket: Duplex;
-  readonly #writer: FrameWriter;
+  readonly #writer: FrameOutput;
   readonly #options: SessionOptions;
   readonly #streams = new Map<number, ClientStream>();
   /** Streams that the server has no room for yet. */
@@ -126,23 +124,23 @@ export class ClientSession {
   constructor(socket: Duplex, options: SessionOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#writer = new FrameWriter(socket);
+    this.#writer = new FrameOutput(() => setImmediate(() => this.#flush()));
     socket.on('data', (piece: Buffer) => this.#read(piece));
     socket.on('error', (error: Error) => (this.#error ??= error));
     socket.on('close', () => this.#closed());
-    this.#writer.bytes(preface);
+    this.#writer.ready(preface);
     this.#writer.frame(
       frameType.settings,
       0,
       0,
-      settings([
-        [setting.headerTableSize, 0],
-        [setting.enablePush, 0],
-        [setting.initialWindowSize, options.windowBytes],
-        [setting.maxFrameSize, ourFrameBytes],
+      settingsPayload([
+        [settingId.headerTableSize, 0],
+        [settingId.enablePush, 0],
+        [settingId.initialWindowSize, options.windowBytes],
+        [settingId.maxFrameSize, ourFrameBytes],
       ]),
     );
-    this.#writer.frame(frameType.windowUpdate, 0, 0, uint32(options.windowBytes - startWindow));
+    this.#writer.number(frameType.windowUpdate, 0, options.windowBytes - startWindow);
   }
 
   /** Pieces of bytes that came in. */
@@ -196,7 +194,7 @@ export class ClientSession {
       return;
     }
     if (!this.#streams.delete(stream.id)) return;
-    this.#writer.frame(frameType.reset, 0, stream.id, uint32(resetCode.cancel));
+    this.#writer.number(frameType.reset, stream.id, errorCode.cancel);
     this.#left();
   }
 
@@ -227,12 +225,25 @@ export class ClientSession {
     this.#blocked.delete(stream);
   }
 
+  #flush(): void {
+    const pieces = this.#writer.take();
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    if (pieces.length === 1) {
+      socket.write(pieces[0] as Uint8Array);
+      return;
+    }
+    socket.cork();
+    for (const piece of pieces) socket.write(piece);
+    socket.uncork();
+  }
+
   #open(stream: ClientStream): void {
     stream.id = this.#nextId;
     this.#nextId += 2;
     stream.sendWindow = this.#streamWindow;
     this.#streams.set(stream.id, stream);
-    this.#writer.frame(frameType.headers, frameFlag.endHeaders, stream.id, ...stream.head);
+    this.#writer.frameOf(frameType.headers, frameFlag.endHeaders, stream.id, stream.head);
     this.pump(stream);
     // Numbers of streams do not come again: a new connection begins anew.
     if (this.#nextId > streamIdMax) this.#drain();
@@ -249,8 +260,8 @@ export class ClientSession {
     this.#blocked.delete(stream);
     this.#streams.delete(stream.id);
     // The server is done while we are not.
-    if (end.code === resetCode.noError && !stream.isSent)
-      this.#writer.frame(frameType.reset, 0, stream.id, uint32(resetCode.cancel));
+    if (end.code === errorCode.noError && !stream.isSent)
+      this.#writer.number(frameType.reset, stream.id, errorCode.cancel);
     stream.handler.onEnd(end);
     this.#left();
   }
@@ -325,20 +336,20 @@ export class ClientSession {
     const half = this.#options.windowBytes / 2;
     this.#unread += length;
     if (this.#unread >= half) {
-      this.#writer.frame(frameType.windowUpdate, 0, 0, uint32(this.#unread));
+      this.#writer.number(frameType.windowUpdate, 0, this.#unread);
       this.#unread = 0;
     }
     const stream = this.#streams.get(this.#dataId);
     if (stream === undefined) return;
     stream.unread += length;
     if (stream.unread >= half) {
-      this.#writer.frame(frameType.windowUpdate, 0, stream.id, uint32(stream.unread));
+      this.#writer.number(frameType.windowUpdate, stream.id, stream.unread);
       stream.unread = 0;
     }
     if (piece.length > 0) stream.handler.onData(piece);
     // The handler may have cancelled the stream.
     if (this.#dataLeft === 0 && this.#dataEnds && this.#streams.has(stream.id))
-      this.#finish(stream, { code: resetCode.noError, isUnprocessed: false });
+      this.#finish(stream, { code: errorCode.noError, isUnprocessed: false });
   }
 
   #frame(type: number, flags: number, id: number, payload: Buffer): void {
@@ -373,13 +384,13 @@ export class ClientSession {
         const stream = this.#streams.get(id);
         if (stream === undefined) return;
         stream.isSent = true;
-        this.#finish(stream, { code, isUnprocessed: code === resetCode.refusedStream });
+        this.#finish(stream, { code, isUnprocessed: code === errorCode.refusedStream });
         return;
       }
       case frameType.settings:
         if ((flags & frameFlag.ack) !== 0) return;
         this.#settings(payload);
-        this.#writer.frame(frameType.settings, frameFlag.ack, 0);
+        this.#writer.empty(frameType.settings, frameFlag.ack, 0);
         return;
       case frameType.ping:
         if ((flags & frameFlag.ack) === 0) this.#writer.frame(frameType.ping, frameFlag.ack, 0, payload);
@@ -410,20 +421,20 @@ export class ClientSession {
     if (stream === undefined) return;
     stream.handler.onHeaders(readAnswerHeaders(block));
     if (ends && this.#streams.has(id))
-      this.#finish(stream, { code: resetCode.noError, isUnprocessed: false });
+      this.#finish(stream, { code: errorCode.noError, isUnprocessed: false });
   }
 
   #settings(payload: Buffer): void {
     for (let at = 0; at + 6 <= payload.length; at += 6) {
       const value = payload.readUInt32BE(at + 2);
       switch (payload.readUInt16BE(at)) {
-        case setting.maxConcurrentStreams:
+        case settingId.maxConcurrentStreams:
           this.#streamsMax = value;
           break;
-        case setting.maxFrameSize:
+        case settingId.maxFrameSize:
           this.#frameBytes = value;
           break;
-        case setting.initialWindowSize: {
+        case settingId.initialWindowSize: {
           const change = value - this.#streamWindow;
           this.#streamWindow = value;
           for (const stream of this.#streams.values()) stream.sendWindow += change;
@@ -451,15 +462,6 @@ export class ClientSession {
   #unblock(): void {
     for (const stream of [...this.#blocked]) this.pump(stream);
   }
-}
-
-function settings(entries: readonly (readonly [id: number, value: number])[]): Buffer {
-  const bytes = Buffer.alloc(entries.length * 6);
-  entries.forEach(([id, value], index) => {
-    bytes.writeUInt16BE(id, index * 6);
-    bytes.writeUInt32BE(value, index * 6 + 2);
-  });
-  return bytes;
 }
 
 function number(payload: Buffer, at: number): number {
