@@ -11,6 +11,8 @@ import {
   parseFlags,
   SigningKeyRotation,
 } from '@pilothouse/host';
+import { initFlags } from '../certificates/flags.ts';
+import { secretsOfThisCluster } from '../certificates/in-cluster.ts';
 import { optionsOfIssued } from '../certificates/issued.ts';
 import { foreignNodes, waitUntilTaken } from '../certificates/taken.ts';
 import { CommandError } from '../errors.ts';
@@ -19,6 +21,7 @@ import { pkiDirectory } from '../plane/layout.ts';
 import { isAlive, readState } from '../plane/state-file.ts';
 
 const placeFlags: FlagSpecs = {
+  ...initFlags,
   'data-dir': {
     type: 'string',
     default: '',
@@ -27,12 +30,7 @@ const placeFlags: FlagSpecs = {
   'cert-dir': {
     type: 'string',
     default: '',
-    help: 'Or a directory of certificates: one step; run it again when every process has taken it',
-  },
-  'kubeconfig-dir': {
-    type: 'string',
-    default: '',
-    help: 'With --cert-dir: where the kubeconfigs are that carry authority and certificates',
+    help: 'Or a directory of certificates: one step; run it again when every process has taken it. With the flags of init where names change, or --secret-prefix',
   },
 };
 
@@ -64,10 +62,17 @@ const keyFlags: FlagSpecs = {
   },
 };
 
+/** Without those of init, which the usage of that command shows. */
+function shown(flags: FlagSpecs): FlagSpecs {
+  return Object.fromEntries(
+    Object.entries(flags).filter(([name]) => !(name in initFlags) || name === 'cert-dir'),
+  );
+}
+
 export const rotateUsage = `pilothouse certs rotate-ca   replace authorities without downtime: trust old and new, sign with the new, drop the old
-${flagUsage(authorityFlags)}
+${flagUsage(shown(authorityFlags))}
 pilothouse certs rotate-sa   replace the key of service account tokens the same way; the old one is dropped by a later call
-${flagUsage(keyFlags)}
+${flagUsage(shown(keyFlags))}
 `;
 
 const steps = ['trust', 'sign', 'drop'] as const;
@@ -83,20 +88,35 @@ const nextStep: Readonly<Record<RotationStage, Step>> = {
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
+type Values = ReturnType<typeof parseFlags>['values'];
+
 interface Place {
   readonly directory: string;
   readonly kubeconfigs: string;
+  readonly values: Values;
   /** Of a plane that runs. */
   readonly dataDir: string | undefined;
 }
 
-function placeOf(values: ReturnType<typeof parseFlags>['values']): Place {
+/** Takes steps in a place; with --secret-prefix its files come from the Secrets of this cluster and go back there. */
+async function atPlace(values: Values, work: (place: Place) => Promise<void>): Promise<void> {
+  const place = placeOf(values);
+  const prefix = values['secret-prefix'] as string;
+  if (prefix === '') return work(place);
+  const cluster = secretsOfThisCluster(prefix);
+  await cluster.restore(place.directory);
+  await work(place);
+  const saved = await cluster.save(place.directory, place.kubeconfigs);
+  say(`Secrets ${saved.join(', ')} are up to date`);
+}
+
+function placeOf(values: Values): Place {
   const dataDir = values['data-dir'] as string;
   const directory = values['cert-dir'] as string;
   if ((dataDir === '') === (directory === ''))
     throw new FlagError('Give either --data-dir of a plane that runs, or --cert-dir');
   if (dataDir === '')
-    return { directory, kubeconfigs: values['kubeconfig-dir'] as string, dataDir: undefined };
+    return { directory, kubeconfigs: values['kubeconfig-dir'] as string, values, dataDir: undefined };
   const resolved = path.resolve(dataDir);
   const state = readState(resolved);
   if (!state || !isAlive(state.supervisorPid))
@@ -106,16 +126,29 @@ function placeOf(values: ReturnType<typeof parseFlags>['values']): Place {
   return {
     directory: pkiDirectory(resolved),
     kubeconfigs: path.join(resolved, 'kubeconfig'),
+    values,
     dataDir: resolved,
   };
 }
 
 /** Leaves of whoever signs now, and kubeconfigs with the authorities that are trusted now. */
-async function issueAgain({ directory, kubeconfigs }: Place): Promise<readonly string[]> {
-  const pki = await ensurePki(directory, optionsOfIssued(directory, nodeClock.now()));
+async function issueAgain({ directory, kubeconfigs, values }: Place): Promise<readonly string[]> {
+  const issued = optionsOfIssued(directory, nodeClock.now());
+  const list = (name: string): string[] => values[name] as string[];
+  const pki = await ensurePki(directory, {
+    hosts: [...issued.hosts, ...list('hosts')],
+    storeHosts: [...issued.storeHosts, ...list('store-hosts')],
+    nodes: issued.nodes,
+  });
   if (kubeconfigs !== '') {
+    const server = values['server'] as string;
+    const internal = (values['internal-server'] as string) || server;
     const servers = kubeconfigServers(kubeconfigs);
-    writeKubeconfigs(kubeconfigs, pki, (who) => servers.get(who) ?? servers.get('admin') ?? '');
+    writeKubeconfigs(
+      kubeconfigs,
+      pki,
+      (who) => servers.get(who) ?? servers.get('admin') ?? (who === 'admin' ? server : internal),
+    );
   }
   return pki.changed;
 }
@@ -140,7 +173,11 @@ export async function rotateAuthorities(argv: readonly string[]): Promise<void> 
   const until = values['until'] as Step;
   if (!steps.includes(until))
     throw new FlagError(`Invalid value "${until}" for --until: want trust, sign or drop`);
-  const place = placeOf(values);
+  await atPlace(values, (place) => replaceAuthorities(place, until));
+}
+
+async function replaceAuthorities(place: Place, until: Step): Promise<void> {
+  const { values } = place;
   const names = authoritiesOf(values['authority'] as string[]);
   if (!names.every((name) => existsSync(path.join(place.directory, `${name}.key`))))
     throw new CommandError(
@@ -192,9 +229,12 @@ async function checkForeignNodes(
 export async function rotateServiceAccountKey(argv: readonly string[]): Promise<void> {
   const { values, positional } = parseFlags(keyFlags, argv);
   if (positional.length > 0) throw new CommandError(`Unexpected argument "${positional[0]}"`);
-  const place = placeOf(values);
+  await atPlace(values, replaceSigningKey);
+}
+
+async function replaceSigningKey(place: Place): Promise<void> {
   const rotation = new SigningKeyRotation(place.directory);
-  const keepMs = values['keep-old'] as number;
+  const keepMs = place.values['keep-old'] as number;
   for (;;) {
     const step = nextStep[rotation.stage];
     if (step === 'trust') {

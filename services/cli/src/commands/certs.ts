@@ -1,44 +1,15 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { errorMessage } from '@pilothouse/base';
-import { createHttp2Transport, inClusterAccess, RestClient } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
-import { ensurePki, FlagError, flagUsage, nodeClock, parseFlags } from '@pilothouse/host';
+import { ensurePki, flagUsage, nodeClock, parseFlags } from '@pilothouse/host';
+import { directoryFlag, initFlags } from '../certificates/flags.ts';
+import { secretsOfThisCluster } from '../certificates/in-cluster.ts';
 import { certificateStatuses, optionsOfIssued } from '../certificates/issued.ts';
 import { CommandError } from '../errors.ts';
-import { restorePki, savePki } from '../plane/pki-secrets.ts';
 import { kubeconfigServers, writeKubeconfigs } from '../plane/kubeconfigs.ts';
 import { revokeCertificates, revokeUsage } from './certs-revoke.ts';
 import { rotateAuthorities, rotateServiceAccountKey, rotateUsage } from './certs-rotate.ts';
-
-const directoryFlag: FlagSpecs = {
-  'cert-dir': { type: 'string', default: 'pki', help: 'Directory of the certificates' },
-};
-
-const initFlags: FlagSpecs = {
-  ...directoryFlag,
-  server: {
-    type: 'string',
-    default: 'https://127.0.0.1:6443',
-    help: 'Address of the API that goes into the kubeconfigs',
-  },
-  'internal-server': {
-    type: 'string',
-    default: '',
-    help: 'Address for the components and nodes, where it differs from --server',
-  },
-  'kubeconfig-dir': { type: 'string', default: '', help: 'Where kubeconfigs go; empty: none are written' },
-  hosts: { type: 'strings', default: [], help: 'Further names and addresses of the API servers' },
-  'store-hosts': { type: 'strings', default: [], help: 'Names and addresses of the store members' },
-  nodes: { type: 'strings', default: [], help: 'Nodes that get a certificate' },
-  'service-address': { type: 'string', default: '10.96.0.1', help: 'First address of the service network' },
-  'secret-prefix': {
-    type: 'string',
-    default: '',
-    help: "Inside a cluster: keep everything in Secrets of the pod's namespace whose names start so",
-  },
-  'cluster-domain': { type: 'string', default: 'cluster.local', help: 'DNS domain of the cluster' },
-};
 
 const showFlags: FlagSpecs = {
   ...directoryFlag,
@@ -90,26 +61,6 @@ function show(argv: readonly string[]): void {
     process.stderr.write(
       `Warning: less than a third of their life is left: ${late.map((each) => each.name).join(', ')}. A running \`pilothouse up\` renews leaves by itself, else: pilothouse certs renew; authorities: pilothouse certs rotate-ca\n`,
     );
-}
-
-/** Keeps the PKI in the cluster that this process runs in as a pod. */
-function secretsOfThisCluster(prefix: string): {
-  restore(directory: string): Promise<void>;
-  save(directory: string, kubeconfigDirectory: string): Promise<string[]>;
-} {
-  const { namespace, ...access } = inClusterAccess(process.env);
-  const transport = createHttp2Transport(access, nodeClock);
-  const client = new RestClient(transport, { clock: nodeClock, userAgent: 'pilothouse-certs' });
-  return {
-    restore: (directory) => restorePki(client, namespace, prefix, directory),
-    async save(directory, kubeconfigDirectory) {
-      if (kubeconfigDirectory === '')
-        throw new FlagError('--secret-prefix needs --kubeconfig-dir as well: an empty directory will do');
-      const names = await savePki(client, namespace, prefix, directory, kubeconfigDirectory);
-      transport.close();
-      return names;
-    },
-  };
 }
 
 async function init(argv: readonly string[], renew: boolean): Promise<void> {

@@ -24,6 +24,7 @@ export const componentFiles: Readonly<Record<string, readonly string[]>> = {
   store: [...pair('etcd/server'), ...pair('etcd/peer'), ...pair('etcd/client'), 'etcd/ca.crt'],
   apiserver: [
     'ca.crt',
+    'ca.crl',
     'etcd/ca.crt',
     'front-proxy-ca.crt',
     'sa.key',
@@ -67,7 +68,7 @@ export async function restorePki(
 
 function filesBelow(directory: string): string[] {
   return (readdirSync(directory, { recursive: true }) as string[])
-    .filter((file) => /\.(crt|key|pub)$/.test(file) && statSync(path.join(directory, file)).isFile())
+    .filter((file) => /\.(crt|key|pub|crl)$/.test(file) && statSync(path.join(directory, file)).isFile())
     .sort();
 }
 
