@@ -74,4 +74,5 @@ export type {
 export { defaultColumns } from './table/columns.ts';
 export { scaleCells, scaleColumns } from './table/scale.ts';
 export { agreeOnClusterIp } from './core/service/allocation-fields.ts';
+export { withoutPrivileged } from './core/pod/privileged.ts';
 export { validateServiceClusterIps } from './core/service/validation.ts';

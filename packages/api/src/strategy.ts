@@ -91,6 +91,8 @@ export interface ResourceStrategy extends UpdateHooks {
   /** Told when a DELETE names no propagation policy (only Jobs have one). */
   readonly deleteWithoutPropagationWarning?: string;
   readonly columns?: readonly TableColumn[];
+  /** Order of the rows of a list's Table, where it is not that of the list. */
+  compareRows?(one: KubeObject, two: KubeObject): number;
   /** Cells in the order of `columns`; `nowMs` for ages. Default: name and creation time. */
   cells?(object: KubeObject, nowMs: number): unknown[];
   /** Conditions of a Table row (only pods: `Completed`); absent means none. */

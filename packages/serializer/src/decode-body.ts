@@ -170,7 +170,9 @@ function decodeTextBody(body: Uint8Array, mediaType: string, options: DecodeBody
     throw unrecognizedObject(expected.kind, cause, body);
   }
   const schema = registry.kind(kind.group, kind.version, kind.kind);
-  if (!schema && kind.kind === expected.kind && knowsVersion(kind)) throw versionMismatch(kind, expected);
+  // Of another group the same name is another kind.
+  const isKin = kind.kind === expected.kind && kind.group === expected.group;
+  if (!schema && isKin && knowsVersion(kind)) throw versionMismatch(kind, expected);
   if (!schema)
     throw cannotBeHandled(
       kind,

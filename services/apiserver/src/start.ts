@@ -129,6 +129,7 @@ export async function startApiServer(
     serviceCidrs: config.serviceClusterIpRange.split(','),
     nodePorts: portRange(config.serviceNodePortRange),
     etcdRoot: config.store.prefix === '/' ? '/' : `${config.store.prefix}/`,
+    allowPrivileged: config.allowPrivileged,
     eventTtlSeconds: Math.round(config.eventTtlMs / 1000),
   });
   closers.push(() => registry.close());

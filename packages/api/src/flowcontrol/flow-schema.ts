@@ -171,6 +171,10 @@ export const flowSchemaStrategy: ResourceStrategy = {
   validateUpdate: validate,
   subresources: { status: statusHooks(validateConditionTypes, { kept: ['spec'] }) },
   columns: columnsOf['flowcontrol.apiserver.k8s.io/flowschemas'] ?? [],
+  compareRows(one, two) {
+    const precedence = (object: KubeObject): number => (object['spec']?.matchingPrecedence as number) ?? 0;
+    return precedence(one) - precedence(two) || (nameOf(one) < nameOf(two) ? -1 : 1);
+  },
   cells(object, nowMs) {
     const spec = (object['spec'] ?? {}) as Json;
     const dangling = (list(object['status']?.conditions) as Json[]).find(

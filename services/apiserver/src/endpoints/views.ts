@@ -126,8 +126,11 @@ export function tableOf(
   meta: ListMeta,
   columns = true,
 ): object {
+  const compare = request.storage.strategy?.compareRows;
+  const ordered =
+    compare === undefined ? rows : [...rows].sort((one, two) => compare(one.object, two.object));
   const out: object[] = [];
-  for (const stored of rows) out.push(tableRow(request, stored));
+  for (const stored of ordered) out.push(tableRow(request, stored));
   return {
     kind: 'Table',
     apiVersion: `meta.k8s.io/${request.version}`,

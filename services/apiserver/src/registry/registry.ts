@@ -3,7 +3,13 @@ import { silentLogger } from '@pilothouse/base';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { apiVersionOf } from '@pilothouse/apimachinery';
 import type { BuiltinResource } from '@pilothouse/api';
-import { builtinResources, builtinSchemas, featureGates, strategyFor } from '@pilothouse/api';
+import {
+  builtinResources,
+  builtinSchemas,
+  featureGates,
+  strategyFor,
+  withoutPrivileged,
+} from '@pilothouse/api';
 import { DefinitionStore } from '../apiextensions/definition-store.ts';
 import { deepClone } from '../storage/deep.ts';
 import type { KeyValueStore } from '../storage/key-value-store.ts';
@@ -28,6 +34,7 @@ import type { RegistryDelegates } from './delegates.ts';
 import { resourceDescriptor, subresourceDescriptor } from './descriptors.ts';
 import type { ConvertVersion } from './generic/builtin-field-tracker.ts';
 import { builtinFieldTracker } from './generic/builtin-field-tracker.ts';
+import { adminAccessHooks } from './resource/admin-access.ts';
 import type { VersionConversion } from './generic/converted-store.ts';
 import { ConvertedStore } from './generic/converted-store.ts';
 import type { FieldTracker } from './generic/field-tracker.ts';
@@ -59,6 +66,8 @@ export interface RegistryOptions {
   /** --etcd-prefix with both slashes. */
   readonly etcdRoot?: string;
   readonly eventTtlSeconds?: number;
+  /** False: pods with privileged containers are invalid. Default true. */
+  readonly allowPrivileged?: boolean;
   /** May be filled in later: see {@link RegistryDelegates}. */
   readonly delegates?: RegistryDelegates;
 }
@@ -192,7 +201,8 @@ class BuiltinRegistry implements ApiRegistry {
     });
     this.#opened.set(id, opened);
     const descriptor = { ...resourceDescriptor(resource), group, version };
-    const strategy = strategyFor(group, resource.plural, version, resource.kind);
+    const full = strategyFor(group, resource.plural, version, resource.kind);
+    const strategy = this.#options.allowPrivileged === false ? withoutPrivileged(full) : full;
     const storeOptions = {
       resource: descriptor,
       strategy,
@@ -221,6 +231,10 @@ class BuiltinRegistry implements ApiRegistry {
       return { ttlSeconds: () => ttl };
     }
     if (id === 'batch/jobs') return jobHooks;
+    const namespaces = (): CacheView | undefined => this.#view('', 'namespaces');
+    if (id === 'resource.k8s.io/resourceclaims') return adminAccessHooks('ResourceClaim', namespaces);
+    if (id === 'resource.k8s.io/resourceclaimtemplates')
+      return adminAccessHooks('ResourceClaimTemplate', namespaces);
     if (id === 'scheduling.k8s.io/priorityclasses') return priorityClassHooks;
     if (id !== '/services') return undefined;
     const { random, logger } = this.services;
