@@ -59,7 +59,7 @@ export async function drill(argv: readonly string[]): Promise<void> {
     text('compose') === ''
       ? localTarget(dataDir, text('next'))
       : composeTarget(path.resolve(text('compose')), text('next'));
-  if (!(await hasQuorum(target)) && values['force'] !== true)
+  if (!(await hasQuorum(target, nodeClock)) && values['force'] !== true)
     throw new CommandError(
       'The store has no majority or no leader: a drill would only make that worse. Heal it first (pilothouse status), or pass --force',
     );

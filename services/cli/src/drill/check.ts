@@ -107,23 +107,33 @@ function doubleBinds(history: History): string[] {
   return problems;
 }
 
-/** Longest time without a success of `kind` that touches [fromMs, toMs]; the stretches at both ends count. */
+/** Longest time without a success of `kind` that touches [fromMs, toMs]; the stretches at both ends count. Milliseconds. */
 export function longestGap(
   operations: readonly Operation[],
   kind: Operation['kind'],
   fromMs: number,
   toMs: number,
 ): number {
+  const gap = widestGap(operations, kind, fromMs, toMs);
+  return gap.toMs - gap.fromMs;
+}
+
+/** Where {@link longestGap} is. */
+export function widestGap(
+  operations: readonly Operation[],
+  kind: Operation['kind'],
+  fromMs: number,
+  toMs: number,
+): { readonly fromMs: number; readonly toMs: number } {
   const times = operations
     .filter((each) => each.kind === kind && each.ok && each.endMs <= toMs)
     .map((each) => each.endMs)
     .sort((a, b) => a - b);
-  let longest = 0;
   let before = times.findLast((each) => each < fromMs) ?? fromMs;
-  for (const each of times) {
-    if (each < fromMs) continue;
-    longest = Math.max(longest, each - before);
+  let widest = { fromMs: before, toMs: before };
+  for (const each of [...times.filter((time) => time >= fromMs), toMs]) {
+    if (each - before > widest.toMs - widest.fromMs) widest = { fromMs: before, toMs: each };
     before = each;
   }
-  return Math.max(longest, toMs - before);
+  return widest;
 }

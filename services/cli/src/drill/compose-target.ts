@@ -85,7 +85,7 @@ export function composeTarget(file: string, next: string): Target {
     ca: access.ca as string,
     cert: access.cert as string,
     key: access.key as string,
-    timeoutMs: 2000,
+    timeoutMs: 5000,
   };
   const holder = async (lease: string): Promise<string> => {
     const answer = await probe({
@@ -99,7 +99,7 @@ export function composeTarget(file: string, next: string): Target {
 
   return {
     kind: 'compose',
-    flag: `--compose ${file}`,
+    flag: `--compose ${file}${next === '' ? '' : ` --next ${next}`}`,
     access,
     hasNodes: containers().some((each) => each.service.startsWith('node-')),
     async processes(): Promise<readonly TargetProcess[]> {
@@ -116,8 +116,8 @@ export function composeTarget(file: string, next: string): Target {
             const url = `http://${each.address}:2381`;
             const [metrics, ready] = each.isRunning
               ? await Promise.all([
-                  probe({ url: `${url}/metrics`, timeoutMs: 2000 }),
-                  probe({ url: `${url}/readyz`, timeoutMs: 2000 }),
+                  probe({ url: `${url}/metrics`, timeoutMs: 5000 }),
+                  probe({ url: `${url}/readyz`, timeoutMs: 5000 }),
                 ])
               : [];
             const isLeader = /^etcd_server_is_leader 1$/m.test(metrics?.body ?? '');
@@ -174,7 +174,7 @@ export function composeTarget(file: string, next: string): Target {
       docker('start', id);
       for (let turn = 0; turn < 240; turn++) {
         const { address } = find(name);
-        const answer = await probe({ url: `http://${address}:2381/metrics`, timeoutMs: 2000 });
+        const answer = await probe({ url: `http://${address}:2381/metrics`, timeoutMs: 5000 });
         if (
           /^etcd_server_is_learner 0$/m.test(answer?.body ?? '') &&
           /^etcd_server_has_leader 1$/m.test(answer?.body ?? '')
@@ -237,5 +237,5 @@ export function composeTarget(file: string, next: string): Target {
 
 /** /readyz of a replica by its address, which its certificate does not name. */
 async function probeReadiness(url: string, ca: string): Promise<boolean> {
-  return (await probe({ url, ca, timeoutMs: 2000, serverName: 'kubernetes' }))?.status === 200;
+  return (await probe({ url, ca, timeoutMs: 5000, serverName: 'kubernetes' }))?.status === 200;
 }

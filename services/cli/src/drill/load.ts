@@ -201,7 +201,7 @@ export class Load {
       },
     });
     this.#watchers.push(watcher);
-    await watcher.start();
+    await watcher.start(loadLimits.settleMs);
   }
 
   async #startPodWatcher(): Promise<void> {
@@ -217,7 +217,7 @@ export class Load {
       onEvent: (_, object) => note(object),
     });
     this.#watchers.push(watcher);
-    await watcher.start();
+    await watcher.start(loadLimits.settleMs);
   }
 
   /** Waits while the load is paused; false when it has ended. */

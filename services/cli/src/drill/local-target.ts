@@ -54,7 +54,7 @@ export function localTarget(dataDir: string, next: string): Target {
 
   const target: Target = {
     kind: 'local',
-    flag: `--data-dir ${dataDir}`,
+    flag: `--data-dir ${dataDir}${next === '' ? '' : ` --next ${next}`}`,
     access: loadKubeconfig(kubeconfigPath(dataDir, 'admin')),
     hasNodes: first.processes.some((each) => each.component === 'node-agent'),
     async processes(): Promise<readonly TargetProcess[]> {

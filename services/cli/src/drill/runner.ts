@@ -7,7 +7,7 @@ import { Load } from './load.ts';
 import type { DrillResult, Mark, Operation } from './model.ts';
 import type { Target, TargetProcess } from './target.ts';
 
-const times = { warmUpMs: 2500, calmMs: 1500, healthyMs: 45_000, lookMs: 250 } as const;
+const times = { warmUpMs: 2500, calmMs: 1500, healthyMs: 45_000, quorumMs: 10_000, lookMs: 250 } as const;
 
 /** A small generator (mulberry32) whose numbers follow from the seed. */
 export function seeded(seed: number): (bound: number) => number {
@@ -20,11 +20,16 @@ export function seeded(seed: number): (bound: number) => number {
   };
 }
 
-/** Whether a majority of the store is ready and has a leader. */
-export async function hasQuorum(target: Target): Promise<boolean> {
-  const stores = (await target.processes()).filter((each) => each.component === 'store');
-  const ready = stores.filter((each) => each.ready).length;
-  return ready > stores.length / 2 && stores.some((each) => each.role === 'leader' && each.ready);
+/** Whether a majority of the store is ready and has a leader. Looks again for a while: one late answer is no loss. */
+export async function hasQuorum(target: Target, clock: Clock): Promise<boolean> {
+  const deadline = clock.monotonic() + times.quorumMs;
+  for (;;) {
+    const stores = (await target.processes()).filter((each) => each.component === 'store');
+    const ready = stores.filter((each) => each.ready).length;
+    if (ready > stores.length / 2 && stores.some((each) => each.role === 'leader' && each.ready)) return true;
+    if (clock.monotonic() > deadline) return false;
+    await sleep(clock, times.lookMs);
+  }
 }
 
 /** Runs one drill under its own load and judges it. Never throws for what the plane does. */
@@ -71,7 +76,12 @@ export async function runDrill(
     withPods: target.hasNodes,
   });
   const context = makeContext(target, load, clock, seeded(seed), marks, problems);
-  await load.start();
+  try {
+    await load.start();
+  } catch (error) {
+    const problem = `The load does not start: ${errorMessage(error)}`;
+    return { ...empty, verdict: 'fail', problems: [problem] };
+  }
   await sleep(clock, times.warmUpMs);
   const calmSlowestMs = load.calibrate();
   const faultMs = load.nowMs;

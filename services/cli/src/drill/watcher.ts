@@ -56,9 +56,18 @@ export class Watcher {
     this.#onEvent = (type, object) => options.onEvent(type, object);
   }
 
-  /** Resolves after the first list. */
-  async start(): Promise<void> {
-    await this.#list();
+  /** Resolves after the first list, which is tried for so long. */
+  async start(withinMs: number): Promise<void> {
+    const deadline = this.#clock.monotonic() + withinMs;
+    for (;;) {
+      try {
+        await this.#list();
+        break;
+      } catch (error) {
+        if (this.#clock.monotonic() > deadline) throw error;
+        await sleep(this.#clock, 20);
+      }
+    }
     this.#running = this.#run();
   }
 
