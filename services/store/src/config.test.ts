@@ -75,6 +75,7 @@ test('bad values are refused with the flag and what is wanted', () => {
       /client TLS key\/cert \(--cert-file, --key-file\) must be provided for metrics secure url/,
     ],
     ['--no-such-flag', /Unknown flag --no-such-flag/],
+    ['grpc-proxy', /"grpc-proxy" is not part of this program: give clients/],
     ['--initial-cluster-state=maybe', /want new or existing/],
   ];
   for (const [flag, message] of table) assert.throws(() => parseConfig([flag], {}), { message }, flag);

@@ -124,14 +124,19 @@ export interface ParsedConfig {
   readonly given: Readonly<Record<string, FlagValue>>;
 }
 
-/** Reads flags, `ETCD_*` variables or the configuration file. Throws FlagError with a sentence that names the flag. */
 /** Commands of etcd's executable beside the server. */
 const proxies = new Set(['gateway', 'grpc-proxy']);
 
+/** Reads flags, `ETCD_*` variables or the configuration file. Throws FlagError with a sentence that names the flag. */
 export function parseConfig(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): ParsedConfig | { kind: 'version' } | { kind: 'help' } {
+  const [command = ''] = argv;
+  if (proxies.has(command))
+    throw new FlagError(
+      `"${command}" is not part of this program: give clients the addresses of all members, or put a TCP load balancer in front of them`,
+    );
   const environment: Record<string, string> = {};
   const warnings: string[] = [];
   for (const [variable, value] of Object.entries(env)) {
