@@ -52,14 +52,14 @@ export function Grid<R>(props: GridProps<R>) {
   const template = useMemo(() => {
     const sample = rows.slice(0, measured);
     return columns
-      .map((column) => {
+      .map((column, at) => {
         const longest = sample.reduce(
           (most, row) => Math.max(most, column.text(row).length),
           column.name.length + 2,
         );
         const wide = Math.min(60, Math.max(5, longest));
-        // Short columns are shown whole, long ones share what is left.
-        return wide <= 12 ? `${wide + 1}ch` : `minmax(9ch, ${wide}fr)`;
+        // Short columns are shown whole, long ones share what is left, and the first one is there to take it.
+        return wide <= 12 && at > 0 ? `${wide + 1}ch` : `minmax(9ch, ${wide}fr)`;
       })
       .join(' ');
   }, [columns, rows.length, rows[0]]);
