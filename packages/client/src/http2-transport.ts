@@ -76,6 +76,8 @@ export function createHttp2Transport(first: ClusterAccess, clock: Clock): Renewa
         client.destroy();
       };
       client.once('connect', () => {
+        // The timer may have ended it in the same turn.
+        if (client.destroyed) return;
         timer.cancel();
         client.setLocalWindowSize?.(16 << 20);
         resolve();
