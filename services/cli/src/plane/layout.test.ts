@@ -55,3 +55,13 @@ test('flags of the store are replaced as well', () => {
     ['--initial-cluster-token=mine'],
   );
 });
+
+test('a console comes when it is asked for, its link never by its output, the store only where it is the plane own', () => {
+  assert.deepEqual(flagsOf('console', {}), []);
+  const flags = flagsOf('console', { console: true });
+  assert.ok(flags.includes('--port=20071') && flags.includes('--bind-address=127.0.0.1'));
+  assert.ok(flags.includes('--link-file=/data/run/console-link'));
+  assert.ok(flags.includes('--etcd-servers=https://127.0.0.1:20011'));
+  const foreign = flagsOf('console', { console: true, etcdServers: ['https://etcd:2379'] });
+  assert.ok(!foreign.some((each) => each.startsWith('--etcd-')));
+});
