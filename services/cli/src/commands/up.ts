@@ -213,7 +213,7 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
       `[${((nodeClock.monotonic() - startedMs) / 1000).toFixed(1).padStart(5)} s] ${text}\n`,
     );
   const identity = loadIdentity(options);
-  const pki = await prepareIdentities(options);
+  let pki = await prepareIdentities(options);
   say(
     `Certificates in ${pki.directory}${pki.changed.length === 0 ? '' : ` (made or renewed: ${pki.changed.length})`}`,
   );
@@ -269,6 +269,8 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
     process.on('SIGHUP', stop);
   });
 
+  // From the start on: certificates that live short may end before everything is ready.
+  const endRenewal = keepRenewed(options, nodeClock, say, (renewed) => (pki = renewed));
   const layer = (...components: ProcessSpec['component'][]): ProcessSpec[] =>
     processes.filter((spec) => components.includes(spec.component));
   try {
@@ -308,6 +310,7 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
     await waitFor('console', layer('console'), consoleReady, say, isStopping);
   } catch (error) {
     if (!stopping) {
+      endRenewal();
       await supervisor.stop();
       throw error;
     }
@@ -335,7 +338,6 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
 
 `);
   }
-  const endRenewal = keepRenewed(options, nodeClock, say);
   await stopped;
   endRenewal();
   writeState(options.dataDir, { supervisorPid: 0, ready: false, server: serverUrl(options), processes: [] });

@@ -91,15 +91,21 @@ export async function checkPorts(specs: readonly ProcessSpec[], basePort: number
  * Renews leaves that have less than a third of their life left while the plane runs; its processes notice. `say` hears of what was done and of
  * failures, which are tried again. The returned function ends it.
  */
-export function keepRenewed(options: PlaneOptions, clock: Clock, say: (text: string) => void): () => void {
+export function keepRenewed(
+  options: PlaneOptions,
+  clock: Clock,
+  say: (text: string) => void,
+  onRenewed: (pki: Pki) => void,
+): () => void {
   let isBusy = false;
   const timer = clock.setInterval(
     () => {
       if (isBusy) return;
       isBusy = true;
       prepareIdentities(options)
-        .then(({ changed }) => {
-          if (changed.length > 0) say(`Renewed certificates: ${changed.join(', ')}`);
+        .then((pki) => {
+          onRenewed(pki);
+          if (pki.changed.length > 0) say(`Renewed certificates: ${pki.changed.join(', ')}`);
         })
         .catch((error: unknown) => say(`Cannot renew certificates: ${errorMessage(error)}`))
         .finally(() => (isBusy = false));
