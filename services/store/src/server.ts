@@ -239,8 +239,8 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
       tokens,
       metrics: metrics.work,
       onProposal: (outcome) => {
-        if (outcome === 'pending') metrics.proposalsPending.inc();
-        else metrics.proposalsPending.dec();
+        if (outcome === 'pending') metrics.proposalsPending++;
+        else metrics.proposalsPending--;
         if (outcome === 'failed') metrics.proposalsFailed.inc();
       },
     });

@@ -86,7 +86,7 @@ export class StoreMetrics {
   clientSentBytes = 0;
   readonly leaderChanges: Counter;
   readonly proposalsFailed: Counter;
-  readonly proposalsPending: Gauge;
+  proposalsPending = 0;
   readonly walFsync: Histogram;
   readonly backendCommit: Histogram;
   readonly slowRequests: Counter;
@@ -168,10 +168,17 @@ export class StoreMetrics {
       );
     }
     const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
-    const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers });
     this.leaderChanges = counter('etcd_server_leader_changes_seen_total', 'Leader changes seen.');
     this.proposalsFailed = counter('etcd_server_proposals_failed_total', 'Failed proposals.');
-    this.proposalsPending = gauge('etcd_server_proposals_pending', 'Proposals waiting to commit.');
+    const pending = (): number => this.proposalsPending;
+    new Gauge({
+      name: 'etcd_server_proposals_pending',
+      help: 'Proposals waiting to commit.',
+      registers,
+      collect() {
+        this.set(pending());
+      },
+    });
     this.slowRequests = counter('etcd_server_slow_apply_total', 'Slow requests.');
     this.healthSuccess = counter('etcd_server_health_success', 'Successful health checks.');
     this.healthFailure = counter('etcd_server_health_failures', 'Failed health checks.');

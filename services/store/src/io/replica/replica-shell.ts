@@ -59,6 +59,7 @@ export class ReplicaShell implements Replication {
   #appends: { upTo: number; readonly atMs: number }[] = [];
   #unwrittenHardState: HardState | undefined;
   #isTurnPlanned = false;
+  #nextBarrier: Promise<void> | undefined;
   #isNewsPlanned = false;
   #isStopped = false;
   #isStopping = false;
@@ -97,8 +98,11 @@ export class ReplicaShell implements Replication {
     return this.#request((completion) => this.#replica.propose(payload, completion));
   }
 
-  async readBarrier(): Promise<void> {
-    await this.#request((completion) => this.#replica.readBarrier(completion));
+  /** All who ask before the next turn share one question, and the same promise. */
+  readBarrier(): Promise<void> {
+    return (this.#nextBarrier ??= this.#request((completion) =>
+      this.#replica.readBarrier(completion),
+    ) as Promise<void>);
   }
 
   async changeMembership(change: MembershipChange): Promise<void> {
@@ -179,6 +183,8 @@ export class ReplicaShell implements Replication {
   }
 
   #run(): void {
+    // The turn asks for those who came before it, and for nobody who comes later.
+    this.#nextBarrier = undefined;
     if (this.#isStopped) return;
     this.#guard(() => {
       const { readys, notices, events, hasCommitNews } = this.#replica.turn();

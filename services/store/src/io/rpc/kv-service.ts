@@ -44,7 +44,8 @@ export function registerKv(server: GrpcServer, service: StoreService): void {
     checkPut(request);
     service.checkNotLearner();
     service.checkHealthy();
-    await service.reserve(service.putCost(request));
+    const refused = service.reserve(service.putCost(request));
+    if (refused !== undefined) await refused;
     return service.withHeader(
       await propose<MessageInput<etcdserverpb.PutResponse>>(service, call, { put: request }),
     );

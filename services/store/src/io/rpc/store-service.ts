@@ -51,6 +51,9 @@ export class StoreService {
   readonly replication: Replication;
   readonly options: StoreServiceOptions;
   #refusedAt: number | undefined;
+  /** The question that reads of this turn share, and the same with its errors translated. */
+  #asked: Promise<void> | undefined;
+  #barrier: Promise<void> | undefined;
 
   constructor(options: StoreServiceOptions) {
     this.options = options;
@@ -113,9 +116,18 @@ export class StoreService {
   }
 
   /** Resolves once everything committed before the call is applied here. Throws StoreError. */
-  async readBarrier(): Promise<void> {
+  readBarrier(): Promise<void> {
+    const asked = this.replication.readBarrier();
+    if (asked !== this.#asked) {
+      this.#asked = asked;
+      this.#barrier = this.#translated(asked);
+    }
+    return this.#barrier as Promise<void>;
+  }
+
+  async #translated(asked: Promise<void>): Promise<void> {
     try {
-      await this.replication.readBarrier();
+      await asked;
     } catch (error) {
       const { metrics } = this.options;
       const code = error instanceof ReplicationError ? error.code : '';
@@ -160,11 +172,16 @@ export class StoreService {
   }
 
   /** Refuses what would not fit into the quota, and tells the whole cluster the first time. */
-  async reserve(bytes: number): Promise<void> {
+  reserve(bytes: number): Promise<void> | undefined {
+    const { quotaBytes } = this.options;
+    if (this.machine.hasAlarm(etcdserverpb.AlarmType.NOSPACE)) throw new StoreError('noSpace');
+    if (quotaBytes <= 0 || this.machine.store.liveBytes + bytes < quotaBytes) return undefined;
+    return this.#refuseForSpace();
+  }
+
+  async #refuseForSpace(): Promise<void> {
     const { quotaBytes, memberId, logger } = this.options;
     const { NOSPACE } = etcdserverpb.AlarmType;
-    if (this.machine.hasAlarm(NOSPACE)) throw new StoreError('noSpace');
-    if (quotaBytes <= 0 || this.machine.store.liveBytes + bytes < quotaBytes) return;
     this.#refusedAt = this.machine.store.liveBytes;
     logger.warn('backend quota exceeded; raising the NOSPACE alarm', { 'quota-size-bytes': quotaBytes });
     await this.propose({ alarm: { action: 1, memberID: memberId, alarm: NOSPACE } }).catch(() => {});
