@@ -37,18 +37,27 @@ export function restore(object: KubeObject, old: KubeObject, ...fields: string[]
 /** The usual /status: everything but status stays; labels and annotations may be written, as upstream lets them. */
 export function statusHooks(
   validateUpdate?: (object: KubeObject, old: KubeObject) => FieldError[],
-  options: { readonly keepMeta?: boolean; readonly kept?: readonly string[] } = {},
+  /** `keepMeta`: labels and their like are those of before; `all`: all of the metadata is. */
+  options: { readonly keepMeta?: boolean | 'all'; readonly kept?: readonly string[] } = {},
 ): UpdateHooks {
   const kept = options.kept ?? ['spec'];
   return {
-    resetFields: kept,
+    resetFields: options.keepMeta === undefined ? kept : [...kept, 'metadata'],
     prepareForUpdate(object, old) {
       restore(object, old, ...kept);
       if (options.keepMeta === true) keepLabels(object, old);
+      if (options.keepMeta === 'all') keepMetadata(object, old);
       keepGeneration(object, old);
     },
     ...(validateUpdate === undefined ? {} : { validateUpdate }),
   };
+}
+
+function keepMetadata(object: KubeObject, old: KubeObject): void {
+  const { managedFields } = object.metadata;
+  object.metadata = clone(old.metadata);
+  if (managedFields === undefined) delete object.metadata.managedFields;
+  else object.metadata.managedFields = managedFields;
 }
 
 export function keepLabels(object: KubeObject, old: KubeObject): void {

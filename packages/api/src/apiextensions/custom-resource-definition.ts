@@ -1,5 +1,5 @@
 import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery';
-import { fieldError } from '@pilothouse/apimachinery';
+import { fieldError, nameIsPathSegment } from '@pilothouse/apimachinery';
 import {
   bumpGeneration,
   metadataPath,
@@ -386,7 +386,7 @@ export const customResourceDefinitionStrategy: ResourceStrategy = {
     const wanted = `${text(spec['names']?.plural)}.${text(spec['group'])}`;
     for (const member of ['generateName', 'name'] as const) {
       const name = text(object.metadata[member]);
-      if (name !== '' && name !== wanted)
+      if (name !== '' && name !== wanted && nameIsPathSegment(name, false).length === 0)
         errors.push(
           fieldError.invalid(metadataPath.child(member), name, 'must be spec.names.plural+"."+spec.group'),
         );
@@ -401,7 +401,7 @@ export const customResourceDefinitionStrategy: ResourceStrategy = {
   },
   validateUpdate: validateChange,
   subresources: {
-    status: statusHooks((object) => validateStoredVersions(object)),
+    status: statusHooks((object) => validateStoredVersions(object), { keepMeta: true }),
   },
   columns: columnsOf['apiextensions.k8s.io/customresourcedefinitions'] ?? [],
   cells: (object) => [nameOf(object), object.metadata.creationTimestamp],

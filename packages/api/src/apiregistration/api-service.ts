@@ -10,6 +10,7 @@ import { rootPath } from '../common.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
+import { isValidPortNumber } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, list, text } from '../validation/values.ts';
 
@@ -27,7 +28,7 @@ function validate(object: KubeObject): FieldError[] {
   const wanted = `${version}.${group}`;
   for (const member of ['generateName', 'name'] as const) {
     const name = text(object.metadata[member]);
-    if (name !== '' && name !== wanted)
+    if (name !== '' && name !== wanted && nameIsPathSegment(name, false).length === 0)
       errors.push(
         fieldError.invalid(
           rootPath.child('metadata', member),
@@ -85,6 +86,12 @@ function validate(object: KubeObject): FieldError[] {
   if (text(service?.['namespace']) === '')
     errors.push(fieldError.required(path.child('service', 'namespace')));
   if (text(service?.['name']) === '') errors.push(fieldError.required(path.child('service', 'name')));
+  const port: unknown = service?.['port'] ?? 443;
+  errors.push(
+    ...isValidPortNumber(port as number).map((told) =>
+      fieldError.invalid(path.child('service', 'port'), port, `port is not valid: ${told}`),
+    ),
+  );
   if (spec['insecureSkipTLSVerify'] === true && text(spec['caBundle']) !== '')
     errors.push(
       fieldError.invalid(path.child('insecureSkipTLSVerify'), true, 'may not be true if caBundle is present'),
@@ -97,6 +104,7 @@ export const apiServiceStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'APIService',
   resource: 'apiservices',
+  resetFields: ['status'],
   anyFinalizer: true,
   allowUnconditionalUpdate: false,
   validateName: nameIsPathSegment,
@@ -123,6 +131,7 @@ export const apiServiceStrategy: ResourceStrategy = {
   validateUpdate: validate,
   subresources: {
     status: {
+      resetFields: ['spec', 'metadata'],
       prepareForUpdate(object, old) {
         object['spec'] = old['spec'];
         object.metadata.labels = old.metadata.labels ?? {};

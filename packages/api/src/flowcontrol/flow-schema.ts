@@ -6,13 +6,38 @@ import { validateConditionTypes } from './conditions.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { nameIsDnsSubdomain } from '../validation/names.ts';
+import { isDns1123Label, nameIsDnsSubdomain } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, list, problems, text } from '../validation/values.ts';
 import { validateMandatorySchema } from './mandatory.ts';
 
 const precedenceMax = 10_000;
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'proxy', 'update', 'watch'];
+
+function validateServiceAccount(account: Json, path: FieldPath): FieldError[] {
+  const errors: FieldError[] = [];
+  const name = text(account['name']);
+  const namespace = text(account['namespace']);
+  if (name !== '' && name !== '*')
+    errors.push(...problems(path.child('name'), name, nameIsDnsSubdomain(name, false)));
+  if (namespace === '')
+    errors.push(fieldError.required(path.child('namespace'), 'must specify namespace for service account'));
+  else errors.push(...problems(path.child('namespace'), namespace, isDns1123Label(namespace)));
+  return errors;
+}
+
+function validateUrl(url: string, path: FieldPath): FieldError[] {
+  const invalid = (told: string): FieldError[] => [fieldError.invalid(path, url, told)];
+  if (url === '') return invalid('must not be empty');
+  if (url === '/') return [];
+  if (!url.startsWith('/')) return invalid('must start with slash');
+  if (url.includes(' ')) return invalid('must not contain white-space');
+  if (url.includes('//')) return invalid('must not contain double slash');
+  const wildcards = url.split('*').length - 1;
+  if (wildcards > 1 || (wildcards === 1 && !url.endsWith('/*')))
+    return invalid('wildcard can only do suffix matching');
+  return [];
+}
 
 function validateSubject(subject: Json, path: FieldPath): FieldError[] {
   const kinds: Readonly<Record<string, string>> = {
@@ -31,10 +56,8 @@ function validateSubject(subject: Json, path: FieldPath): FieldError[] {
     );
   else {
     if (text(subject[member].name) === '') errors.push(fieldError.required(path.child(member, 'name')));
-    if (member === 'serviceAccount' && text(subject[member].namespace) === '')
-      errors.push(
-        fieldError.required(path.child(member, 'namespace'), 'must specify namespace for service account'),
-      );
+    if (member === 'serviceAccount')
+      errors.push(...validateServiceAccount(subject[member] as Json, path.child(member)));
   }
   for (const [otherKind, other] of Object.entries(kinds))
     if (other !== member && isSet(subject[other]))
@@ -56,7 +79,7 @@ function wildcardAlone(values: readonly string[], path: FieldPath, what: string)
 }
 
 function validateVerbs(values: readonly string[], path: FieldPath): FieldError[] {
-  if (values.length === 0) return [fieldError.required(path)];
+  if (values.length === 0) return [fieldError.required(path, 'verbs must contain at least one value')];
   if (values.length > 1 && hasWildcard(values)) return wildcardAlone(values, path, 'verbs');
   return values.some((verb) => verb !== '*' && !verbs.includes(verb))
     ? [{ ...fieldError.notSupported(path, values, verbs) }]
@@ -65,12 +88,13 @@ function validateVerbs(values: readonly string[], path: FieldPath): FieldError[]
 
 function validateResourceRule(rule: Json, path: FieldPath): FieldError[] {
   const errors = validateVerbs(list(rule['verbs']) as string[], path.child('verbs'));
-  for (const [name, what] of [
-    ['apiGroups', 'api groups'],
-    ['resources', 'resources'],
+  for (const [name, what, one] of [
+    ['apiGroups', 'api groups', 'api group'],
+    ['resources', 'resources', 'resource'],
   ] as const) {
     const values = list(rule[name]) as string[];
-    if (values.length === 0) errors.push(fieldError.required(path.child(name)));
+    if (values.length === 0)
+      errors.push(fieldError.required(path.child(name), `resource rules must supply at least one ${one}`));
     else errors.push(...wildcardAlone(values, path.child(name), what));
   }
   const namespaces = list(rule['namespaces']) as string[];
@@ -87,6 +111,18 @@ function validateResourceRule(rule: Json, path: FieldPath): FieldError[] {
         path.child('namespaces'),
         namespaces,
         "if '*' is present, must not specify other namespaces",
+      ),
+    );
+  else if (!hasWildcard(namespaces))
+    namespaces.forEach((namespace, index) =>
+      errors.push(
+        ...isDns1123Label(namespace).map((told) =>
+          fieldError.invalid(
+            path.child('namespaces').index(index),
+            namespace,
+            `each member of this list must be '*' or a DNS-1123 label; ${told}`,
+          ),
+        ),
       ),
     );
   return errors;
@@ -111,9 +147,13 @@ function validateRule(rule: Json, path: FieldPath): FieldError[] {
   );
   nonResources.forEach((each, index) => {
     const at = path.child('nonResourceRules').index(index);
-    if (list(each['verbs']).length === 0) errors.push(fieldError.required(at.child('verbs')));
-    if (list(each['nonResourceURLs']).length === 0)
-      errors.push(fieldError.required(at.child('nonResourceURLs')));
+    errors.push(...validateVerbs(list(each['verbs']) as string[], at.child('verbs')));
+    const urls = list(each['nonResourceURLs']) as string[];
+    const urlsPath = at.child('nonResourceURLs');
+    if (urls.length === 0)
+      errors.push(fieldError.required(urlsPath, 'nonResourceURLs must contain at least one value'));
+    else if (hasWildcard(urls)) errors.push(...wildcardAlone(urls, urlsPath, 'non-resource URLs'));
+    else urls.forEach((url, position) => errors.push(...validateUrl(url, urlsPath.index(position))));
   });
   return errors;
 }
@@ -169,7 +209,7 @@ export const flowSchemaStrategy: ResourceStrategy = {
     bumpGeneration(object, old);
   },
   validateUpdate: validate,
-  subresources: { status: statusHooks(validateConditionTypes, { kept: ['spec'] }) },
+  subresources: { status: statusHooks(validateConditionTypes, { keepMeta: 'all' }) },
   columns: columnsOf['flowcontrol.apiserver.k8s.io/flowschemas'] ?? [],
   compareRows(one, two) {
     const precedence = (object: KubeObject): number => (object['spec']?.matchingPrecedence as number) ?? 0;

@@ -168,7 +168,7 @@ export const priorityLevelStrategy: ResourceStrategy = {
     bumpGeneration(object, old);
   },
   validateUpdate: validate,
-  subresources: { status: statusHooks(validateConditionTypes) },
+  subresources: { status: statusHooks(validateConditionTypes, { keepMeta: 'all' }) },
   columns: columnsOf['flowcontrol.apiserver.k8s.io/prioritylevelconfigurations'] ?? [],
   cells(object, nowMs) {
     const spec = (object['spec'] ?? {}) as Json;
