@@ -9,6 +9,7 @@ import { connect } from './connect/connect.ts';
 import { composePlane } from './deploy/compose.ts';
 import { helmChart } from './deploy/helm-chart.ts';
 import { killDrill } from './drill/kill.ts';
+import { drillSmoke } from './drill/smoke.ts';
 import { etcdClients } from './etcd/clients.ts';
 import { etcdctlBattery } from './etcd/etcdctl.ts';
 import { gatewayBattery } from './etcd/gateway.ts';
@@ -24,6 +25,7 @@ import { tour } from './tour/tour.ts';
 
 const usage = `npm run e2e -- tour [--kubeconfig FILE]   every command of the README with real clients
 npm run e2e -- kill                       kills each process in turn under load and counts what was lost
+npm run e2e -- drills [NAME…]              pilothouse drill on a small plane (default: kill-leader, kill-apiserver)
 npm run e2e -- golden [--areas a,b] [-v]   recorded answers of a stock API server (needs ../shared)
 npm run e2e -- etcdctl [AREA…]            etcdctl command by command, a real etcd beside our store; writes docs/etcdctl.md
 npm run e2e -- gateway                    the JSON gateway request by request, a real etcd beside our store; writes docs/gateway.md
@@ -64,6 +66,12 @@ switch (command) {
   case 'kill':
     process.exit((await killDrill(port)) ? 0 : 1);
     break;
+  case 'drills': {
+    const checks = new Checks();
+    await drillSmoke(checks, port, rest.length > 0 ? rest : ['kill-leader', 'kill-apiserver']);
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
   case 'golden': {
     const areas = rest[0] === '--areas' ? (rest[1] ?? '').split(',') : [];
     process.exit((await golden(port, areas, rest.includes('-v'))) ? 0 : 1);
