@@ -59,7 +59,8 @@ export class Cluster {
       ];
       member.start();
     }
-    await this.healthy(30_000);
+    // A busy machine takes its time to start processes; how soon a cluster comes back after faults is asked elsewhere.
+    await this.healthy(120_000);
   }
 
   #initialCluster(members: readonly Member[]): string {
