@@ -62,7 +62,10 @@ function answerAsApi(
   if (target.endsWith('/selfsubjectaccessreviews')) return json(201, { status: { allowed: mayGet } });
   if (target.startsWith('/api/v1/watch')) {
     stream.respond({ ':status': 200, 'content-type': 'application/json' });
-    stream.write('{"type":"ADDED"}\n');
+    for (const [index, delayMs] of [0, 20, 40].entries())
+      nodeClock.setTimeout(() => {
+        if (!stream.destroyed) stream.write(`{"type":"ADDED","index":${index}}\n`);
+      }, delayMs);
     stream.once('close', () => seen.push({ method: 'closed', path: target, headers: {}, body: '' }));
     return undefined;
   }
@@ -276,11 +279,16 @@ test('a watch flows piece by piece and ends with the browser', async () => {
         headers: { cookie, 'x-pilothouse-console': '1' },
       },
       (response) => {
-        response.once('data', (piece: Buffer) => {
-          assert.equal(piece.toString(), '{"type":"ADDED"}\n');
+        let text = '';
+        response.on('data', (piece: Buffer) => {
+          text += piece.toString();
+          if (!text.includes('"index":2')) return;
+          assert.deepEqual(text.match(/"index":\d/g), ['"index":0', '"index":1', '"index":2']);
           request.destroy();
           resolve();
         });
+        response.on('error', () => undefined);
+        response.on('close', () => reject(new Error(`The watch ended after ${JSON.stringify(text)}`)));
       },
     );
     request.on('error', (error: NodeJS.ErrnoException) => {

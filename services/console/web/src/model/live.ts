@@ -24,9 +24,20 @@ interface ListMeta {
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
 }
 
+interface FrameObject extends ListMeta {
+  readonly code?: number;
+  readonly message?: string;
+  readonly rows?: readonly { readonly object?: ListMeta }[] | null;
+}
+
 interface WatchFrame<W> {
   readonly type: string;
-  readonly object: W & { readonly code?: number; readonly message?: string };
+  readonly object: W & FrameObject;
+}
+
+/** Where a frame stands: a table has no version of its own unless it is a bookmark, its row has. */
+function versionIn(object: FrameObject): string {
+  return object.metadata?.resourceVersion || (object.rows?.at(-1)?.object?.metadata?.resourceVersion ?? '');
 }
 
 const pageSize = 500;
@@ -91,13 +102,15 @@ export function follow<L extends ListMeta, W extends ListMeta>(
     }
   }
 
-  /** Returns the version to go on from, or '' to list again. */
-  async function watch(from: string): Promise<string> {
-    let at = from;
+  let version = '';
+  let attempt = 0;
+
+  /** Moves `version` on; empty: list again. However it ends, nothing that was shown comes twice. */
+  async function watch(): Promise<void> {
     paused = new AbortController();
     const signal = AbortSignal.any([ended.signal, paused.signal]);
     const response = await caller.call(
-      query({ watch: '1', allowWatchBookmarks: 'true', resourceVersion: at }),
+      query({ watch: '1', allowWatchBookmarks: 'true', resourceVersion: version }),
       { accept, signal },
     );
     handler.onState('live');
@@ -108,27 +121,29 @@ export function follow<L extends ListMeta, W extends ListMeta>(
     try {
       for (;;) {
         const { done, value } = await reader.read();
-        if (done) return at;
+        if (done) return;
         for (const frame of lines.take(value) as WatchFrame<W>[]) {
           if (frame.type === 'ERROR') {
-            if (frame.object.code === 410) return '';
+            if (frame.object.code === 410) {
+              version = '';
+              return;
+            }
             throw new CallError(frame.object.code ?? 0, {
               message: frame.object.message ?? 'The watch broke',
             });
           }
-          at = frame.object.metadata?.resourceVersion || at;
           if (frame.type !== 'BOOKMARK') handler.onChange(frame.type, frame.object);
+          version = versionIn(frame.object) || version;
+          attempt = 0;
         }
       }
     } catch (error) {
-      if (paused.signal.aborted && !ended.signal.aborted) return at;
+      if (paused.signal.aborted && !ended.signal.aborted) return;
       throw error;
     }
   }
 
   void (async () => {
-    let version = '';
-    let attempt = 0;
     while (!ended.signal.aborted) {
       try {
         if (version === '') version = await list();
@@ -137,7 +152,7 @@ export function follow<L extends ListMeta, W extends ListMeta>(
           await untilVisible();
           continue;
         }
-        version = await watch(version);
+        await watch();
         attempt = 0;
         await pause(50);
       } catch (error) {

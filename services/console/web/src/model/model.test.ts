@@ -122,7 +122,7 @@ test('a table takes pages and changes, and keeps its columns', () => {
     ],
   );
   assert.equal(store.columns.length, 3);
-  store.take('BOOKMARK', { rows: null });
+  store.take('BOOKMARK', { columnDefinitions: null, rows: null });
   store.reset();
   assert.deepEqual(store.rows, []);
 });

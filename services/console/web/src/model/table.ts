@@ -22,7 +22,8 @@ export interface TableRow {
 
 export interface Table {
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
-  readonly columnDefinitions?: readonly TableColumn[];
+  /** Null in all frames of a watch but the first. */
+  readonly columnDefinitions?: readonly TableColumn[] | null;
   readonly rows?: readonly TableRow[] | null;
 }
 
@@ -42,8 +43,8 @@ export class TableStore {
 
   /** A page of the list, or what a watch event carries. */
   take(type: string, table: Table): void {
-    if (table.columnDefinitions !== undefined && table.columnDefinitions.length > 0)
-      this.columns = table.columnDefinitions;
+    const columns = table.columnDefinitions ?? [];
+    if (columns.length > 0) this.columns = columns;
     for (const row of table.rows ?? []) {
       if (type === 'DELETED') this.#rows.delete(rowKey(row));
       else this.#rows.set(rowKey(row), row);
