@@ -93,7 +93,7 @@ export function timeline(result: DrillResult, kind: Operation['kind']): string {
     const isLate = gap.fromMs > durationMs * 0.85;
     text(
       isLate ? x(gap.fromMs) - 4 : x(gap.toMs) + 4,
-      rate.top + 9,
+      rate.top - 3,
       `gap ${label}`,
       isLate ? 'end' : 'start',
       'gap',
