@@ -1,5 +1,4 @@
 import { jsonText } from '../exact-json.ts';
-import { shownMember } from '../given-empty.ts';
 import type { JsonObject } from '../json.ts';
 import { deepEqual, isJsonObject } from '../json.ts';
 import type { JsonValue, KubeObject, ManagedFieldsEntry, ObjectMeta } from '../meta.ts';
@@ -11,7 +10,7 @@ import type { Conflict } from './conflicts.ts';
 import { conflictError } from './conflicts.ts';
 import { emptyFieldSet, FieldSet } from './field-set.ts';
 import type { ManagerEntry, ManagerIdentity, Managers } from './managers.ts';
-import { capManagers, decodeManagers, encodeManagers, identityKey } from './managers.ts';
+import { capManagers, decodeManagers, forgetsManagers, encodeManagers, identityKey } from './managers.ts';
 import type { MapType } from './merge-schema.ts';
 import { mergeTypeOfMessage } from './merge-schema.ts';
 import { emptyObjectOf } from './empty-object.ts';
@@ -187,14 +186,7 @@ export class FieldManager {
     if (this.#options.subresource !== '') return fromLive();
     const given = next.metadata.managedFields;
     if (given === liveEntries && given !== undefined) return fromLive();
-    // An empty list, or one empty entry, is the wish to forget everything.
-    const isEmptied = given === undefined && shownMember(next.metadata, 'managedFields') !== null;
-    if (
-      isEmptied ||
-      given?.length === 0 ||
-      (given?.length === 1 && Object.keys(given[0] as object).length === 0)
-    )
-      return { managers: new Map(), entries: undefined };
+    if (forgetsManagers(next)) return { managers: new Map(), entries: undefined };
     const managers = decodeManagers(given);
     return managers === undefined || managers.size === 0 ? fromLive() : { managers, entries: given };
   }

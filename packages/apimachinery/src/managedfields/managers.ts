@@ -1,4 +1,5 @@
-import type { ManagedFieldsEntry } from '../meta.ts';
+import { shownMember } from '../given-empty.ts';
+import type { KubeObject, ManagedFieldsEntry } from '../meta.ts';
 import { parseTime } from '../time.ts';
 import type { FieldsV1, FieldSet } from './field-set.ts';
 import { decodeFieldSet, emptyFieldSet } from './field-set.ts';
@@ -137,4 +138,13 @@ export function capManagers(managers: Managers): void {
     if (key !== bucketKey) managers.delete(key);
     excess--;
   }
+}
+
+/** An empty list of managers, or one empty entry, is the wish to forget all of them. */
+export function forgetsManagers({ metadata }: KubeObject): boolean {
+  const given = shownMember(metadata, 'managedFields') as readonly object[] | null;
+  return (
+    given !== null &&
+    (given.length === 0 || (given.length === 1 && Object.keys(given[0] as object).length === 0))
+  );
 }
