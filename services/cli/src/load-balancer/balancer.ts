@@ -84,7 +84,8 @@ export async function startBalancer(options: BalancerOptions): Promise<Balancer>
       // One late answer is a busy moment: whoever is slow is not yet gone.
       if (++backend.silent < limits.balancerSilentChecks) return;
       setHealth(backend, false, errorMessage(error));
-      if (backend.silent >= limits.balancerSilentChecksCut)
+      // Where all are silent the fault is nearer, and their clients have nowhere to go.
+      if (backend.silent >= limits.balancerSilentChecksCut && backends.some((each) => each.healthy))
         for (const socket of backend.connections) socket.destroy();
     });
   }
