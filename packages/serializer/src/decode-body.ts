@@ -170,8 +170,8 @@ function decodeTextBody(body: Uint8Array, mediaType: string, options: DecodeBody
     throw unrecognizedObject(expected.kind, cause, body);
   }
   const schema = registry.kind(kind.group, kind.version, kind.kind);
-  // Of another group the same name is another kind.
-  const isKin = kind.kind === expected.kind && kind.group === expected.group;
+  // Of another group the same name is another kind, but for those that moved out of extensions.
+  const isKin = kind.kind === expected.kind && (kind.group === expected.group || kind.group === 'extensions');
   if (!schema && isKin && knowsVersion(kind)) throw versionMismatch(kind, expected);
   if (!schema)
     throw cannotBeHandled(
