@@ -1,4 +1,4 @@
-import type { GroupResource, KubeObject, Status } from '@pilothouse/apimachinery';
+import type { GroupResource, KubeObject } from '@pilothouse/apimachinery';
 import {
   apiVersionOf,
   fieldError,
@@ -9,10 +9,9 @@ import {
   statusErrors,
 } from '@pilothouse/apimachinery';
 import type { ResourceStrategy, UpdateHooks } from '@pilothouse/api';
-import { deepClone, deepEqual } from '../../storage/deep.ts';
-import { interpretStorageError, isKeyNotFound } from '../../storage/errors.ts';
+import { deepClone } from '../../storage/deep.ts';
+import { interpretStorageError } from '../../storage/errors.ts';
 import type { Storage, UpdateOutput } from '../../storage/interface.ts';
-import { StoredObject } from '../../storage/stored-object.ts';
 import type {
   AdmissionHooks,
   CreateOptions,
@@ -29,37 +28,20 @@ import type {
   WatchStream,
 } from '../rest/rest-storage.ts';
 import type { WritableStorage } from './dry-run.ts';
+import { Deletion, EmptiedFinalizers } from './deletion.ts';
 import { checkNew, dryRunStorage } from './dry-run.ts';
 import type { FieldTracker } from './field-tracker.ts';
-import {
-  beginDeletion,
-  finalizersForGarbageCollection,
-  isDeleting,
-  markDeleting,
-} from './graceful-delete.ts';
-import type { MetadataRules } from './metadata-rules.ts';
-import { changedMetaErrors, kindMetaErrors, plainMetaErrors } from './metadata-rules.ts';
+import { isDeleting } from './graceful-delete.ts';
 import { dedupOwnerReferences, ensureNamespace, fillSystemFields, resourceVersionOf } from './object-meta.ts';
 import { objectKey } from './object-name.ts';
 import { selectionPredicate } from './selection.ts';
-import { strategyContext } from './services.ts';
 import type { Finish, GenericStoreOptions } from './store-options.ts';
+import { keepManagedFieldsTime, WriteRules } from './write-rules.ts';
 
 const optimisticLockText =
   'the object has been modified; please apply your changes to the latest version and try again';
 const generateNameAttempts = 8;
 const noFinish: Finish = () => undefined;
-
-/** What an update that turns out to end a deletion is told by. */
-class EmptiedFinalizers extends Error {
-  readonly object: KubeObject;
-  readonly existing: Stored;
-  constructor(object: KubeObject, existing: Stored) {
-    super('the last finalizer was removed');
-    this.object = object;
-    this.existing = existing;
-  }
-}
 
 /** How an update is made: the main resource and each subresource have their own rules. */
 export interface UpdatePath {
@@ -81,6 +63,8 @@ export class GenericStore implements RestStorage {
   readonly groupResource: GroupResource;
   readonly tracker: FieldTracker | undefined;
   readonly #dryRun: WritableStorage;
+  readonly #rules: WriteRules;
+  readonly #deletion: Deletion;
   readonly #main: UpdatePath;
 
   constructor(options: GenericStoreOptions) {
@@ -91,6 +75,8 @@ export class GenericStore implements RestStorage {
     this.tracker = options.tracker;
     this.groupResource = { group: options.resource.group, resource: options.resource.resource };
     this.#dryRun = dryRunStorage(options.storage, options.codec, options.prefix);
+    this.#rules = new WriteRules(options);
+    this.#deletion = new Deletion(options, this.#dryRun);
     this.#main = { subresource: '', hooks: options.strategy, mayCreate: true };
   }
 
@@ -154,11 +140,11 @@ export class GenericStore implements RestStorage {
     admission: AdmissionHooks,
   ): Promise<Stored> {
     let object = given;
-    this.#typeMeta(object);
+    this.#rules.setType(object);
     ensureNamespace(object, this.resource.namespaced, context.namespace);
     fillSystemFields(object, context.now, this.options.services.random);
     dedupOwnerReferences(object, (text) => context.addWarning(text), false);
-    object = this.#track(context, undefined, object, '', this.strategy, options);
+    object = this.#rules.track(context, undefined, object, '', this.strategy, options);
     object = (await admission.admit('CREATE', object, undefined)) ?? object;
     dedupOwnerReferences(object, (text) => context.addWarning(text), true);
     const generated = (object.metadata.name ?? '') === '' && (object.metadata.generateName ?? '') !== '';
@@ -208,7 +194,7 @@ export class GenericStore implements RestStorage {
           if (existing === undefined && !mayCreate) throw statusErrors.notFound(this.groupResource, name);
           if (existing === undefined) checkNew(this.options.prefix + key, context.dryRun, info.preconditions);
           let object = await info.updatedObject(context, existing?.object);
-          this.#typeMeta(object);
+          this.#rules.setType(object);
           created = existing === undefined;
           if (existing === undefined) {
             const { uid } = object.metadata;
@@ -218,7 +204,7 @@ export class GenericStore implements RestStorage {
             }
             object = await this.#admitCreateOnUpdate(context, object, path, options, admission);
             finish = (await this.options.hooks?.beginCreate?.(context, object)) ?? noFinish;
-            this.#beforeCreate(context, object);
+            this.#rules.beforeCreate(context, object);
             await admission.validate('CREATE', object, undefined);
             delete object.metadata.resourceVersion;
           } else {
@@ -227,10 +213,10 @@ export class GenericStore implements RestStorage {
               finish =
                 (await this.options.hooks?.beginUpdate?.(context, object, existing.object)) ?? noFinish;
             }
-            this.#beforeUpdate(context, object, existing.object, path.hooks);
+            this.#rules.beforeUpdate(context, object, existing.object, path.hooks);
             await admission.validate('UPDATE', object, existing.object);
             keepManagedFieldsTime(object, existing.object);
-            if (this.#deletesDuringUpdate(object, existing.object)) {
+            if (this.#deletion.endsWith(object, existing.object)) {
               throw new EmptiedFinalizers(object, existing);
             }
           }
@@ -242,7 +228,7 @@ export class GenericStore implements RestStorage {
       return { object: result.stored, created };
     } catch (error) {
       await finish(false);
-      if (error instanceof EmptiedFinalizers) return this.#completeDeletion(context, key, error);
+      if (error instanceof EmptiedFinalizers) return this.#deletion.complete(context, key, error);
       throw interpretStorageError(error, this.groupResource, name, 'update');
     }
   }
@@ -255,7 +241,7 @@ export class GenericStore implements RestStorage {
   ): Promise<DeleteResult> {
     const key = this.key(context, name);
     try {
-      return await this.#delete(context, key, name, options, admission);
+      return await this.#deletion.delete(context, key, name, options, admission);
     } catch (error) {
       throw interpretStorageError(error, this.groupResource, name, 'delete');
     }
@@ -310,7 +296,7 @@ export class GenericStore implements RestStorage {
     let name = '';
     let key = '';
     try {
-      this.#beforeCreate(context, object);
+      this.#rules.beforeCreate(context, object);
       await admission.validate('CREATE', object, undefined);
       this.#refuseResourceVersion(object, context);
       name = object.metadata.name ?? '';
@@ -333,26 +319,6 @@ export class GenericStore implements RestStorage {
     metadata.name = generateName(metadata.generateName as string, this.options.services.random);
   }
 
-  /** Strategy and validation of a new object (upstream's BeforeCreate). */
-  #beforeCreate(context: RestContext, object: KubeObject): void {
-    const { strategy } = this;
-    const meta = object.metadata;
-    const rules = strategyContext(context, this.options.services);
-    strategy.prepareForCreate?.(object, rules);
-    const isPlain = strategy.plainMetadata === true;
-    const errors = isPlain ? [] : kindMetaErrors(this.#metadataRules(), meta);
-    errors.push(...(strategy.validate?.(object, rules) ?? []));
-    if (isPlain && errors.length === 0) errors.push(...plainMetaErrors(this.#metadataRules(), meta));
-    if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
-    for (const warning of strategy.warningsOnCreate?.(object, rules) ?? []) context.addWarning(warning);
-    strategy.canonicalize?.(object);
-  }
-
-  #metadataRules(): MetadataRules {
-    const { builtIn = true } = this.options;
-    return { strategy: this.strategy, namespaced: this.resource.namespaced, builtIn };
-  }
-
   async #admitCreateOnUpdate(
     context: RestContext,
     given: KubeObject,
@@ -363,7 +329,7 @@ export class GenericStore implements RestStorage {
     let object = given;
     ensureNamespace(object, this.resource.namespaced, context.namespace);
     fillSystemFields(object, context.now, this.options.services.random);
-    object = this.#track(context, undefined, object, path.subresource, path.hooks, options);
+    object = this.#rules.track(context, undefined, object, path.subresource, path.hooks, options);
     return (await admission.admit('CREATE', object, undefined)) ?? object;
   }
 
@@ -380,7 +346,7 @@ export class GenericStore implements RestStorage {
     const old = existing.object;
     ensureNamespace(object, this.resource.namespaced, context.namespace);
     dedupOwnerReferences(object, (text) => context.addWarning(text), false);
-    object = this.#track(context, old, object, path.subresource, path.hooks, options);
+    object = this.#rules.track(context, old, object, path.subresource, path.hooks, options);
     object = (await admission.admit('UPDATE', object, old)) ?? object;
     dedupOwnerReferences(object, (text) => context.addWarning(text), true);
     const revision = resourceVersionOf(object);
@@ -397,212 +363,6 @@ export class GenericStore implements RestStorage {
       throw statusErrors.conflict(this.groupResource, name, optimisticLockText);
     }
     return object;
-  }
-
-  /** Strategy and validation of a change (upstream's BeforeUpdate). */
-  #beforeUpdate(context: RestContext, object: KubeObject, old: KubeObject, hooks: UpdateHooks): void {
-    const meta = object.metadata;
-    const oldMeta = old.metadata;
-    const rules = strategyContext(context, this.options.services);
-    if (oldMeta.generation === undefined) delete meta.generation;
-    else meta.generation = oldMeta.generation;
-    delete meta.selfLink;
-    hooks.prepareForUpdate?.(object, old, rules);
-    if ((meta.uid ?? '') === '' && oldMeta.uid !== undefined) meta.uid = oldMeta.uid;
-    meta.creationTimestamp = oldMeta.creationTimestamp ?? context.now;
-    if (isDeleting(old)) meta.deletionTimestamp = oldMeta.deletionTimestamp as string;
-    if (meta.deletionGracePeriodSeconds === undefined && oldMeta.deletionGracePeriodSeconds !== undefined)
-      meta.deletionGracePeriodSeconds = oldMeta.deletionGracePeriodSeconds;
-    const errors = changedMetaErrors(this.#metadataRules(), meta, oldMeta, hooks === this.strategy);
-    errors.push(...(hooks.validateUpdate?.(object, old, rules) ?? []));
-    if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
-    for (const warning of hooks.warningsOnUpdate?.(object, old, rules) ?? []) context.addWarning(warning);
-    this.strategy.canonicalize?.(object);
-  }
-
-  async #delete(
-    context: RestContext,
-    key: string,
-    name: string,
-    options: DeleteOptions,
-    admission: AdmissionHooks,
-  ): Promise<DeleteResult> {
-    const nowMs = this.options.services.clock.now();
-    const storage = context.dryRun ? this.#dryRun : this.storage;
-    this.options.hooks?.beginDelete?.(name);
-    for (const warning of this.options.hooks?.warningsOnDelete?.(options) ?? []) context.addWarning(warning);
-    const first = await storage.get(key, { resourceVersion: '' });
-    const start = beginDeletion(deepClone(first.object), this.strategy, options, nowMs);
-    if (start.pending) return { object: this.#deleted(first), immediate: false };
-    const hadFinalizers = (first.object.metadata.finalizers ?? []).length > 0;
-    const collects = finalizersForGarbageCollection(first.object, this.strategy, options) !== undefined;
-    let validated = false;
-    let last: Stored | undefined;
-    if (start.graceful || hadFinalizers || collects) {
-      const outcome = await this.#markForDeletion(context, storage, key, options, admission);
-      if (outcome.kind === 'waits') return { object: outcome.stored, immediate: false };
-      if (outcome.kind === 'pending') return { object: this.#deleted(outcome.stored), immediate: false };
-      last = outcome.stored;
-      validated = true;
-      if (context.dryRun) return { object: this.#deleted(last), immediate: true };
-    }
-    const preconditions = last === undefined ? options.preconditions : withoutRevision(options.preconditions);
-    try {
-      const gone = await storage.delete(key, preconditions, async (existing) => {
-        if (validated && existing.revision === last?.revision) return;
-        if (!validated) beginDeletion(deepClone(existing.object), this.strategy, options, nowMs);
-        await this.#admitDelete(existing, admission);
-      });
-      return await this.#finalizeDelete(context, gone);
-    } catch (error) {
-      // Somebody else completed the deletion that was begun above: the outcome is what was asked for.
-      if (last !== undefined && isKeyNotFound(error)) return { object: this.#deleted(last), immediate: true };
-      throw error;
-    }
-  }
-
-  /** Sets deletionTimestamp and the garbage collector's finalizers in the stored object, as far as the request asks for that. */
-  async #markForDeletion(
-    context: RestContext,
-    storage: WritableStorage,
-    key: string,
-    options: DeleteOptions,
-    admission: AdmissionHooks,
-  ): Promise<{ kind: 'waits' | 'pending' | 'now'; stored: Stored }> {
-    const nowMs = this.options.services.clock.now();
-    let stop: { kind: 'pending' | 'now'; stored: Stored } | undefined;
-    let waits = false;
-    const stopped = new Error('nothing to write');
-    try {
-      const result = await storage.guaranteedUpdate(
-        key,
-        { mustExist: true, preconditions: options.preconditions },
-        async ({ existing }) => {
-          const stored = existing as Stored;
-          stop = undefined;
-          await this.#admitDelete(stored, admission);
-          const object = deepClone(stored.object);
-          const start = beginDeletion(object, this.strategy, options, nowMs);
-          if (start.pending) {
-            stop = { kind: 'pending', stored };
-            throw stopped;
-          }
-          const finalizers = finalizersForGarbageCollection(object, this.strategy, options);
-          if (finalizers !== undefined) {
-            if (finalizers.length === 0) delete object.metadata.finalizers;
-            else object.metadata.finalizers = finalizers;
-          }
-          const hasFinalizers = (object.metadata.finalizers ?? []).length > 0;
-          if (!start.graceful) {
-            if (!hasFinalizers) {
-              stop = { kind: 'now', stored };
-              throw stopped;
-            }
-            markDeleting(object, nowMs);
-          }
-          waits = hasFinalizers || (start.gracePeriodSeconds ?? 0) > 0;
-          const ttlSeconds = this.options.hooks?.ttlSeconds?.(object) ?? 0;
-          return { object, ttlSeconds };
-        },
-      );
-      return { kind: waits ? 'waits' : 'now', stored: result.stored };
-    } catch (error) {
-      const outcome = stop as { kind: 'pending' | 'now'; stored: Stored } | undefined;
-      if (error === stopped && outcome !== undefined) return outcome;
-      throw error;
-    }
-  }
-
-  async #admitDelete(existing: Stored, admission: AdmissionHooks): Promise<void> {
-    await admission.admit('DELETE', undefined, existing.object);
-    await admission.validate('DELETE', undefined, existing.object);
-  }
-
-  async #finalizeDelete(context: RestContext, gone: Stored): Promise<DeleteResult> {
-    if (!context.dryRun) await this.options.hooks?.afterDelete?.(context, gone.object);
-    return { object: this.#deleted(gone), immediate: true };
-  }
-
-  #deleted(stored: Stored): Stored | Status {
-    if (this.options.returnsDeletedObject === true) return stored;
-    const { name, uid } = stored.object.metadata;
-    const { group, resource } = this.resource;
-    return {
-      kind: 'Status',
-      apiVersion: 'v1',
-      metadata: {},
-      status: 'Success',
-      details: {
-        ...(name === undefined ? {} : { name }),
-        ...(group === '' ? {} : { group }),
-        kind: resource,
-        ...(uid === undefined ? {} : { uid }),
-      },
-    };
-  }
-
-  #deletesDuringUpdate(object: KubeObject, existing: KubeObject): boolean {
-    const custom = this.options.hooks?.deletesDuringUpdate;
-    if (custom !== undefined) return custom(object, existing);
-    return (
-      isDeleting(existing) &&
-      (object.metadata.finalizers ?? []).length === 0 &&
-      existing.metadata.deletionGracePeriodSeconds === 0
-    );
-  }
-
-  /** The update removed the last finalizer: the object goes, and the answer shows what was asked for, at the old revision. */
-  async #completeDeletion(
-    context: RestContext,
-    key: string,
-    { object, existing }: EmptiedFinalizers,
-  ): Promise<{ readonly object: Stored; readonly created: boolean }> {
-    const answer = new StoredObject(this.options.codec, key, existing.revision, object);
-    if (context.dryRun) return { object: answer, created: false };
-    const name = object.metadata.name ?? '';
-    try {
-      const gone = await this.storage.delete(
-        key,
-        {
-          ...(object.metadata.uid === undefined ? {} : { uid: object.metadata.uid }),
-          resourceVersion: String(existing.revision),
-        },
-        () => undefined,
-      );
-      await this.options.hooks?.afterDelete?.(context, gone.object);
-    } catch (error) {
-      if (!isKeyNotFound(error)) throw interpretStorageError(error, this.groupResource, name, 'update');
-    }
-    return { object: answer, created: false };
-  }
-
-  #track(
-    context: RestContext,
-    live: KubeObject | undefined,
-    object: KubeObject,
-    subresource: string,
-    hooks: UpdateHooks,
-    options: CreateOptions,
-  ): KubeObject {
-    if (this.tracker === undefined || options.fieldTracking === 'none') return object;
-    return this.tracker.update(live, object, {
-      manager: context.fieldManager,
-      subresource,
-      now: context.now,
-      resetFields: hooks.resetFields ?? [],
-    });
-  }
-
-  #typeMeta(object: KubeObject): void {
-    object.apiVersion = this.apiVersion;
-    object.kind = this.strategy.kind === '' ? this.resource.kind : this.strategy.kind;
-  }
-
-  #groupKind(): { group: string; kind: string } {
-    return {
-      group: this.resource.group,
-      kind: this.strategy.kind === '' ? this.resource.kind : this.strategy.kind,
-    };
   }
 
   #predicate(options: ListOptions) {
@@ -652,22 +412,4 @@ export class GenericStore implements RestStorage {
       throw interpretStorageError(error, this.groupResource, name, operation);
     }
   }
-}
-
-function withoutRevision(preconditions: DeleteOptions['preconditions']): DeleteOptions['preconditions'] {
-  return preconditions?.uid === undefined ? undefined : { uid: preconditions.uid };
-}
-
-/** A write that changes nothing but the times in managedFields keeps the old ones, and so is no write at all. */
-function keepManagedFieldsTime(object: KubeObject, old: KubeObject): void {
-  const now = object.metadata.managedFields;
-  const before = old.metadata.managedFields;
-  if (now === undefined || before === undefined || now.length !== before.length) return;
-  const timeless = (entries: typeof now): unknown => entries.map(({ time: _, ...entry }) => entry);
-  if (!deepEqual(timeless(now), timeless(before))) return;
-  const rest = (each: KubeObject): unknown => ({
-    ...each,
-    metadata: { ...each.metadata, managedFields: undefined },
-  });
-  if (deepEqual(rest(object), rest(old))) object.metadata.managedFields = before;
 }
