@@ -153,6 +153,7 @@ export async function startApiServer(
       signer,
       client: registry.client,
       decisions: shared?.decisions,
+      ...(tracing === undefined ? {} : { span: () => tracing.active.span }),
       find: (group, version, resource, subresource = '') =>
         table === undefined
           ? registry.storage(group, version, resource, subresource)

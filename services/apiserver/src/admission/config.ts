@@ -1,4 +1,4 @@
-import type { Clock, Logger, Random } from '@pilothouse/base';
+import type { Clock, Logger, Random, Span } from '@pilothouse/base';
 import type { Authorizer } from '../authorization/interface.ts';
 import type { ObjectAccess } from '../security/object-access.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from './interface.ts';
@@ -28,6 +28,8 @@ export interface AdmissionDependencies {
   readonly setDefaults?: (attributes: AdmissionAttributes) => void;
   /** For what is to be asked in another version than the request's (matchPolicy Equivalent); default: there are no others. */
   readonly findVersions?: FindVersions;
+  /** The span of the request that the running code works for; calls of webhooks are its children. */
+  readonly span?: () => Span | undefined;
   /** What is done about webhooks that do not answer; default: the breaker is on. */
   readonly webhookBreaker?: BreakerConfig;
   /** What is configured, by plugin. */

@@ -1,4 +1,4 @@
-import type { Clock, Logger, Random } from '@pilothouse/base';
+import type { Clock, Logger, Random, Span } from '@pilothouse/base';
 import { createAdmission } from '../admission/admission.ts';
 import type { AdmissionConfig } from '../admission/config.ts';
 import type { AdmissionChain, AdmissionPlugin } from '../admission/interface.ts';
@@ -30,6 +30,8 @@ export interface SecurityDependencies {
   readonly find?: InternalClient['storage'];
   /** Signs and verifies ServiceAccount tokens outside. */
   readonly signer?: ExternalSigner | undefined;
+  /** The span of the request that the running code works for. */
+  readonly span?: () => Span | undefined;
   /** Whether a feature gate is on; default: as upstream. */
   readonly isEnabled?: (gate: string) => boolean;
   /** Admission plugins made elsewhere: policies. */
@@ -77,6 +79,7 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
     logger,
     ...(config.admission.configs === undefined ? {} : { configs: config.admission.configs }),
     ...(dependencies.isEnabled === undefined ? {} : { isEnabled: dependencies.isEnabled }),
+    ...(dependencies.span === undefined ? {} : { span: dependencies.span }),
     ...(config.admission.webhookBreaker === undefined
       ? {}
       : { webhookBreaker: config.admission.webhookBreaker }),

@@ -14,8 +14,10 @@ test("a bundle may be the server's own certificate, and slashes in a row count a
     issueCertificate(authority, { commonName: 'localhost', hosts: ['127.0.0.1'], usage: 'server', ...life });
   const serving = await issue();
   const paths: string[] = [];
+  const parents: unknown[] = [];
   const server = createServer({ cert: serving.certPem, key: serving.keyPem }, (request, response) => {
     paths.push(request.url ?? '');
+    parents.push(request.headers['traceparent']);
     response.end('{}');
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -23,7 +25,9 @@ test("a bundle may be the server's own certificate, and slashes in a row count a
   try {
     const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}//mutate`;
     const target = webhookTarget({ url }, 5, undefined as unknown as ObjectAccess).resolve();
-    assert.deepEqual(await client.post(target, serving.certPem, '{}', 5000), {});
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    assert.deepEqual(await client.post(target, serving.certPem, '{}', 5000, { traceparent }), {});
+    assert.deepEqual(parents, [traceparent]);
     assert.deepEqual(paths, ['/mutate?timeout=5s']);
     const another = (await issue()).certPem;
     await assert.rejects(client.post(target, another, '{}', 5000), /signed by unknown authority/);

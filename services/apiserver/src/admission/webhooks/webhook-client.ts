@@ -25,8 +25,9 @@ export class WebhookClient {
     caPem: string | undefined,
     body: string,
     timeoutMs: number,
+    headers: Readonly<Record<string, string>> = {},
   ): Promise<unknown> {
-    const { status, text } = await this.#send(target, caPem, body, timeoutMs);
+    const { status, text } = await this.#send(target, caPem, body, timeoutMs, headers);
     if (status === 404) throw new Error('the server could not find the requested resource');
     if (status < 200 || status > 299) {
       throw new Error(
@@ -46,6 +47,7 @@ export class WebhookClient {
     caPem: string | undefined,
     body: string,
     timeoutMs: number,
+    headers: Readonly<Record<string, string>>,
   ): Promise<{ status: number; text: string }> {
     const post = (detail: string): Error => new Error(`Post "${target.url}": ${detail}`);
     const identity = this.#credentials?.for(target.serverName, target.namedPort ?? target.port);
@@ -68,6 +70,7 @@ export class WebhookClient {
             'user-agent': 'kube-apiserver-admission',
             'content-length': Buffer.byteLength(body),
             ...identity?.headers,
+            ...headers,
           },
           signal: AbortSignal.timeout(timeoutMs),
         },

@@ -212,6 +212,11 @@ class WebhookCaller {
     const uid = uuid(random);
     const startedMs = this.meter.now();
     const timeoutSeconds = webhook.timeoutSeconds ?? defaultTimeoutSeconds;
+    const span = this.#dependencies.span?.()?.child('Call webhook', 'client', {
+      configuration,
+      webhook: webhook.name,
+      operation,
+    });
     try {
       const { url, resolve } = webhookTarget(webhook.clientConfig, timeoutSeconds, objects);
       let target;
@@ -223,7 +228,13 @@ class WebhookCaller {
       const { caBundle } = webhook.clientConfig;
       const caPem = caBundle === undefined ? undefined : Buffer.from(caBundle, 'base64').toString('utf8');
       const body = jsonText(admissionReview(attributes, uid));
-      const answer = await this.#client.post(target, caPem, body, timeoutSeconds * 1000);
+      const answer = await this.#client.post(
+        target,
+        caPem,
+        body,
+        timeoutSeconds * 1000,
+        span === undefined ? {} : { traceparent: span.traceparent },
+      );
       const verdict = verdictOf(answer, uid, this.#mutating);
       if (this.#breaker.failuresOf(key) > 0) this.meter.dead(webhook.name, false);
       this.#breaker.answered(key);
@@ -235,6 +246,7 @@ class WebhookCaller {
       this.meter.denied(webhook.name, operation, startedMs, refusal);
       return { ...verdict, refusal };
     } catch (error) {
+      span?.fail(errorMessage(error));
       this.meter.failed(webhook.name, operation, startedMs, !must);
       const isNowDead = must && this.#breaker.failed(key);
       if (isNowDead) this.meter.dead(webhook.name, true);
@@ -251,6 +263,8 @@ class WebhookCaller {
         return undefined;
       }
       throw statusErrors.internal(text);
+    } finally {
+      span?.end();
     }
   }
 
