@@ -1,14 +1,6 @@
 import type { FieldError, KubeObject, Labels } from '@pilothouse/apimachinery';
 import { fieldError, humanDuration, labelSelectorOf, parseTime } from '@pilothouse/apimachinery';
-import {
-  bumpGeneration,
-  metadataPath,
-  restore,
-  specPath,
-  startGeneration,
-  statusHooks,
-  statusPath,
-} from '../common.ts';
+import { bumpGeneration, metadataPath, restore, specPath, startGeneration, statusHooks } from '../common.ts';
 import { templateWarnings } from '../core/pod/warnings.ts';
 import { ensure } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
@@ -19,8 +11,9 @@ import { formatLabelSelector, validateLabelSelector } from '../validation/meta.t
 import { isDns1123Label } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { clone, immutable, isSet, list, semanticEqual, text } from '../validation/values.ts';
-import { nonNegativeFields, shownLabels, workloadNameWarnings } from '../validation/workload.ts';
+import { shownLabels, workloadNameWarnings } from '../validation/workload.ts';
 import { defaultJobSpec, validateJobSpec } from './job-spec.ts';
+import { validateJobStatus } from './job-status.ts';
 
 const uidLabel = 'batch.kubernetes.io/controller-uid';
 const nameLabel = 'batch.kubernetes.io/job-name';
@@ -220,18 +213,6 @@ function validateChange(job: KubeObject, old: KubeObject): FieldError[] {
   return errors;
 }
 
-function validateStatus(job: KubeObject): FieldError[] {
-  return nonNegativeFields(
-    (job['status'] ?? {}) as Json,
-    statusPath,
-    'active',
-    'succeeded',
-    'failed',
-    'ready',
-    'terminating',
-  );
-}
-
 function indexedWarnings(job: KubeObject): string[] {
   const spec = specOf(job);
   return spec['completionMode'] === 'Indexed' &&
@@ -316,7 +297,7 @@ export const jobStrategy: ResourceStrategy = {
     job.metadata.generation === old.metadata.generation
       ? []
       : [...templateWarnings(specOf(job)['template'], specPath.child('template')), ...indexedWarnings(job)],
-  subresources: { status: statusHooks(validateStatus) },
+  subresources: { status: statusHooks(validateJobStatus) },
   unsupportedField: (field) => `field label ${JSON.stringify(field)} not supported for Job`,
   selectableFields: { 'status.successful': (job) => String(job['status']?.succeeded ?? 0) },
   defaultPropagation: 'Orphan',

@@ -57,6 +57,7 @@ export const internalLayouts: Readonly<Record<string, string>> = {
   PodFailurePolicyOnExitCodesRequirement: 'ContainerName Operator:s Values',
   PodFailurePolicyOnPodConditionsPattern: 'Type:s Status:s',
   SuccessPolicy: 'Rules:[]SuccessPolicyRule',
+  UncountedTerminatedPods: 'Succeeded Failed',
   SuccessPolicyRule: 'SucceededIndexes SucceededCount',
   DownwardAPIProjection: 'Items:[]DownwardAPIVolumeFile',
   DownwardAPIVolumeFile: 'Path:s FieldRef:*ObjectFieldSelector ResourceFieldRef:*ResourceFieldSelector Mode',
