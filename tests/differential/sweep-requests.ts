@@ -1,3 +1,4 @@
+import { jsonText } from '@pilothouse/apimachinery';
 import type { Sample } from './objects.ts';
 
 type Json = Record<string, unknown>;
@@ -126,7 +127,7 @@ function creates(sample: Sample): SweepRequest[] {
   });
   const named = (metadata: Json): Json => ({ ...object, metadata: { ...object.metadata, ...metadata } });
   const { apiVersion: _version, kind: _kind, ...bare } = object;
-  const text = JSON.stringify(named({ name: 'fresh' }));
+  const text = jsonText(named({ name: 'fresh' }));
   return [
     post(object),
     post(named({ name: 'fresh' })),

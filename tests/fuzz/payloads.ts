@@ -1,3 +1,4 @@
+import { jsonText } from '@pilothouse/apimachinery';
 import type { BuiltinResource } from '@pilothouse/api';
 import { builtinSchemas } from '@pilothouse/api';
 import { builtinProtobuf } from '@pilothouse/serializer';
@@ -253,7 +254,7 @@ export class RequestMaker {
 
   #body(sample: Sample): [Buffer, string] {
     const random = this.#random;
-    const text = JSON.stringify(this.#mutated(sample));
+    const text = jsonText(this.#mutated(sample));
     const roll = random.float();
     if (roll < 0.25) return [Buffer.from(this.#brokenJson(text)), 'application/json'];
     if (roll < 0.4) return [this.#damaged(Buffer.from(text)), 'application/json'];
@@ -438,7 +439,7 @@ export class RequestMaker {
           [null],
         ]);
     }
-    const text = JSON.stringify(body);
+    const text = jsonText(body);
     const bytes = random.chance(0.2)
       ? this.#damaged(Buffer.from(text))
       : Buffer.from(random.chance(0.1) ? this.#brokenJson(text) : text);

@@ -1,3 +1,4 @@
+import { jsonText } from '@pilothouse/apimachinery';
 import { createHash } from 'node:crypto';
 import type { BuiltinResource } from '@pilothouse/api';
 import type { JsonSchema } from '@pilothouse/api/apiextensions';
@@ -32,7 +33,7 @@ export class CustomOpenApiPublisher {
       const isLast = ![...this.#served.values()].some(({ group }) => group === each.group);
       if (isLast) this.#documents.remove(groupKey);
       else {
-        const text = (): string => JSON.stringify(buildOpenApiV3(groupKey));
+        const text = (): string => jsonText(buildOpenApiV3(groupKey));
         this.#documents.add(groupKey, { hash: hashOf(groupKey), text });
       }
     }
@@ -51,7 +52,7 @@ export class CustomOpenApiPublisher {
       },
       text: (): string => {
         const custom = customOpenApi(served, 'v3');
-        return (text ??= JSON.stringify(
+        return (text ??= jsonText(
           buildOpenApiV3(key, {
             resources: custom.resources,
             extraDefinitions: custom.definitions(),
@@ -69,7 +70,7 @@ const hashes = new WeakMap<object, string>();
 function hashOfDefinition({ spec, names }: GroupVersionResources['definitions'][number]): string {
   let hash = hashes.get(spec);
   if (hash === undefined) {
-    hash = hashOf(JSON.stringify([spec, names]));
+    hash = hashOf(jsonText([spec, names]));
     hashes.set(spec, hash);
   }
   return hash;

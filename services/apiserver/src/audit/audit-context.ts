@@ -1,7 +1,7 @@
 import { builtinProtobuf, decodeEnvelope, decodeYaml } from '@pilothouse/serializer';
 import { builtinSchemas } from '@pilothouse/api';
 import type { KubeObject, Status } from '@pilothouse/apimachinery';
-import { parseApiVersion } from '@pilothouse/apimachinery';
+import { jsonText, parseApiVersion, parseExact } from '@pilothouse/apimachinery';
 import type { UserInfo } from '../authentication/interface.ts';
 import type { AuditDecision } from './policy.ts';
 
@@ -79,16 +79,16 @@ export class AuditContext {
   /** JSON of what the client sent; undefined when nothing is to be told. */
   requestJson(): string | undefined {
     if (!this.#wantsRequest) return undefined;
-    if (this.#object !== undefined) return JSON.stringify(this.#cleaned(this.#object));
+    if (this.#object !== undefined) return jsonText(this.#cleaned(this.#object));
     if (this.#requestBytes === undefined || this.#requestBytes.length === 0) return undefined;
     const value = parsed('', this.#requestBytes);
-    return value === undefined ? undefined : JSON.stringify(value);
+    return value === undefined ? undefined : jsonText(value);
   }
 
   responseJson(): string | undefined {
     if (this.#response === undefined) return undefined;
     const value = parsed(this.#response.contentType, this.#response.body);
-    return value === undefined ? undefined : JSON.stringify(this.#cleaned(value));
+    return value === undefined ? undefined : jsonText(this.#cleaned(value));
   }
 
   #cleaned(value: unknown): unknown {
@@ -119,7 +119,7 @@ function parsed(contentType: string, bytes: Uint8Array): unknown {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
     if (contentType.startsWith('text/')) return undefined;
     try {
-      return JSON.parse(text);
+      return parseExact(text);
     } catch {
       return contentType.includes('json') ? undefined : decodeYaml(text).value;
     }

@@ -1,3 +1,4 @@
+import { jsonText, parseExact } from '@pilothouse/apimachinery';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Stored } from '../registry/rest/rest-storage.ts';
 import { deepFreeze } from './deep.ts';
@@ -94,14 +95,14 @@ export function plainJsonCodec(): ObjectCodec {
   const decoder = new TextDecoder();
   const ordered = (object: KubeObject, metadata: KubeObject['metadata']): string => {
     const { kind, apiVersion, metadata: _, ...rest } = object;
-    return JSON.stringify({ kind, apiVersion, metadata, ...rest });
+    return jsonText({ kind, apiVersion, metadata, ...rest });
   };
   return {
     encode(object) {
       const { resourceVersion: _, ...metadata } = object.metadata;
       return encoder.encode(ordered(object, metadata));
     },
-    decode: (bytes) => JSON.parse(decoder.decode(bytes)) as KubeObject,
+    decode: (bytes) => parseExact(decoder.decode(bytes)) as KubeObject,
     json: (object) => encoder.encode(ordered(object, object.metadata)),
     protobuf: () => undefined,
   };
