@@ -191,7 +191,7 @@ export async function certManagerMode(
       namespace,
       '--create-namespace',
       '--set',
-      'certificates.mode=certManager,nodes.replicas=1,serviceMonitor.enabled=false',
+      'certificates.mode=certManager,nodes.replicas=1,console.enabled=true,serviceMonitor.enabled=false',
     ];
     expectResult('install', await helm(args, { env, timeoutMs: 60_000 }), {
       matches: [/STATUS: deployed/, /x-pilothouse-tls-admin/],

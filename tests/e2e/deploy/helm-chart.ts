@@ -51,6 +51,7 @@ export async function helmChart(checks: Checks, port: number): Promise<void> {
       ['apiServer.extraArgs={oops}', /extraArgs/],
       ['image.digest=latest', /digest/],
       ['certificates.certManager.duration=soon', /duration/],
+      ['console.enabld=true', /enabld/],
     ] as const)
       await step('helm', `install x ${chart} --set ${set}`, { code: 1, matches: [message] });
 
@@ -59,10 +60,14 @@ export async function helmChart(checks: Checks, port: number): Promise<void> {
       const label = `pod-security.kubernetes.io/enforce=restricted`;
       expectResult('label', await kubectl(['label', 'namespace', namespace, label]), {});
     });
-    await step('helm', `install x ${chart} --wait --timeout 120s --set nodes.replicas=1`, {
-      matches: [/STATUS: deployed/, /3 store member\(s\), 3 API server\(s\)/],
-      lacks: [/would violate PodSecurity/],
-    });
+    await step(
+      'helm',
+      `install x ${chart} --wait --timeout 120s --set nodes.replicas=1,console.enabled=true`,
+      {
+        matches: [/STATUS: deployed/, /3 store member\(s\), 3 API server\(s\)/],
+        lacks: [/would violate PodSecurity/],
+      },
+    );
     await allReady();
     await step('kubectl', 'get pvc -o jsonpath={.items[*].status.phase}', {
       matches: [/^Bound Bound Bound$/],
@@ -76,6 +81,10 @@ export async function helmChart(checks: Checks, port: number): Promise<void> {
       { matches: [/^1$/] },
       10_000,
     );
+    await step('kubectl', 'get secret x-pilothouse-console -o jsonpath={.data}', {
+      matches: [/console\.key/, /etcd__client\.key/],
+      lacks: [/admin|sa\.key|ca\.key|apiserver/],
+    });
     await step('helm', 'test x --timeout 60s', { matches: [/Phase:\s+Succeeded/] });
 
     for (const replicas of [1, 5])

@@ -19,6 +19,9 @@ ending, `hosts` are DNS names or addresses. The same subjects and names as `pilo
   (dict "name" "scheduler" "file" "scheduler" "issuer" "ca" "commonName" "system:kube-scheduler" "hosts" $local "usages" (list "server auth" "client auth"))
   (dict "name" "controller-manager" "file" "controller-manager" "issuer" "ca" "commonName" "system:kube-controller-manager" "hosts" $local "usages" (list "server auth" "client auth"))
 -}}
+{{- if .Values.console.enabled -}}
+{{- $plan = append $plan (dict "name" "console" "file" "console" "issuer" "ca" "commonName" "pilothouse-console" "hosts" (concat $local (splitList "," (include "pilothouse.consoleHosts" .))) "usages" (list "server auth")) -}}
+{{- end -}}
 {{- range $index := until (int .Values.nodes.replicas) -}}
 {{- $node := printf "%s-node-%d" $full $index -}}
 {{- $plan = append $plan (dict "name" $node "file" (printf "nodes__%s" $node) "issuer" "ca" "commonName" (printf "system:node:%s" $node) "organization" "system:nodes" "hosts" (prepend $local $node) "usages" (list "server auth" "client auth")) -}}
@@ -32,6 +35,7 @@ store: { leaves: [etcd-server, etcd-peer, etcd-client], authorities: [etcd-ca] }
 apiserver: { leaves: [apiserver, apiserver-etcd-client, apiserver-kubelet-client, front-proxy-client], authorities: [ca, etcd-ca, front-proxy-ca] }
 scheduler: { leaves: [scheduler], authorities: [ca], kubeconfigs: [scheduler] }
 controller-manager: { leaves: [controller-manager], authorities: [ca], kubeconfigs: [controller-manager] }
+console: { leaves: [console, etcd-client], authorities: [ca, etcd-ca] }
 admin: { leaves: [admin], authorities: [ca] }
 {{- end -}}
 

@@ -22,6 +22,9 @@
             - --internal-server={{ include "pilothouse.internalServer" . }}
             - --hosts={{ include "pilothouse.apiHosts" . }}
             - --store-hosts={{ include "pilothouse.storeHosts" . }}
+            {{- if .Values.console.enabled }}
+            - --console-hosts={{ include "pilothouse.consoleHosts" . }}
+            {{- end }}
             - --service-address={{ .Values.apiServer.serviceAddress }}
             {{- if gt (int .Values.nodes.replicas) 0 }}
             - --nodes={{ range $index := until (int .Values.nodes.replicas) }}{{ if $index }},{{ end }}{{ include "pilothouse.fullname" $ }}-node-{{ $index }}{{ end }}

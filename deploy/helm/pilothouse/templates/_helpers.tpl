@@ -98,6 +98,17 @@ https://{{ $full }}-store-{{ $index }}.{{ $full }}-store.{{ $.Release.Namespace 
 {{- with .Values.apiServer.certSANs }},{{ join "," . }}{{ end -}}
 {{- end -}}
 
+{{/* Names of the console's Service. */}}
+{{- define "pilothouse.consoleNames" -}}
+{{- $name := printf "%s-console" (include "pilothouse.fullname" .) -}}
+{{ $name }},{{ $name }}.{{ .Release.Namespace }},{{ $name }}.{{ .Release.Namespace }}.svc,{{ $name }}.{{ .Release.Namespace }}.svc.cluster.local
+{{- end -}}
+
+{{/* What stands in the console's certificate. */}}
+{{- define "pilothouse.consoleHosts" -}}
+{{ include "pilothouse.consoleNames" . }}{{ with .Values.console.certSANs }},{{ join "," . }}{{ end }}
+{{- end -}}
+
 {{- define "pilothouse.internalServer" -}}
 https://{{ include "pilothouse.fullname" . }}-apiserver.{{ .Release.Namespace }}.svc:{{ .Values.apiServer.service.port }}
 {{- end -}}

@@ -26,6 +26,8 @@ export interface PkiOptions {
   readonly clusterDomain?: string;
   /** Nodes that get a client certificate (`system:node:<name>`) that also serves for that name. */
   readonly nodes?: readonly { readonly name: string; readonly hosts?: readonly string[] }[];
+  /** Names and addresses of the web console beside localhost; without any it gets no certificate. `console.crt` */
+  readonly consoleHosts?: readonly string[];
   readonly clock?: Clock;
   /** How long leaves live; default: a year. */
   readonly lifetimeMs?: number;
@@ -189,6 +191,15 @@ function leafPlans(options: PkiOptions): LeafPlan[] {
       usage: 'peer',
     },
   ];
+  const consoleHosts = options.consoleHosts ?? [];
+  if (consoleHosts.length > 0)
+    plans.push({
+      entry: 'console',
+      authority: 'ca',
+      commonName: 'pilothouse-console',
+      hosts: unique([...local, ...consoleHosts]),
+      usage: 'server',
+    });
   for (const node of options.nodes ?? []) {
     plans.push({
       entry: `nodes/${node.name}`,

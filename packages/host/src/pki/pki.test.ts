@@ -52,6 +52,20 @@ test('ensurePki changes nothing the second time, and only what a new host or the
   assert.ok(!changed.includes('ca') && !changed.includes('sa'));
 });
 
+test('the web console has a certificate of its own where it has names', async () => {
+  const file = path.join(directory, 'console.crt');
+  assert.equal(fs.existsSync(file), false);
+  const options = { hosts: ['api.example.test', '192.0.2.7'], consoleHosts: ['console.example.test'] };
+  assert.deepEqual(
+    (await ensurePki(directory, options)).changed.filter((name) => name === 'console'),
+    ['console'],
+  );
+  const certificate = new X509Certificate(fs.readFileSync(file));
+  assert.equal(certificate.checkHost('console.example.test'), 'console.example.test');
+  assert.equal(certificate.checkHost('api.example.test'), undefined);
+  assert.deepEqual(certificate.keyUsage, ['1.3.6.1.5.5.7.3.1'], 'it only serves');
+});
+
 test('ensurePki refuses a CA without its key', async () => {
   const broken = path.join(directory, 'broken');
   fs.mkdirSync(broken);

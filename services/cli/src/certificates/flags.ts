@@ -20,6 +20,11 @@ export const initFlags: FlagSpecs = {
   'kubeconfig-dir': { type: 'string', default: '', help: 'Where kubeconfigs go; empty: none are written' },
   hosts: { type: 'strings', default: [], help: 'Further names and addresses of the API servers' },
   'store-hosts': { type: 'strings', default: [], help: 'Names and addresses of the store members' },
+  'console-hosts': {
+    type: 'strings',
+    default: [],
+    help: 'Names and addresses of the web console; empty: it gets no certificate',
+  },
   nodes: { type: 'strings', default: [], help: 'Nodes that get a certificate' },
   'service-address': { type: 'string', default: '10.96.0.1', help: 'First address of the service network' },
   'secret-prefix': {

@@ -76,13 +76,14 @@ function namesIn(directory: string, name: string): string[] {
 export function optionsOfIssued(
   directory: string,
   nowMs: number,
-): Required<Pick<PkiOptions, 'hosts' | 'storeHosts' | 'nodes'>> {
+): Required<Pick<PkiOptions, 'hosts' | 'storeHosts' | 'consoleHosts' | 'nodes'>> {
   const nodes = certificateStatuses(directory, nowMs)
     .map((each) => each.name)
     .filter((name) => name.startsWith('nodes/'));
   return {
     hosts: namesIn(directory, 'apiserver'),
     storeHosts: namesIn(directory, 'etcd/server'),
+    consoleHosts: namesIn(directory, 'console'),
     nodes: [...new Set(nodes)].map((name) => ({
       name: name.slice('nodes/'.length),
       hosts: namesIn(directory, name),

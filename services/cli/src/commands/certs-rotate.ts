@@ -138,6 +138,7 @@ async function issueAgain({ directory, kubeconfigs, values }: Place): Promise<re
   const pki = await ensurePki(directory, {
     hosts: [...issued.hosts, ...list('hosts')],
     storeHosts: [...issued.storeHosts, ...list('store-hosts')],
+    consoleHosts: [...issued.consoleHosts, ...list('console-hosts')],
     nodes: issued.nodes,
   });
   if (kubeconfigs !== '') {

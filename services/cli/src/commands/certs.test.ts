@@ -17,7 +17,13 @@ describe('pilothouse certs', () => {
   after(() => rmSync(directory, { recursive: true, force: true }));
 
   it('makes, shows and renews, keeping the names that were asked for', async () => {
-    await certs(['init', `--cert-dir=${pki}`, '--hosts=balancer.example', '--nodes=n0']);
+    await certs([
+      'init',
+      `--cert-dir=${pki}`,
+      '--hosts=balancer.example',
+      '--nodes=n0',
+      '--console-hosts=console.example',
+    ]);
     const before = statuses();
     assert.ok(before.some((each) => each.name === 'nodes/n0' && each.subject === 'system:node:n0'));
     assert.ok(before.every((each) => each.daysLeft > 300));
@@ -34,6 +40,12 @@ describe('pilothouse certs', () => {
       statuses().find((each) => each.name === 'apiserver')?.sha256,
       changed[0]?.sha256,
       'the renewed certificate still has every host, so init leaves it alone',
+    );
+    await certs(['renew', `--cert-dir=${pki}`, 'console']);
+    const served = new X509Certificate(readFileSync(path.join(pki, 'console.crt')));
+    assert.equal(served.checkHost('console.example'), 'console.example');
+    assert.ok(
+      !before.some((each) => each.sha256 === statuses().find(({ name }) => name === 'console')?.sha256),
     );
   });
 

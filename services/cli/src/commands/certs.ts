@@ -70,6 +70,7 @@ async function init(argv: readonly string[], renew: boolean): Promise<void> {
   const directory = text('cert-dir');
   const hosts = list('hosts');
   const storeHosts = list('store-hosts');
+  const consoleHosts = list('console-hosts');
   const nodes: { name: string; hosts?: readonly string[] }[] = list('nodes').map((name) => ({ name }));
   if (renew) {
     const leaves = certificateStatuses(directory, nodeClock.now()).filter((each) => !each.authority);
@@ -77,6 +78,7 @@ async function init(argv: readonly string[], renew: boolean): Promise<void> {
     const issued = optionsOfIssued(directory, nodeClock.now());
     hosts.push(...issued.hosts);
     storeHosts.push(...issued.storeHosts);
+    consoleHosts.push(...issued.consoleHosts);
     nodes.push(...issued.nodes);
     for (const name of positional) {
       if (!leaves.some((each) => each.name === name))
@@ -93,6 +95,7 @@ async function init(argv: readonly string[], renew: boolean): Promise<void> {
   const pki = await ensurePki(directory, {
     hosts,
     storeHosts,
+    consoleHosts,
     nodes: [...new Map(nodes.map((node) => [node.name, node])).values()],
     serviceAddress: text('service-address'),
     clusterDomain: text('cluster-domain'),

@@ -41,6 +41,8 @@ export const componentFiles: Readonly<Record<string, readonly string[]>> = {
     ...pair('controller-manager'),
     'kubeconfig/controller-manager.yaml',
   ],
+  // A serving pair, and what opens the store; whoever logs in brings credentials of their own.
+  console: ['ca.crt', 'etcd/ca.crt', ...pair('etcd/client'), ...pair('console')],
   // The pair is in the kubeconfig as well; a Prometheus wants files.
   admin: ['ca.crt', ...pair('admin'), 'kubeconfig/admin.yaml'],
 };
@@ -74,7 +76,7 @@ function filesBelow(directory: string): string[] {
 
 /**
  * Writes the PKI to `<prefix>-pki` (everything, for the next run) and to one Secret a component with only its files, by
- * server-side apply. Node files go to `<prefix>-nodes`.
+ * server-side apply. Node files go to `<prefix>-nodes`; a console that has no certificate gets no Secret.
  */
 export async function savePki(
   client: RestClient,
@@ -91,7 +93,9 @@ export async function savePki(
     ).toString('base64');
   const all = filesBelow(directory);
   const nodes = all.filter((file) => file.startsWith('nodes/'));
-  const plans: Record<string, readonly string[]> = { pki: all, ...componentFiles };
+  const { console: consoleFiles, ...components } = componentFiles;
+  const plans: Record<string, readonly string[]> = { pki: all, ...components };
+  if (consoleFiles !== undefined && all.includes('console.crt')) plans['console'] = consoleFiles;
   if (nodes.length > 0)
     plans['nodes'] = [
       'ca.crt',
