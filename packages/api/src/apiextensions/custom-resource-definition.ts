@@ -386,7 +386,7 @@ export const customResourceDefinitionStrategy: ResourceStrategy = {
     const wanted = `${text(spec['names']?.plural)}.${text(spec['group'])}`;
     for (const member of ['generateName', 'name'] as const) {
       const name = text(object.metadata[member]);
-      if (name !== '' && name !== wanted && nameIsPathSegment(name, false).length === 0)
+      if (name !== '' && name !== wanted)
         errors.push(
           fieldError.invalid(metadataPath.child(member), name, 'must be spec.names.plural+"."+spec.group'),
         );
@@ -401,7 +401,10 @@ export const customResourceDefinitionStrategy: ResourceStrategy = {
   },
   validateUpdate: validateChange,
   subresources: {
-    status: statusHooks((object) => validateStoredVersions(object), { keepMeta: true }),
+    // Labels and the like may be written here: upstream means to reset them and does not.
+    status: statusHooks((object) =>
+      validateNames((object['status']?.acceptedNames ?? {}) as Json, statusPath.child('acceptedNames')),
+    ),
   },
   columns: columnsOf['apiextensions.k8s.io/customresourcedefinitions'] ?? [],
   cells: (object) => [nameOf(object), object.metadata.creationTimestamp],

@@ -91,32 +91,46 @@ function problemsOfManager(name: string, path: FieldPath): FieldError[] {
   return errors;
 }
 
+/** Above this many completions a job that limits retries by index has to limit the lists of indexes in its status. */
+const completionsSoftLimit = 100_000;
+const manyCompletionsLimit = 10_000;
+
+function validateFailedIndexLimits(spec: Json, path: FieldPath): FieldError[] {
+  const errors: FieldError[] = [];
+  const completions = spec['completions'] as number | null | undefined;
+  const maxFailed = spec['maxFailedIndexes'] as number | null | undefined;
+  const above = (name: string, limit: string): void => {
+    errors.push(fieldError.invalid(path.child(name), spec[name], `must be less than or equal to ${limit}`));
+  };
+  if (isSet(completions) && isSet(maxFailed) && maxFailed > completions)
+    above('maxFailedIndexes', 'completions');
+  if (isSet(maxFailed) && maxFailed > parallelismMaxIndexed)
+    above('maxFailedIndexes', String(parallelismMaxIndexed));
+  if ((completions ?? 0) <= completionsSoftLimit || !isSet(spec['backoffLimitPerIndex'])) return errors;
+  if (!isSet(maxFailed))
+    errors.push(
+      fieldError.required(
+        path.child('maxFailedIndexes'),
+        `must be specified when completions is above ${completionsSoftLimit}`,
+      ),
+    );
+  for (const name of ['parallelism', 'maxFailedIndexes'])
+    if (((spec[name] as number | null | undefined) ?? 0) > manyCompletionsLimit)
+      above(
+        name,
+        `${manyCompletionsLimit} when completions are above ${completionsSoftLimit} and used with backoff limit per index`,
+      );
+  return errors;
+}
+
 function validateIndexed(spec: Json, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
   const completions = spec['completions'] as number | null | undefined;
   const maxFailed = spec['maxFailedIndexes'] as number | null | undefined;
-  if (isSet(maxFailed)) {
-    if (isSet(completions) && maxFailed > completions)
-      errors.push(
-        fieldError.invalid(
-          path.child('maxFailedIndexes'),
-          maxFailed,
-          'must be less than or equal to completions',
-        ),
-      );
-    if (maxFailed > parallelismMaxIndexed)
-      errors.push(
-        fieldError.invalid(
-          path.child('maxFailedIndexes'),
-          maxFailed,
-          `must be less than or equal to ${parallelismMaxIndexed}`,
-        ),
-      );
-    if (!isSet(spec['backoffLimitPerIndex']))
-      errors.push(
-        fieldError.required(path.child('backoffLimitPerIndex'), 'when maxFailedIndexes is specified'),
-      );
-  }
+  if (isSet(maxFailed) && !isSet(spec['backoffLimitPerIndex']))
+    errors.push(
+      fieldError.required(path.child('backoffLimitPerIndex'), 'when maxFailedIndexes is specified'),
+    );
   const mode = spec['completionMode'] as string | null | undefined;
   if (isSet(mode)) {
     if (mode !== 'NonIndexed' && mode !== 'Indexed')
@@ -132,6 +146,7 @@ function validateIndexed(spec: Json, path: FieldPath): FieldError[] {
             `must be less than or equal to ${parallelismMaxIndexed} when completion mode is Indexed`,
           ),
         );
+      errors.push(...validateFailedIndexLimits(spec, path));
     }
   }
   if (!isSet(mode) || mode === 'NonIndexed')

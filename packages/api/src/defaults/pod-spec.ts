@@ -155,7 +155,7 @@ export function defaultPod(pod: Json): void {
   for (const name of ['containers', 'initContainers'])
     for (const container of list(spec[name]) as Json[]) requestsFromLimits(container);
   defaultPodLevelRequests(spec);
-  setZeroDefault(ensure(pod, 'status'), 'phase', 'Pending');
+  ensure(pod, 'status');
 }
 
 function requestsFromLimits(container: Json): void {

@@ -3,7 +3,7 @@ import type { CrdCondition } from '@pilothouse/api/apiextensions';
 import { deepClone } from '../storage/deep.ts';
 import { interpretStorageError } from '../storage/errors.ts';
 import { dryRunStorage } from '../registry/generic/dry-run.ts';
-import { beginDeletion, isDeleting, markDeleting } from '../registry/generic/graceful-delete.ts';
+import { checkDeletePreconditions, isDeleting } from '../registry/generic/graceful-delete.ts';
 import { GenericStore } from '../registry/generic/store.ts';
 import type {
   AdmissionHooks,
@@ -21,8 +21,8 @@ export class DefinitionStore extends GenericStore {
     options: DeleteOptions,
     admission: AdmissionHooks,
   ): Promise<DeleteResult> {
-    const nowMs = this.options.services.clock.now();
     const first = await this.get(context, name, {});
+    checkDeletePreconditions(first.object, this.groupResource, options);
     if (isDeleting(first.object)) return super.delete(context, name, options, admission);
     const storage = context.dryRun
       ? dryRunStorage(this.storage, this.options.codec, this.options.prefix)
@@ -34,13 +34,11 @@ export class DefinitionStore extends GenericStore {
         async ({ existing }) => {
           const { object: old } = existing as Stored;
           const object = deepClone(old);
-          beginDeletion(object, this.strategy, options, nowMs);
           await admission.admit('DELETE', undefined, old);
           await admission.validate('DELETE', undefined, old);
           if (isDeleting(object)) return { object };
-          markDeleting(object, nowMs);
-          // Unlike other kinds' deletions this one does not count as a change of what is wanted.
-          if (old.metadata.generation !== undefined) object.metadata.generation = old.metadata.generation;
+          // Unlike other kinds' deletions this one has no grace period and is no change of what is wanted.
+          object.metadata.deletionTimestamp = context.now;
           const finalizers = object.metadata.finalizers ?? [];
           if (!finalizers.includes(cleanupFinalizer)) {
             object.metadata.finalizers = [...finalizers, cleanupFinalizer];

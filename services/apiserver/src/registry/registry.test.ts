@@ -239,6 +239,37 @@ test('a namespace ends in two steps', () =>
     );
   }));
 
+test('a namespace is not deleted against its preconditions, and its owned go first when told', () =>
+  using(async (registry) => {
+    const storage = storageOf(registry, '', 'v1', 'namespaces');
+    const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'n' } };
+    const { resourceVersion } = (await create(storage, namespace, context(''))).object.metadata;
+    const remove = (options: object, more: Partial<RestContext> = {}): Promise<Stored> =>
+      Promise.resolve(storage.delete?.(context('', more), 'n', options, noAdmission)).then(
+        (result) => result?.object as Stored,
+      );
+    await assert.rejects(
+      remove({ preconditions: { resourceVersion: '1' } }),
+      status(
+        409,
+        `Operation cannot be fulfilled on namespaces "n": Precondition failed: ResourceVersion in precondition: 1, ResourceVersion in object meta: ${resourceVersion}`,
+      ),
+    );
+    const marked = await remove({ propagationPolicy: 'Foreground' }, { dryRun: true });
+    assert.deepEqual(marked.object.metadata.finalizers, ['foregroundDeletion']);
+  }));
+
+test('selfLink is shown by a dry run and never stored', () =>
+  using(async (registry) => {
+    const storage = storageOf(registry, '', 'v1', 'configmaps');
+    await create(storage, configMap('c'));
+    const linked = { ...configMap('c'), metadata: { name: 'c', selfLink: 'x' } };
+    const dry = await put(storage, linked, context('ns', { dryRun: true }));
+    assert.equal(dry.object.object.metadata.selfLink, 'x');
+    const stored = await put(storage, linked);
+    assert.equal(stored.object.object.metadata.selfLink, undefined);
+  }));
+
 test('Services get addresses and ports, and give them back', () =>
   using(async (registry) => {
     const storage = storageOf(registry, '', 'v1', 'services');

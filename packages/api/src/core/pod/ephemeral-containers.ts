@@ -38,7 +38,6 @@ function validate(pod: KubeObject, old: KubeObject): FieldError[] {
 
 /** Only the list of ephemeral containers may change here, and only grow. */
 export const ephemeralContainersHooks: UpdateHooks = {
-  resetFields: ['spec.resizePolicy', 'status'],
   prepareForUpdate(pod, old) {
     const wanted: unknown = clone(pod['spec']?.ephemeralContainers as unknown);
     restore(pod, old, 'spec', 'status');

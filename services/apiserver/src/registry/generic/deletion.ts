@@ -171,7 +171,7 @@ export class Deletion {
     return (
       isDeleting(existing) &&
       (object.metadata.finalizers ?? []).length === 0 &&
-      existing.metadata.deletionGracePeriodSeconds === 0
+      (existing.metadata.deletionGracePeriodSeconds ?? 0) === 0
     );
   }
 

@@ -28,6 +28,13 @@ export function dryRunStorage(storage: WritableStorage, codec: ObjectCodec, pref
   };
   // The checks of a dry run stand in front of the store, which alone knows where in it the keys begin.
   const shown = withoutStorePrefix(prefix);
+  // What the store forgets of an object is forgotten here too, but for the link that the client sent.
+  const asAnswered = (object: KubeObject): KubeObject => {
+    const made = encodeStored(codec, object).object;
+    const { selfLink } = object.metadata;
+    if (selfLink === undefined || made.metadata.selfLink === selfLink) return made;
+    return { ...made, metadata: { ...made.metadata, selfLink } };
+  };
   return {
     get: (key, options) => storage.get(key, options),
     async create(key: string, object: KubeObject): Promise<Stored> {
@@ -55,7 +62,7 @@ export function dryRunStorage(storage: WritableStorage, codec: ObjectCodec, pref
       if (existing !== undefined) checkPreconditions(shown + key, options.preconditions, existing.object);
       const { object } = await tryUpdate({ existing });
       return {
-        stored: new StoredObject(codec, key, existing?.revision ?? 0, encodeStored(codec, object).object),
+        stored: new StoredObject(codec, key, existing?.revision ?? 0, asAnswered(object)),
         written: false,
       };
     },

@@ -70,6 +70,29 @@ export function beginDeletion(
   return { graceful: true, pending: false, gracePeriodSeconds: period };
 }
 
+/**
+ * Checks the preconditions of a delete before anything is written, for the two kinds whose deletion upstream begins by hand: they tell it
+ * in other words than the store does. Throws 409.
+ */
+export function checkDeletePreconditions(
+  object: KubeObject,
+  kind: { readonly group: string; readonly resource: string },
+  options: DeleteOptions,
+): void {
+  const { uid, resourceVersion } = options.preconditions ?? {};
+  const meta = object.metadata;
+  const refuse = (what: string, wanted: string, there: string): never => {
+    throw statusErrors.conflict(
+      kind,
+      meta.name ?? '',
+      `Precondition failed: ${what} in precondition: ${wanted}, ${what} in object meta: ${there}`,
+    );
+  };
+  if (uid !== undefined && uid !== (meta.uid ?? '')) refuse('UID', uid, meta.uid ?? '');
+  if (resourceVersion !== undefined && resourceVersion !== (meta.resourceVersion ?? ''))
+    refuse('ResourceVersion', resourceVersion, meta.resourceVersion ?? '');
+}
+
 /** Seconds as milliseconds. As in Go nanoseconds of 64 bits carry them: longer periods than 292 years wrap around. */
 function secondsInMs(seconds: number | bigint): number {
   if (typeof seconds === 'number' && Math.abs(seconds) < 9_000_000_000) return seconds * 1000;

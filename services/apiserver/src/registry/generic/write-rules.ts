@@ -44,7 +44,8 @@ export class WriteRules {
     const rules = strategyContext(context, this.#options.services);
     if (oldMeta.generation === undefined) delete meta.generation;
     else meta.generation = oldMeta.generation;
-    delete meta.selfLink;
+    // Never stored; upstream shows it in the answer to a dry run.
+    if (!context.dryRun) delete meta.selfLink;
     hooks.prepareForUpdate?.(object, old, rules);
     if ((meta.uid ?? '') === '' && oldMeta.uid !== undefined) meta.uid = oldMeta.uid;
     meta.creationTimestamp = oldMeta.creationTimestamp ?? context.now;

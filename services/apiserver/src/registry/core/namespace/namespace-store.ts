@@ -2,7 +2,11 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import { deepClone } from '../../../storage/deep.ts';
 import { interpretStorageError } from '../../../storage/errors.ts';
 import { dryRunStorage } from '../../generic/dry-run.ts';
-import { beginDeletion, isDeleting } from '../../generic/graceful-delete.ts';
+import {
+  checkDeletePreconditions,
+  finalizersForGarbageCollection,
+  isDeleting,
+} from '../../generic/graceful-delete.ts';
 import { GenericStore } from '../../generic/store.ts';
 import type { GenericStoreOptions } from '../../generic/store-options.ts';
 import type {
@@ -42,11 +46,12 @@ export class NamespaceStore extends GenericStore {
     options: DeleteOptions,
     admission: AdmissionHooks,
   ): Promise<DeleteResult> {
-    const nowMs = this.options.services.clock.now();
+    const first = await this.get(context, name, {});
+    checkDeletePreconditions(first.object, this.groupResource, options);
     const storage = context.dryRun
       ? dryRunStorage(this.storage, this.options.codec, this.options.prefix)
       : this.storage;
-    const { uid } = options.preconditions ?? {};
+    const uid = options.preconditions?.uid ?? first.object.metadata.uid;
     let marked: Stored;
     try {
       const result = await storage.guaranteedUpdate(
@@ -55,10 +60,13 @@ export class NamespaceStore extends GenericStore {
         async ({ existing }) => {
           const stored = existing as Stored;
           const object = deepClone(stored.object);
-          beginDeletion(object, this.strategy, options, nowMs);
           await admission.admit('DELETE', undefined, stored.object);
           await admission.validate('DELETE', undefined, stored.object);
-          if (!isDeleting(object)) object.metadata.deletionTimestamp = context.now;
+          if (!isDeleting(object)) {
+            object.metadata.deletionTimestamp = context.now;
+            const finalizers = finalizersForGarbageCollection(object, this.strategy, options);
+            if (finalizers !== undefined) object.metadata.finalizers = finalizers;
+          }
           object['status'] = { ...object['status'], phase: 'Terminating' };
           return { object };
         },
