@@ -11,7 +11,7 @@ import { loadSamples, type Sample } from './objects.ts';
 import { type Case, Runner } from './runner.ts';
 import { badInput } from './bad-input.ts';
 import { runSequence, type SequenceDifference } from './sequence-runner.ts';
-import { sequences } from './sequences.ts';
+import { sequences } from './sequences/index.ts';
 import { startSides } from './sides.ts';
 
 const usage = `npm run differential -- [cel] [--seed N] [--variants N] [--kinds Pod,Service] [--sequences only|no] [--sweep only|no] [--stock URL --ours URL --pki DIR] [--out FILE] [-v]

@@ -5,8 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ensurePki, issueCertificate } from '@pilothouse/host';
 import type { Checks } from '../checks.ts';
 import { Cluster, findEtcd } from '../etcd/cluster.ts';
-import { admissionConfig, exchanges, optionalPlugins, refusedStarts, tokens } from './plugin-cases.ts';
+import { admissionConfig, exchanges, optionalPlugins, tokens } from './plugin-cases.ts';
 import type { Exchange } from './plugin-cases.ts';
+import { refusedStarts } from './refused-starts.ts';
 import { peers, startServer, type Answer, type ApiServerProcess } from './servers.ts';
 
 /** The admission plugins that users turn on, each asked the same on a stock API server and on ours. Answers must be equal. */

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { etcdserverpb, v3electionpb, v3lockpb } from '@pilothouse/proto';
 import type { ConformanceCase } from './conformance.ts';
+import { bytes, text } from './conformance.ts';
 
 const { KVService, LeaseService } = etcdserverpb;
 const { LockService } = v3lockpb;
 const { ElectionService } = v3electionpb;
-const bytes = (text: string): Uint8Array => Buffer.from(text);
-const text = (value: Uint8Array | undefined): string => Buffer.from(value ?? []).toString();
 
 /** The lock and election services, as clients without a library of their own use them. */
 export const concurrencyConformance: readonly ConformanceCase[] = [

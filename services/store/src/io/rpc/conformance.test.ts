@@ -6,9 +6,12 @@ import path from 'node:path';
 import { silentLogger } from '@pilothouse/base';
 import { parseConfig } from '../../config.ts';
 import { startStore, type StoreServer } from '../../server.ts';
-import { ConformanceClient, rpcConformance } from './conformance.ts';
+import { clusterConformance } from './cluster-conformance.ts';
 import { concurrencyConformance } from './concurrency-conformance.ts';
+import { ConformanceClient } from './conformance.ts';
 import { errorConformance } from './error-conformance.ts';
+import { keyConformance } from './key-conformance.ts';
+import { watchConformance } from './watch-conformance.ts';
 
 /** Set to `host:port` to run the suite against another etcd, which must be empty and used by nobody else. */
 const external = process.env['PILOTHOUSE_ETCD'];
@@ -46,7 +49,13 @@ after(async () => {
   fs.rmSync(directory, { recursive: true, force: true });
 });
 
-for (const { name, run } of [...rpcConformance, ...concurrencyConformance, ...errorConformance])
+for (const { name, run } of [
+  ...keyConformance,
+  ...watchConformance,
+  ...clusterConformance,
+  ...concurrencyConformance,
+  ...errorConformance,
+])
   test(name, () => run(client));
 
 test(

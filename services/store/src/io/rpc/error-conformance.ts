@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { etcdserverpb } from '@pilothouse/proto';
 import type { ConformanceCase } from './conformance.ts';
+import { bytes } from './conformance.ts';
 
 const { KVService, AuthService, ClusterService, LeaseService, MaintenanceService, WatchService } =
   etcdserverpb;
-const bytes = (text: string): Uint8Array => Buffer.from(text);
 
 /** Refusals of the other services: gRPC code and text. */
 export const errorConformance: readonly ConformanceCase[] = [
