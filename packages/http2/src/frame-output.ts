@@ -1,27 +1,43 @@
 import { frameFlag, frameHeaderBytes, frameType } from './protocol.ts';
+import { Slabs, type Slab } from './slabs.ts';
 
-const slabBytes = 64 * 1024;
-/** A slab with less room is not kept for others. */
-const spareBytesMin = 4 * 1024;
 /** Longer payloads are handed on as they are instead of copied. */
-const copiedBytesMax = 16 * 1024;
+export const copiedBytesMax = 16 * 1024;
+const shareBytesMin = 1024;
 
-/** Room that the last connection left, so that idle ones hold nothing. */
-let spare: { readonly slab: Buffer; readonly at: number } | undefined;
+const slabs = new Slabs();
+const nothing = Buffer.alloc(0);
+const none: readonly Slab[] = [];
 
 /** Puts the frames together that one turn of the event loop brings. Bytes given to it must not change until they are sent. */
 export class FrameOutput {
-  #slab: Buffer | undefined;
+  #slab: Slab | undefined;
+  #buffer: Buffer = nothing;
   #from = 0;
   #at = 0;
+  /** Of the slab, what is ours ends here. */
+  #end = 0;
   #pieces: Uint8Array[] = [];
   #pieceBytes = 0;
+  #copiedBytes = 0;
+  /** Slabs that were left for others. */
+  #left: Slab[] | undefined;
+  /** Slabs of each output that was taken and is not sent yet, the oldest first. */
+  readonly #unsent: (readonly Slab[])[] = [];
+  /** What the next output will need, by what the last one did. */
+  #shareBytes = shareBytesMin;
   #isWoken = false;
   readonly #wake: () => void;
 
-  /** `wake` is called with the first bytes after each {@link FrameOutput.take}. */
-  constructor(wake: () => void) {
+  readonly #isReused: boolean;
+
+  /**
+   * `wake` is called with the first bytes after each {@link FrameOutput.take}. With `isReused` each output that was taken must be followed by
+   * {@link FrameOutput.sent} once it is sent; otherwise its memory is left to the garbage collector.
+   */
+  constructor(wake: () => void, isReused = false) {
     this.#wake = wake;
+    this.#isReused = isReused;
   }
 
   /** Bytes that were not taken yet. */
@@ -33,15 +49,31 @@ export class FrameOutput {
   take(): readonly Uint8Array[] {
     this.#isWoken = false;
     this.#cut();
+    const pieces = this.#pieces;
     const slab = this.#slab;
-    if (slab !== undefined && slab.length - this.#at >= spareBytesMin) spare = { slab, at: this.#at };
+    if (slab !== undefined) slabs.giveBack(slab, this.#at, this.#end);
+    if (this.#isReused && pieces.length > 0) {
+      if (slab !== undefined) this.#left?.push(slab);
+      this.#unsent.push(this.#left ?? (slab === undefined ? none : [slab]));
+    }
+    // Follows growth at once and shrinks slowly.
+    this.#shareBytes = Math.max(shareBytesMin, this.#copiedBytes, this.#shareBytes >> 1);
+    this.#copiedBytes = 0;
     this.#slab = undefined;
+    this.#left = undefined;
+    this.#buffer = nothing;
     this.#from = 0;
     this.#at = 0;
-    const pieces = this.#pieces;
+    this.#end = 0;
     this.#pieces = [];
     this.#pieceBytes = 0;
     return pieces;
+  }
+
+  /** The oldest output that was taken is sent: nobody reads its bytes any more. */
+  sent(): void {
+    const used = this.#unsent.shift();
+    if (used !== undefined) for (const slab of used) slabs.release(slab);
   }
 
   /** A frame without a payload. */
@@ -72,10 +104,8 @@ export class FrameOutput {
     this.#at += length;
   }
 
-  /** A frame whose payload are the pieces, one after the other. At most 16 KiB in all. */
-  frameOf(type: number, flags: number, id: number, pieces: readonly Uint8Array[]): void {
-    let length = 0;
-    for (const piece of pieces) length += piece.length;
+  /** A frame whose payload are the pieces, one after the other, `length` bytes in all and at most 16 KiB. */
+  frameOf(type: number, flags: number, id: number, pieces: readonly Uint8Array[], length: number): void {
     const slab = this.#reserve(frameHeaderBytes + length);
     this.#head(slab, length, type, flags, id);
     for (const piece of pieces) {
@@ -126,26 +156,34 @@ export class FrameOutput {
       this.#isWoken = true;
       this.#wake();
     }
-    if (this.#slab !== undefined && this.#slab.length - this.#at >= length) return this.#slab;
-    this.#cut();
-    if (spare !== undefined && spare.slab.length - spare.at >= length) {
-      this.#slab = spare.slab;
-      this.#at = spare.at;
-    } else {
-      this.#slab = Buffer.allocUnsafeSlow(slabBytes);
-      this.#at = 0;
+    if (this.#end - this.#at >= length) return this.#buffer;
+    const more = Math.max(length, this.#shareBytes);
+    let slab = this.#slab;
+    if (slab !== undefined) {
+      const end = slabs.extend(slab, this.#end, this.#at + more);
+      if (end - this.#at >= length) {
+        this.#end = end;
+        return this.#buffer;
+      }
+      this.#cut();
+      slabs.giveBack(slab, this.#at, this.#end);
+      (this.#left ??= []).push(slab);
     }
-    // Whoever takes it has it alone.
-    spare = undefined;
-    this.#from = this.#at;
-    return this.#slab;
+    slab = slabs.share(more);
+    this.#slab = slab;
+    this.#buffer = slab.buffer;
+    this.#at = slab.at;
+    this.#from = slab.at;
+    this.#end = slabs.extend(slab, slab.at, slab.at + more);
+    return slab.buffer;
   }
 
   /** What stands in the slab becomes a piece. */
   #cut(): void {
-    if (this.#slab === undefined || this.#at === this.#from) return;
-    this.#pieces.push(this.#slab.subarray(this.#from, this.#at));
+    if (this.#at === this.#from) return;
+    this.#pieces.push(this.#buffer.subarray(this.#from, this.#at));
     this.#pieceBytes += this.#at - this.#from;
+    this.#copiedBytes += this.#at - this.#from;
     this.#from = this.#at;
   }
 }

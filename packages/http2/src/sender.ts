@@ -1,5 +1,5 @@
 import { assert } from '@pilothouse/base';
-import type { FrameOutput } from './frame-output.ts';
+import { copiedBytesMax, type FrameOutput } from './frame-output.ts';
 import { errorCode, frameFlag, frameType, startFrameBytes, startWindow, windowMax } from './protocol.ts';
 import { ConnectionError } from './protocol.ts';
 import type { ServerStream } from './server-stream.ts';
@@ -59,6 +59,24 @@ export class Sender {
     const hasRoom = stream.unsentBytes < this.#options.streamBufferBytes;
     if (!hasRoom) stream.wantsDrain = true;
     return hasRoom;
+  }
+
+  pieces(stream: ServerStream, pieces: readonly Uint8Array[], length: number): boolean {
+    if (stream.isClosed || stream.isEnding) return false;
+    if (
+      stream.unsentBytes > 0 ||
+      length === 0 ||
+      length > copiedBytesMax ||
+      length > Math.min(stream.sendWindow, this.#window, this.#frameBytes) ||
+      this.#isHeld
+    )
+      return this.data(stream, Buffer.concat(pieces, length));
+    assert(stream.hasHeaders, 'Headers come before content');
+    stream.sendWindow -= length;
+    this.#window -= length;
+    this.#output.frameOf(frameType.data, 0, stream.id, pieces, length);
+    this.#options.onProgress();
+    return true;
   }
 
   end(stream: ServerStream, trailers: Uint8Array | undefined): void {

@@ -1,8 +1,10 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ConnectionError } from './protocol.ts';
 import type { RequestHeaders } from './request-head.ts';
 import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
 import type { ServerStream } from './server-stream.ts';
+import { writePieces } from './write-pieces.ts';
 
 /** With this much that the socket has not taken, no more content is made into frames. */
 const congestedBytes = 1 << 20;
@@ -24,6 +26,8 @@ export interface ServeSocketOptions extends ServerConnectionOptions {
  * {@link ServerConnection.tick}. All frames of one turn of the event loop leave in one write.
  */
 export function serveSocket(socket: Duplex, options: ServeSocketOptions): ServerConnection {
+  // Who takes what is written without copying it may still read it afterwards; the kernel and TLS do not.
+  const reusesOutput = socket instanceof Socket;
   let isPlanned = false;
   let isEnded = false;
   let isCongested = false;
@@ -33,12 +37,7 @@ export function serveSocket(socket: Duplex, options: ServeSocketOptions): Server
     isPlanned = false;
     const pieces = connection.takeOutput();
     if (socket.destroyed || pieces.length === 0) return;
-    if (pieces.length === 1) socket.write(pieces[0] as Uint8Array);
-    else {
-      socket.cork();
-      for (const piece of pieces) socket.write(piece);
-      socket.uncork();
-    }
+    writePieces(socket, pieces, written);
     if (socket.writableLength <= congestedBytes) return;
     if (!isCongested) {
       isCongested = true;
@@ -49,23 +48,29 @@ export function serveSocket(socket: Duplex, options: ServeSocketOptions): Server
       socket.pause();
     }
   };
-  const connection = new ServerConnection(options, {
-    onRequest: options.onRequest,
-    onOutput() {
-      if (isPlanned) return;
-      isPlanned = true;
-      setImmediate(write);
+  const written = (error?: Error | null): void => {
+    if (reusesOutput && error == null) connection.outputSent();
+  };
+  const connection = new ServerConnection(
+    { ...options, reusesOutput },
+    {
+      onRequest: options.onRequest,
+      onOutput() {
+        if (isPlanned) return;
+        isPlanned = true;
+        setImmediate(write);
+      },
+      onEnd(error) {
+        failure = error;
+        isEnded = true;
+        if (socket.destroyed) return;
+        write();
+        socket.end();
+        const timer = options.after(lingerMs, () => socket.destroy());
+        socket.once('close', () => timer.cancel());
+      },
     },
-    onEnd(error) {
-      failure = error;
-      isEnded = true;
-      if (socket.destroyed) return;
-      write();
-      socket.end();
-      const timer = options.after(lingerMs, () => socket.destroy());
-      socket.once('close', () => timer.cancel());
-    },
-  });
+  );
   connection.owner = socket;
   socket.on('data', (bytes: Buffer) => connection.receive(bytes));
   socket.on('drain', () => {

@@ -1,3 +1,4 @@
+import { broken, calm, sized } from './connection-faults.ts';
 import { FloodGuard, floodLimits, type FloodLimits } from './flood-guard.ts';
 import { FrameOutput } from './frame-output.ts';
 import { dependsOnItself, FrameReader, type FrameSink } from './frame-reader.ts';
@@ -36,6 +37,8 @@ export interface ServerConnectionOptions {
   /** Unsent bytes of a stream from which on its writer has to wait. */
   readonly streamBufferBytes?: number;
   readonly flood?: FloodLimits;
+  /** {@link ServerConnection.outputSent} follows each output that was taken, so that its memory is used again. */
+  readonly reusesOutput?: boolean;
 }
 
 /** What the connection asks of its surroundings. */
@@ -97,7 +100,7 @@ export class ServerConnection implements FrameSink {
     this.#receiveWindow = this.#connectionWindowBytes;
     this.#guard = new FloodGuard(options.flood ?? floodLimits, this.#monotonic);
     this.#heads = new RequestHeadReader(listBytesMax);
-    this.#output = new FrameOutput(() => events.onOutput());
+    this.#output = new FrameOutput(() => events.onOutput(), options.reusesOutput);
     this.#sender = new Sender({
       output: this.#output,
       streamBufferBytes: options.streamBufferBytes ?? 256 * 1024,
@@ -151,6 +154,11 @@ export class ServerConnection implements FrameSink {
     return bytes;
   }
 
+  /** The oldest output that was taken has left: its bytes are not read any more. */
+  outputSent(): void {
+    this.#output.sent();
+  }
+
   /** The socket is far behind (true), or has caught up. Meanwhile no content of answers is made into frames. */
   setCongested(isCongested: boolean): void {
     if (!this.#isEnded) this.#sender.setCongested(isCongested);
@@ -201,6 +209,10 @@ export class ServerConnection implements FrameSink {
 
   sendData(stream: ServerStream, piece: Uint8Array): boolean {
     return this.#sender.data(stream, piece);
+  }
+
+  sendPieces(stream: ServerStream, pieces: readonly Uint8Array[], length: number): boolean {
+    return this.#sender.pieces(stream, pieces, length);
   }
 
   sendEnd(stream: ServerStream, trailers: Uint8Array | undefined): void {
@@ -484,16 +496,4 @@ export class ServerConnection implements FrameSink {
     if (bytes === 0) this.#fault(id, errorCode.protocolError);
     else if (!this.#sender.widenStream(stream, bytes)) this.#fault(id, errorCode.flowControlError);
   }
-}
-
-function broken(message: string): ConnectionError {
-  return new ConnectionError(errorCode.protocolError, message);
-}
-
-function sized(): ConnectionError {
-  return new ConnectionError(errorCode.frameSizeError, 'Frame of the wrong size');
-}
-
-function calm(message: string): ConnectionError {
-  return new ConnectionError(errorCode.enhanceYourCalm, message);
 }

@@ -69,6 +69,14 @@ export class ServerStream {
     return this.connection.sendData(this, piece);
   }
 
+  /**
+   * Sends content that consists of pieces, `length` bytes in all, as {@link write} does. The pieces are copied: they may change afterwards. Cheaper where
+   * it is small, and where most of it is what others are sent too.
+   */
+  writePieces(pieces: readonly Uint8Array[], length: number): boolean {
+    return this.connection.sendPieces(this, pieces, length);
+  }
+
   /** Ends the answer, with a last header block if there is one. */
   end(trailers?: Uint8Array): void {
     this.connection.sendEnd(this, trailers);

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { FrameOutput } from '../frame-output.ts';
 import {
@@ -12,6 +13,7 @@ import {
   startWindow,
   streamIdMax,
 } from '../protocol.ts';
+import { writePieces } from '../write-pieces.ts';
 import type { AnswerHeaders } from './answer-headers.ts';
 import { readAnswerHeaders } from './answer-headers.ts';
 
@@ -124,7 +126,7 @@ export class ClientSession {
   constructor(socket: Duplex, options: SessionOptions) {
     this.#socket = socket;
     this.#options = options;
-    this.#writer = new FrameOutput(() => setImmediate(() => this.#flush()));
+    this.#writer = new FrameOutput(() => setImmediate(this.#flush), socket instanceof Socket);
     socket.on('data', (piece: Buffer) => this.#read(piece));
     socket.on('error', (error: Error) => (this.#error ??= error));
     socket.on('close', () => this.#closed());
@@ -225,25 +227,24 @@ export class ClientSession {
     this.#blocked.delete(stream);
   }
 
-  #flush(): void {
+  readonly #flush = (): void => {
     const pieces = this.#writer.take();
     const socket = this.#socket;
-    if (socket.destroyed) return;
-    if (pieces.length === 1) {
-      socket.write(pieces[0] as Uint8Array);
-      return;
-    }
-    socket.cork();
-    for (const piece of pieces) socket.write(piece);
-    socket.uncork();
-  }
+    if (!socket.destroyed) writePieces(socket, pieces, this.#flushed);
+  };
+
+  readonly #flushed = (error?: Error | null): void => {
+    if (error == null) this.#writer.sent();
+  };
 
   #open(stream: ClientStream): void {
     stream.id = this.#nextId;
     this.#nextId += 2;
     stream.sendWindow = this.#streamWindow;
     this.#streams.set(stream.id, stream);
-    this.#writer.frameOf(frameType.headers, frameFlag.endHeaders, stream.id, stream.head);
+    const { head } = stream;
+    const headBytes = head.reduce((sum, piece) => sum + piece.length, 0);
+    this.#writer.frameOf(frameType.headers, frameFlag.endHeaders, stream.id, head, headBytes);
     this.pump(stream);
     // Numbers of streams do not come again: a new connection begins anew.
     if (this.#nextId > streamIdMax) this.#drain();

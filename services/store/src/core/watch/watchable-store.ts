@@ -1,30 +1,8 @@
-import { encodeMessage, mvccpb } from '@pilothouse/proto';
 import { EventBatch } from './event-batch.ts';
+import { LogEvent } from './log-event.ts';
 import { keyRange, rangeContains, type KeyRange, type KeyText } from '../key-text.ts';
 import { limits } from '../limits.ts';
 import type { Change, MvccStore } from '../mvcc/mvcc-store.ts';
-
-/** A change in the shared log; its encodings are made at most once for all watchers. */
-class LogEvent {
-  readonly change: Change;
-  #plain: Uint8Array | undefined;
-  #withPrev: Uint8Array | undefined;
-
-  constructor(change: Change) {
-    this.change = change;
-  }
-
-  /** The encoded mvccpb.Event. */
-  encoded(store: MvccStore, withPrev: boolean): Uint8Array {
-    if (withPrev)
-      return (this.#withPrev ??= this.#encode(store.valueAt(this.change.key, this.change.main - 1)));
-    return (this.#plain ??= this.#encode(undefined));
-  }
-
-  #encode(prevKv: Uint8Array | undefined): Uint8Array {
-    return encodeMessage(mvccpb.Event, { type: this.change.isDelete ? 1 : 0, kv: this.change.bytes, prevKv });
-  }
-}
 
 export interface WatchSpec {
   readonly key: Uint8Array;
@@ -101,6 +79,7 @@ export class WatchableStore {
   readonly #byRange = new Map<string, RangeGroup>();
   readonly #dirty = new Set<WatchStream>();
   readonly #batches = new Map<string, WatchStep>();
+  #lastStep: { readonly from: number; readonly sharing: string; readonly step: WatchStep } | undefined;
   #batchesAt = 0;
   /** Watchers whose start revision does not exist yet. */
   readonly #future = new Set<Watcher>();
@@ -199,7 +178,7 @@ export class WatchableStore {
     this.#logHead = 0;
     this.#logBytes = 0;
     this.#logFirst = this.store.currentRevision + 1;
-    this.#batches.clear();
+    this.#forgetSteps();
     this.#wakeFuture();
     for (const stream of this.#streams) {
       for (const watcher of stream.watchers()) {
@@ -249,22 +228,35 @@ export class WatchableStore {
     for (let index = low; index < this.#log.length; index++) yield this.#log[index] as LogEvent;
   }
 
+  #forgetSteps(): void {
+    this.#batches.clear();
+    this.#lastStep = undefined;
+  }
+
   /** What a watcher is to be told next; watchers of the same range that stand at the same revision share it. */
   batchFor(watcher: Watcher): WatchStep {
-    const { prevKv, noPut, noDelete } = watcher.spec;
-    const { store } = this;
-    const current = store.currentRevision;
+    const current = this.store.currentRevision;
     if (this.#batchesAt !== current || this.#batches.size >= batchesMax) {
-      this.#batches.clear();
+      this.#forgetSteps();
       this.#batchesAt = current;
     }
+    // Mostly the next watcher is told what the one before was.
+    const last = this.#lastStep;
+    if (last?.from === watcher.next && last.sharing === watcher.sharing) return last.step;
     const id = `${watcher.next} ${watcher.sharing}`;
-    const known = this.#batches.get(id);
-    if (known !== undefined) return known;
+    const step = this.#batches.get(id) ?? this.#stepOf(watcher);
+    this.#batches.set(id, step);
+    this.#lastStep = { from: watcher.next, sharing: watcher.sharing, step };
+    return step;
+  }
+
+  #stepOf(watcher: Watcher): WatchStep {
+    const { prevKv, noPut, noDelete } = watcher.spec;
+    const { store } = this;
     const events: Uint8Array[] = [];
     let bytes = 0;
     let last = 0;
-    let next = current + 1;
+    let next = store.currentRevision + 1;
     let scanned = 0;
     for (const event of this.since(watcher.next)) {
       const { change } = event;
@@ -284,9 +276,7 @@ export class WatchableStore {
       events.push(encoded);
       bytes += encoded.length;
     }
-    const step: WatchStep = { next, events: new EventBatch(events), scanned };
-    this.#batches.set(id, step);
-    return step;
+    return { next, events: new EventBatch(events), scanned };
   }
 
   add(watcher: Watcher): void {

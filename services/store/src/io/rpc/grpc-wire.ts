@@ -57,21 +57,6 @@ export function messageFrame<T>(
   return writer.finish();
 }
 
-/** The frame of a message that is encoded already. */
-export function partsFrame(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const frame = Buffer.allocUnsafe(5 + length);
-  frame[0] = 0;
-  frame.writeUInt32BE(length, 1);
-  let at = 5;
-  for (const part of parts) {
-    frame.set(part, at);
-    at += part.length;
-  }
-  return frame;
-}
-
 /** Ends a call that has sent nothing yet. */
 export function fail(stream: ServerStream, status: number, message: string): void {
   if (stream.isClosed || stream.hasHeaders) return;

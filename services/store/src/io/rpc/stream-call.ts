@@ -3,17 +3,11 @@ import type { ServerStream, StreamReceiver } from '@pilothouse/http2';
 import type { MessageInput, MethodInfo } from '@pilothouse/proto';
 import { grpcStatus, StoreError } from '../../core/index.ts';
 import type { BidiCall, CallContext, CallHeaders } from './call.ts';
-import {
-  commonNameOf,
-  errorTrailers,
-  GrpcError,
-  okTrailers,
-  partsFrame,
-  readSingle,
-  responseHead,
-} from './grpc-wire.ts';
+import { commonNameOf, errorTrailers, GrpcError, okTrailers, readSingle, responseHead } from './grpc-wire.ts';
 
 const nothing = Buffer.alloc(0);
+/** What begins a message; it is copied at once. */
+const prefix = Buffer.alloc(5);
 
 /** One call with messages in both directions. */
 export class StreamCall<Req, Res> implements BidiCall<Req, Res>, StreamReceiver {
@@ -57,9 +51,12 @@ export class StreamCall<Req, Res> implements BidiCall<Req, Res>, StreamReceiver 
   writeParts(parts: readonly Uint8Array[]): boolean {
     if (this.#isEnded || this.#stream.isClosed) return false;
     this.#respond();
-    const frame = partsFrame(parts);
-    this.#context.options.onSentBytes?.(frame.length);
-    return this.#stream.write(frame);
+    let length = 0;
+    for (const part of parts) length += part.length;
+    const bytes = 5 + length;
+    this.#context.options.onSentBytes?.(bytes);
+    prefix.writeUInt32BE(length, 1);
+    return this.#stream.writePieces([prefix, ...parts], bytes);
   }
 
   onDrain(listener: () => void): void {

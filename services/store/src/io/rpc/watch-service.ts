@@ -52,6 +52,19 @@ class EncodedHeads {
   }
 }
 
+/** Clients count their watches from a small number on. */
+const encodedIds: Uint8Array[] = [];
+const encodedIdsMax = 4096;
+
+/** The field of an answer that names the watch. */
+function encodedId(watchId: number): Uint8Array {
+  const known = encodedIds[watchId];
+  if (known !== undefined) return known;
+  const encoded = encodeMessage(etcdserverpb.WatchResponse, { watchId });
+  if (watchId >= 0 && watchId < encodedIdsMax) encodedIds[watchId] = encoded;
+  return encoded;
+}
+
 function serveWatch(service: StoreService, call: WatchCall, heads: EncodedHeads): void {
   const { machine, options } = service;
   const fragmented = new Set<number>();
@@ -74,7 +87,7 @@ function serveWatch(service: StoreService, call: WatchCall, heads: EncodedHeads)
             if (call.writeParts !== undefined) {
               return call.writeParts([
                 heads.of(message.revision),
-                encodeMessage(etcdserverpb.WatchResponse, { watchId: message.watchId }),
+                encodedId(message.watchId),
                 message.batch.encoded,
               ]);
             }
