@@ -1,5 +1,5 @@
 import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery';
-import { fieldError, nameIsPathSegment } from '@pilothouse/apimachinery';
+import { fieldError } from '@pilothouse/apimachinery';
 import {
   bumpGeneration,
   metadataPath,

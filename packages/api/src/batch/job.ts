@@ -1,4 +1,4 @@
-import type { FieldError, KubeObject, Labels } from '@pilothouse/apimachinery';
+import type { FieldError, FieldPath, KubeObject, Labels } from '@pilothouse/apimachinery';
 import { fieldError, humanDuration, labelSelectorOf, parseTime } from '@pilothouse/apimachinery';
 import { bumpGeneration, metadataPath, restore, specPath, startGeneration, statusHooks } from '../common.ts';
 import { templateWarnings } from '../core/pod/warnings.ts';
@@ -141,48 +141,80 @@ function validateHostnames(job: KubeObject): FieldError[] {
       ];
 }
 
-/** Of a suspended job that never started these parts of the template may change: they steer scheduling. */
+/** The parts of a template that steer scheduling; affinity to nodes is another. */
 const schedulingDirectives = ['nodeSelector', 'tolerations', 'schedulingGates'];
-
-function comparableTemplate(job: KubeObject, old: KubeObject): Json {
-  const template = clone((specOf(job)['template'] ?? {}) as Json);
-  const before = (specOf(old)['template'] ?? {}) as Json;
-  const suspended = specOf(old)['suspend'] === true && !isSet(old['status']?.startTime);
-  if (!suspended) return template;
-  const spec = (template['spec'] ?? {}) as Json;
-  const oldSpec = (before['spec'] ?? {}) as Json;
-  for (const name of schedulingDirectives) copyMember(spec, oldSpec, name);
-  const affinity = { ...((spec['affinity'] ?? {}) as Json) };
-  copyMember(affinity, (oldSpec['affinity'] ?? {}) as Json, 'nodeAffinity');
-  spec['affinity'] = affinity;
-  for (const name of ['containers', 'initContainers'])
-    list(spec[name]).forEach((container: Json, index) =>
-      copyMember(container, (list(oldSpec[name])[index] ?? {}) as Json, 'resources'),
-    );
-  const meta = { ...((template['metadata'] ?? {}) as Json) };
-  copyMember(meta, (before['metadata'] ?? {}) as Json, 'annotations');
-  copyMember(meta, (before['metadata'] ?? {}) as Json, 'labels');
-  template['metadata'] = meta;
-  return template;
-}
 
 function copyMember(target: Json, source: Json, name: string): void {
   if (source[name] === undefined) delete target[name];
   else target[name] = clone(source[name] as unknown);
 }
 
+/** Of a job that is suspended and has no pods the template's scheduling and resources may change. */
+function templateIsMutable(old: KubeObject): boolean {
+  const status = (old['status'] ?? {}) as Json;
+  const stopped = (list(status['conditions']) as Json[]).some(
+    (each) => each['type'] === 'Suspended' && each['status'] === 'True',
+  );
+  return (
+    specOf(old)['suspend'] === true &&
+    (!isSet(status['startTime']) || stopped) &&
+    ((status['active'] as number | null | undefined) ?? 0) === 0
+  );
+}
+
+/** The template of before with what may change taken from now. */
+function templateToMatch(now: Json, before: Json): Json {
+  const template = clone(before);
+  const spec = ensure(template, 'spec');
+  const wanted = (now['spec'] ?? {}) as Json;
+  for (const name of schedulingDirectives) copyMember(spec, wanted, name);
+  const affinity = { ...((spec['affinity'] ?? {}) as Json) };
+  copyMember(affinity, (wanted['affinity'] ?? {}) as Json, 'nodeAffinity');
+  const given: unknown = wanted['affinity'];
+  if (isSet(given) || Object.keys(affinity).length > 0) spec['affinity'] = affinity;
+  else delete spec['affinity'];
+  for (const name of ['containers', 'initContainers']) {
+    const [theirs, ours] = [list(wanted[name]) as Json[], list(spec[name]) as Json[]];
+    if (theirs.length !== ours.length) continue;
+    ours.forEach((container, index) => {
+      const other = theirs[index] as Json;
+      if (container['name'] === other['name']) copyMember(container, other, 'resources');
+    });
+  }
+  return template;
+}
+
+function validateTemplateChange(job: KubeObject, old: KubeObject): FieldError[] {
+  const now = (specOf(job)['template'] ?? {}) as Json;
+  const before = (specOf(old)['template'] ?? {}) as Json;
+  const path = specPath.child('template');
+  const refuse = (field: FieldPath, shown: string): FieldError[] => [
+    {
+      type: 'FieldValueInvalid',
+      field: field.text,
+      message: `Invalid value: ${shown}: field is immutable`,
+    },
+  ];
+  if (!templateIsMutable(old)) return semanticEqual(now, before) ? [] : refuse(path, podTemplateText(now));
+  // Labels and annotations are free, too; upstream compares the spec alone.
+  return semanticEqual(now['spec'], templateToMatch(now, before)['spec'])
+    ? []
+    : refuse(path.child('spec'), internalText('PodSpec', now['spec']));
+}
+
+function validateCompletionsChange(now: Json, before: Json): FieldError[] {
+  const path = specPath.child('completions');
+  const completions: unknown = now['completions'] ?? null;
+  if (now['completionMode'] !== 'Indexed') return immutable(completions, before['completions'], path);
+  if (!isSet(completions) || completions === before['completions'] || completions === now['parallelism'])
+    return [];
+  return [fieldError.invalid(path, completions, 'can only be modified in tandem with spec.parallelism')];
+}
+
 function validateChange(job: KubeObject, old: KubeObject): FieldError[] {
   const now = specOf(job);
   const before = specOf(old);
-  const errors: FieldError[] = [];
-  const elastic =
-    now['completionMode'] === 'Indexed' &&
-    now['completions'] === now['parallelism'] &&
-    before['completions'] === before['parallelism'];
-  if (!elastic)
-    errors.push(
-      ...immutable(now['completions'] ?? null, before['completions'], specPath.child('completions')),
-    );
+  const errors = validateCompletionsChange(now, before);
   if (!semanticEqual(now['selector'], before['selector']))
     errors.push(
       fieldError.invalid(
@@ -191,13 +223,7 @@ function validateChange(job: KubeObject, old: KubeObject): FieldError[] {
         'field is immutable',
       ),
     );
-  const template = comparableTemplate(job, old);
-  if (!semanticEqual(template, before['template']))
-    errors.push({
-      type: 'FieldValueInvalid',
-      field: specPath.child('template').text,
-      message: `Invalid value: ${podTemplateText(template)}: field is immutable`,
-    });
+  errors.push(...validateTemplateChange(job, old));
   for (const name of ['completionMode', 'backoffLimitPerIndex', 'managedBy'])
     errors.push(...immutable(now[name] ?? null, before[name], specPath.child(name)));
   for (const [name, type] of [

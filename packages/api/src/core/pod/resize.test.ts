@@ -51,6 +51,12 @@ test('CPU and memory change, and nothing else does', () => {
   );
 });
 
+test('a container without amounts stays as it is', () => {
+  const plain = pod([{ name: 'a', image: 'i' }]);
+  delete plain['spec'].containers[0].resources;
+  assert.deepEqual(resize(plain, pod([container('a', {})])), []);
+});
+
 test('containers keep their number, names and order', () => {
   assert.deepEqual(resize(old, pod([container('a', { cpu: '1' })])), [
     'spec.containers: Forbidden: containers may not be added or removed on resize',

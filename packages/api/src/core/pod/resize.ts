@@ -25,10 +25,14 @@ function maskedResources(resources: Json | undefined, before: Json | undefined):
   return Object.fromEntries(kinds.map((kind) => [kind, withOldAmounts(resources?.[kind], before?.[kind])]));
 }
 
-const masked = (container: Json, before: Json): Json => ({
-  ...container,
-  resources: maskedResources(container['resources'] as Json, before['resources'] as Json),
-});
+/** Whether something but CPU and memory differs. */
+function changesMore(container: Json, before: Json): boolean {
+  const [now, old] = [container['resources'] as Json | undefined, before['resources'] as Json | undefined];
+  return !semanticEqual(
+    { ...container, resources: withoutEmpty(maskedResources(now, old)) },
+    { ...before, resources: withoutEmpty(old) },
+  );
+}
 
 function validateRemovals(
   resources: Json | undefined,
@@ -105,11 +109,11 @@ function validateContainers(spec: Json, before: Json): FieldError[] {
       errors.push(...validateRemovals(now['resources'] as Json, old['resources'] as Json, path));
     });
   for (const [now, old] of pairs('containers'))
-    if (!semanticEqual(masked(now, old), old))
+    if (changesMore(now, old))
       errors.push(fieldError.forbidden(specPath, 'only cpu and memory resources are mutable'));
   pairs('initContainers').forEach(([now, old], index) => {
     const path = specPath.child('initContainers').index(index);
-    if (!semanticEqual(masked(now, old), old))
+    if (changesMore(now, old))
       errors.push(
         fieldError.forbidden(
           path,
