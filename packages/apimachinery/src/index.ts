@@ -95,6 +95,8 @@ export {
   validateLabelSelector,
 } from './labels.ts';
 export type { FieldRequirement } from './fields.ts';
+export type { NodeSelectorRequirement, NodeSelectorTerm } from './node-selector.ts';
+export { nodeTermMatches } from './node-selector.ts';
 export { escapeFieldValue, FieldSelector, parseFieldSelector, unsupportedFieldMessage } from './fields.ts';
 export { generateName, randomSuffix, safeEncode, suffixAlphabet } from './random-suffix.ts';
 export {

@@ -1,6 +1,6 @@
 export { KubeconfigError, TransportError } from './errors.ts';
 export type { ClusterAccess } from './kubeconfig.ts';
-export { kubeconfigFiles, loadKubeconfig, publicPart } from './kubeconfig.ts';
+export { followKubeconfig, loadKubeconfig } from './kubeconfig.ts';
 export { inClusterAccess, serviceAccountDirectory } from './in-cluster.ts';
 export type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 export type { RenewableTransport } from './http2-transport.ts';

@@ -92,3 +92,25 @@ export function kubeconfigFiles(file: string, contextName?: string): string[] {
   resolve(file, contextName, (name) => files.push(name));
   return files;
 }
+
+/** What looks after files; on Node the FileWatcher of packages/host. */
+export interface FileFollower {
+  follow(group: { readonly what: string; readonly files: readonly string[]; apply(): string }): unknown;
+}
+
+/** Calls `use` now and whenever the kubeconfig, or a file that it names, has other credentials or authorities. */
+export function followKubeconfig(
+  follower: FileFollower,
+  file: string,
+  use: (access: ClusterAccess) => void,
+): void {
+  follower.follow({
+    what: 'kubeconfig',
+    files: kubeconfigFiles(file),
+    apply() {
+      const renewed = loadKubeconfig(file);
+      use(renewed);
+      return publicPart(renewed);
+    },
+  });
+}

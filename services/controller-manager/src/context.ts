@@ -48,6 +48,14 @@ export interface ControllerContext {
   readonly observe: ((controller: string) => QueueObserver) | undefined;
 }
 
+/** What the loop of a controller takes over from its context. */
+export function loopOptions(
+  context: ControllerContext,
+): Pick<ControllerContext, 'name' | 'clock' | 'logger' | 'observe'> {
+  const { name, clock, logger, observe } = context;
+  return { name, clock, logger, observe };
+}
+
 /** A started-and-stopped control loop. `start` is called after all informers it asked for have synced. */
 export interface ControlLoop {
   start(): void;

@@ -1,9 +1,8 @@
 import {
   createHttp2Transport,
-  kubeconfigFiles,
+  followKubeconfig,
   loadKubeconfig,
   measuredTransport,
-  publicPart,
 } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
 import {
@@ -159,15 +158,9 @@ export async function runControllerManager(
   metrics.follow(watcher);
   const withCredentials = createHttp2Transport(access, nodeClock);
   const withoutCredentials = createHttp2Transport(anonymous(access), nodeClock);
-  watcher.follow({
-    what: 'kubeconfig',
-    files: kubeconfigFiles(text('kubeconfig')),
-    apply() {
-      const renewed = loadKubeconfig(text('kubeconfig'));
-      withCredentials.use(renewed);
-      withoutCredentials.use(anonymous(renewed));
-      return publicPart(renewed);
-    },
+  followKubeconfig(watcher, text('kubeconfig'), (renewed) => {
+    withCredentials.use(renewed);
+    withoutCredentials.use(anonymous(renewed));
   });
   manager = startControllerManager({
     transport: measuredTransport(withCredentials, measured),

@@ -1,5 +1,5 @@
 import os from 'node:os';
-import { createHttp2Transport, kubeconfigFiles, loadKubeconfig, publicPart } from '@pilothouse/client';
+import { createHttp2Transport, followKubeconfig, loadKubeconfig } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
 import {
   createLogger,
@@ -77,15 +77,7 @@ export async function runNodeAgent(argv: readonly string[]): Promise<void> {
   const server = new URL(access.server);
   const watcher = new FileWatcher({ clock: nodeClock, logger });
   const transport = createHttp2Transport(access, nodeClock);
-  watcher.follow({
-    what: 'kubeconfig',
-    files: kubeconfigFiles(text('kubeconfig')),
-    apply() {
-      const renewed = loadKubeconfig(text('kubeconfig'));
-      transport.use(renewed);
-      return publicPart(renewed);
-    },
-  });
+  followKubeconfig(watcher, text('kubeconfig'), (renewed) => transport.use(renewed));
   const agent = await startNodeAgent({
     transport,
     clock: nodeClock,

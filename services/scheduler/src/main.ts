@@ -1,10 +1,9 @@
 import os from 'node:os';
 import {
   createHttp2Transport,
-  kubeconfigFiles,
+  followKubeconfig,
   loadKubeconfig,
   measuredTransport,
-  publicPart,
 } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
 import {
@@ -102,15 +101,7 @@ export async function runScheduler(
   const watcher = new FileWatcher({ clock: nodeClock, logger });
   watcher.register(metrics);
   const connections = createHttp2Transport(target, nodeClock);
-  watcher.follow({
-    what: 'kubeconfig',
-    files: kubeconfigFiles(text('kubeconfig')),
-    apply() {
-      const renewed = loadKubeconfig(text('kubeconfig'));
-      connections.use(targetOf(renewed));
-      return publicPart(renewed);
-    },
-  });
+  followKubeconfig(watcher, text('kubeconfig'), (renewed) => connections.use(targetOf(renewed)));
   const transport = measuredTransport(connections, {
     server: target.server,
     clock: nodeClock,

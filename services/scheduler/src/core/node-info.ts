@@ -3,7 +3,7 @@ import { quantityValue } from '@pilothouse/apimachinery';
 import type { HostPort, PodInfo } from './pod-info.ts';
 import type { Resources } from './resources.ts';
 import { addResources, copyResources, emptyResources, parseResources } from './resources.ts';
-import type { Taint } from './selectors.ts';
+import type { Taint } from './tolerations.ts';
 
 export type Node = KubeObject;
 

@@ -1,8 +1,13 @@
-import type { KubeObject, LabelSelector, LabelSelectorObject } from '@pilothouse/apimachinery';
+import type {
+  KubeObject,
+  LabelSelector,
+  LabelSelectorObject,
+  NodeSelectorTerm,
+} from '@pilothouse/apimachinery';
 import { labelSelectorOf, nothing } from '@pilothouse/apimachinery';
 import type { Resources } from './resources.ts';
 import { podRequests } from './resources.ts';
-import type { NodeSelectorTerm, Toleration } from './selectors.ts';
+import type { Toleration } from './tolerations.ts';
 
 export type Pod = KubeObject;
 

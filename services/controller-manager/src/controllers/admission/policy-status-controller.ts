@@ -5,6 +5,7 @@ import { hasReason, parseApiVersion } from '@pilothouse/apimachinery';
 import { Controller } from '@pilothouse/client';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import { KindSchemas } from './kind-schemas.ts';
 
 /** More kinds of one policy are not looked at. */
@@ -25,30 +26,23 @@ interface PolicySpec extends CheckedPolicy {
 export const createPolicyStatusController: ControllerFactory = (context) => {
   const policies = context.informers.informer(resources.validatingAdmissionPolicies);
   const schemas = new KindSchemas(context.client, context.clock);
-  const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-    async (name) => {
-      const policy = policies.lister.get(name);
-      const generation = policy?.metadata.generation ?? 0;
-      if (!policy || (policy['status']?.observedGeneration ?? 0) >= generation) return;
-      const spec = (policy['spec'] ?? {}) as PolicySpec;
-      const found = expressionWarnings(
-        spec,
-        await checkedKinds(spec, schemas),
-        await paramsOf(spec, schemas),
-      );
-      const typeChecking = found.length === 0 ? {} : { expressionWarnings: found };
-      await context.client
-        .update(
-          resources.validatingAdmissionPolicies,
-          { ...policy, status: { ...policy['status'], observedGeneration: generation, typeChecking } },
-          { subresource: 'status' },
-        )
-        .catch((error: unknown) => {
-          if (!hasReason(error, 'NotFound')) throw error;
-        });
-    },
-  );
+  const loop = new Controller(loopOptions(context), async (name) => {
+    const policy = policies.lister.get(name);
+    const generation = policy?.metadata.generation ?? 0;
+    if (!policy || (policy['status']?.observedGeneration ?? 0) >= generation) return;
+    const spec = (policy['spec'] ?? {}) as PolicySpec;
+    const found = expressionWarnings(spec, await checkedKinds(spec, schemas), await paramsOf(spec, schemas));
+    const typeChecking = found.length === 0 ? {} : { expressionWarnings: found };
+    await context.client
+      .update(
+        resources.validatingAdmissionPolicies,
+        { ...policy, status: { ...policy['status'], observedGeneration: generation, typeChecking } },
+        { subresource: 'status' },
+      )
+      .catch((error: unknown) => {
+        if (!hasReason(error, 'NotFound')) throw error;
+      });
+  });
   const enqueue = (policy: KubeObject): void => loop.queue.add(policy.metadata.name ?? '');
   policies.addHandler({ onAdd: enqueue, onUpdate: enqueue });
   return loop;

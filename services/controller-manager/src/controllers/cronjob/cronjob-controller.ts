@@ -8,6 +8,7 @@ import { isNamespaceTerminating } from '../../common/pod-control.ts';
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import { finishedCondition } from '../job/job-state.ts';
 import { Schedule } from './schedule.ts';
 
@@ -37,10 +38,7 @@ class CronJobController {
     this.#context = context;
     this.#cronJobs = context.informers.informer(resources.cronJobs);
     this.#jobs = context.informers.informer(resources.jobs);
-    this.loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-      (key) => this.#sync(key),
-    );
+    this.loop = new Controller(loopOptions(context), (key) => this.#sync(key));
     const enqueue = (cronJob: KubeObject): void => this.loop.queue.add(objectKey(cronJob));
     this.#cronJobs.addHandler({ onAdd: enqueue, onUpdate: enqueue });
     const jobChanged = (job: KubeObject): void => {

@@ -5,6 +5,7 @@ import { X509Certificate } from 'node:crypto';
 import type { Condition } from '../../common/conditions.ts';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 const hourMs = 3_600_000;
 const pollMs = hourMs;
@@ -40,20 +41,17 @@ export function isStale(csr: KubeObject, nowMs: number): boolean {
 export const createCsrCleaner: ControllerFactory = (context) => {
   const { client, clock } = context;
   const requests = context.informers.informer(resources.certificateSigningRequests);
-  const loop = new Controller(
-    { name: context.name, clock, logger: context.logger, observe: context.observe },
-    async () => {
-      for (const csr of requests.lister.list()) {
-        if (!isStale(csr, clock.now())) continue;
-        await client
-          .delete(resources.certificateSigningRequests, csr.metadata.name ?? '')
-          .catch((error: unknown) => {
-            if (!hasReason(error, 'NotFound')) throw error;
-          });
-      }
-      return { requeueAfterMs: pollMs };
-    },
-  );
+  const loop = new Controller(loopOptions(context), async () => {
+    for (const csr of requests.lister.list()) {
+      if (!isStale(csr, clock.now())) continue;
+      await client
+        .delete(resources.certificateSigningRequests, csr.metadata.name ?? '')
+        .catch((error: unknown) => {
+          if (!hasReason(error, 'NotFound')) throw error;
+        });
+    }
+    return { requeueAfterMs: pollMs };
+  });
   loop.queue.add('all');
   return loop;
 };

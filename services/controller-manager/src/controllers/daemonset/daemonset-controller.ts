@@ -12,6 +12,7 @@ import { isPodAvailable, isPodReady, podPhase, untilAvailableMs } from '../../co
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import { nodeFit, withDaemonTolerations } from './node-fit.ts';
 
 const kind = { apiVersion: 'apps/v1', kind: 'DaemonSet' } as const;
@@ -50,10 +51,7 @@ class DaemonSetController {
     this.#pods = context.informers.informer(resources.pods);
     this.#nodes = context.informers.informer(resources.nodes);
     this.#revisions = context.informers.informer(resources.controllerRevisions);
-    this.loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-      (key) => this.#sync(key),
-    );
+    this.loop = new Controller(loopOptions(context), (key) => this.#sync(key));
     const enqueue = (set: KubeObject): void => this.loop.queue.add(objectKey(set));
     this.#sets.addHandler({
       onAdd: enqueue,

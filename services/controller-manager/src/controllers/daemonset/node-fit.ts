@@ -1,32 +1,7 @@
-import type { KubeObject } from '@pilothouse/apimachinery';
+import type { KubeObject, NodeSelectorTerm } from '@pilothouse/apimachinery';
+import { nodeTermMatches } from '@pilothouse/apimachinery';
 import type { Taint, Toleration } from '../node/taints.ts';
 import { tolerates } from '../node/taints.ts';
-
-interface Requirement {
-  key: string;
-  operator: string;
-  values?: string[];
-}
-
-function matchesRequirement(requirement: Requirement, value: string | undefined): boolean {
-  const values = requirement.values ?? [];
-  switch (requirement.operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-      return value !== undefined && Number(value) > Number(values[0]);
-    case 'Lt':
-      return value !== undefined && Number(value) < Number(values[0]);
-    default:
-      return false;
-  }
-}
 
 /** nodeSelector and required node affinity of a pod spec against a node. */
 export function matchesNodeAffinity(spec: Record<string, unknown>, node: KubeObject): boolean {
@@ -37,22 +12,14 @@ export function matchesNodeAffinity(spec: Record<string, unknown>, node: KubeObj
     | {
         nodeAffinity?: {
           requiredDuringSchedulingIgnoredDuringExecution?: {
-            nodeSelectorTerms?: { matchExpressions?: Requirement[]; matchFields?: Requirement[] }[];
+            nodeSelectorTerms?: NodeSelectorTerm[];
           };
         };
       }
     | undefined;
   const terms = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
   if (terms === undefined) return true;
-  return terms.some((term) => {
-    const expressions = term.matchExpressions ?? [];
-    const fields = term.matchFields ?? [];
-    if (expressions.length === 0 && fields.length === 0) return false;
-    return (
-      expressions.every((each) => matchesRequirement(each, labels[each.key])) &&
-      fields.every((each) => each.key === 'metadata.name' && matchesRequirement(each, node.metadata.name))
-    );
-  });
+  return terms.some((term) => nodeTermMatches(term, labels, node.metadata.name ?? ''));
 }
 
 /** Tolerations that every daemon pod has, so that node trouble does not take it away. */

@@ -9,6 +9,7 @@ import { isPodTerminal } from '../../common/pods.ts';
 import { resources } from '../../common/resources.ts';
 import { canonical, templateHash } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import {
   desiredReplicasAnnotation,
   maxReplicasAnnotation,
@@ -50,10 +51,7 @@ class DeploymentController {
     this.#deployments = context.informers.informer(resources.deployments);
     this.#sets = context.informers.informer(resources.replicaSets);
     this.#pods = context.informers.informer(resources.pods);
-    this.loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-      (key) => this.#sync(key),
-    );
+    this.loop = new Controller(loopOptions(context), (key) => this.#sync(key));
     const enqueue = (deployment: KubeObject): void => this.loop.queue.add(objectKey(deployment));
     this.#deployments.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });
     const setChanged = (set: KubeObject): void => {

@@ -12,6 +12,7 @@ import { resources } from '../../common/resources.ts';
 import { resourceOfKind } from '../../common/scales.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 /** An eviction that was granted counts as a disruption until its pod is gone, or for this long. */
 const disruptionTimeoutMs = 120_000;
@@ -41,10 +42,7 @@ class DisruptionController {
       StatefulSet: informers.informer(resources.statefulSets),
       Deployment: informers.informer(resources.deployments),
     };
-    this.loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-      (key) => this.#sync(key),
-    );
+    this.loop = new Controller(loopOptions(context), (key) => this.#sync(key));
     const enqueue = (budget: KubeObject): void => this.loop.queue.add(objectKey(budget));
     this.#budgets.addHandler({ onAdd: enqueue, onUpdate: enqueue });
     const podChanged = (pod: KubeObject): void => {

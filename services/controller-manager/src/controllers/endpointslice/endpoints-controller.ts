@@ -5,6 +5,7 @@ import { isNamespaceTerminating } from '../../common/pod-control.ts';
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import { servicesOf } from './endpoint-slice-controller.ts';
 import { inheritedLabels, isHeadless, podEndpoints, targetRef } from './pod-endpoints.ts';
 
@@ -68,68 +69,59 @@ export const createEndpointsController: ControllerFactory = (context) => {
   const services = context.informers.informer(resources.services);
   const pods = context.informers.informer(resources.pods);
   const endpoints = context.informers.informer(resources.endpoints);
-  const loop = new Controller(
-    {
-      name: context.name,
-      clock: context.clock,
-      logger: context.logger,
-      observe: context.observe,
-      baseDelayMs: 50,
-    },
-    async (key) => {
-      const service = services.lister.getByKey(key);
-      const existing = endpoints.lister.getByKey(key);
-      if (!service) {
-        if (!existing) return;
-        // Endpoints belong to the service of their name.
-        await client
-          .delete(resources.endpoints, existing.metadata.name ?? '', {
-            namespace: existing.metadata.namespace ?? '',
-          })
-          .catch((error: unknown) => {
-            if (!hasReason(error, 'NotFound')) throw error;
-          });
-        return;
+  const loop = new Controller({ ...loopOptions(context), baseDelayMs: 50 }, async (key) => {
+    const service = services.lister.getByKey(key);
+    const existing = endpoints.lister.getByKey(key);
+    if (!service) {
+      if (!existing) return;
+      // Endpoints belong to the service of their name.
+      await client
+        .delete(resources.endpoints, existing.metadata.name ?? '', {
+          namespace: existing.metadata.namespace ?? '',
+        })
+        .catch((error: unknown) => {
+          if (!hasReason(error, 'NotFound')) throw error;
+        });
+      return;
+    }
+    if (
+      service['spec'].selector === undefined ||
+      service['spec'].type === 'ExternalName' ||
+      service.metadata.deletionTimestamp !== undefined
+    )
+      return;
+    const subsets = endpointSubsets(service, pods.lister.list(service.metadata.namespace));
+    const labels = {
+      ...inheritedLabels(service),
+      'endpoints.kubernetes.io/managed-by': 'endpoint-controller',
+    };
+    try {
+      if (!existing) {
+        await client.create(resources.endpoints, {
+          apiVersion: 'v1',
+          kind: 'Endpoints',
+          metadata: {
+            name: service.metadata.name ?? '',
+            namespace: service.metadata.namespace ?? '',
+            labels,
+          },
+          ...(subsets.length === 0 ? {} : { subsets }),
+        });
+      } else if (
+        canonical(existing['subsets'] ?? []) !== canonical(subsets) ||
+        canonical(existing.metadata.labels ?? {}) !== canonical(labels)
+      ) {
+        const { subsets: _old, ...rest } = existing;
+        await client.update(resources.endpoints, {
+          ...rest,
+          metadata: { ...existing.metadata, labels },
+          ...(subsets.length === 0 ? {} : { subsets }),
+        } as KubeObject);
       }
-      if (
-        service['spec'].selector === undefined ||
-        service['spec'].type === 'ExternalName' ||
-        service.metadata.deletionTimestamp !== undefined
-      )
-        return;
-      const subsets = endpointSubsets(service, pods.lister.list(service.metadata.namespace));
-      const labels = {
-        ...inheritedLabels(service),
-        'endpoints.kubernetes.io/managed-by': 'endpoint-controller',
-      };
-      try {
-        if (!existing) {
-          await client.create(resources.endpoints, {
-            apiVersion: 'v1',
-            kind: 'Endpoints',
-            metadata: {
-              name: service.metadata.name ?? '',
-              namespace: service.metadata.namespace ?? '',
-              labels,
-            },
-            ...(subsets.length === 0 ? {} : { subsets }),
-          });
-        } else if (
-          canonical(existing['subsets'] ?? []) !== canonical(subsets) ||
-          canonical(existing.metadata.labels ?? {}) !== canonical(labels)
-        ) {
-          const { subsets: _old, ...rest } = existing;
-          await client.update(resources.endpoints, {
-            ...rest,
-            metadata: { ...existing.metadata, labels },
-            ...(subsets.length === 0 ? {} : { subsets }),
-          } as KubeObject);
-        }
-      } catch (error) {
-        if (!isNamespaceTerminating(error)) throw error;
-      }
-    },
-  );
+    } catch (error) {
+      if (!isNamespaceTerminating(error)) throw error;
+    }
+  });
   const enqueue = (service: KubeObject): void => loop.queue.add(objectKey(service));
   services.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });
   const podChanged = (pod: KubeObject): void =>

@@ -9,6 +9,7 @@ import { resources } from '../../common/resources.ts';
 import { getScale } from '../../common/scales.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import type { MetricSpec, Proposal, Workload } from './metric-evaluator.ts';
 import { MetricError, MetricEvaluator } from './metric-evaluator.ts';
 import type { Behavior, Recommendation, ScaleEvent } from './scaling-limits.ts';
@@ -44,14 +45,7 @@ class HorizontalPodAutoscaler {
     const period = context.settings.hpaSyncPeriodMs;
     this.loop = new Controller(
       // Errors wait for the next round as well: metrics come slowly.
-      {
-        name: context.name,
-        clock: context.clock,
-        logger: context.logger,
-        observe: context.observe,
-        baseDelayMs: period,
-        maxDelayMs: period,
-      },
+      { ...loopOptions(context), baseDelayMs: period, maxDelayMs: period },
       (key) => this.#sync(key),
     );
     const enqueue = (autoscaler: KubeObject): void => this.loop.queue.addAfter(objectKey(autoscaler), period);

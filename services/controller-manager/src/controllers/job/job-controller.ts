@@ -11,6 +11,7 @@ import { isPodReady, isPodTerminating, podPhase } from '../../common/pods.ts';
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import { matchFailurePolicy } from './failure-policy.ts';
 import { formatIndexes, parseIndexes } from './index-set.ts';
 import { failureOf, successOf } from './job-outcome.ts';
@@ -48,16 +49,8 @@ class JobController {
     this.#control = new PodControl(context.client, context.recorder);
     this.#jobs = context.informers.informer(resources.jobs);
     this.#pods = context.informers.informer(resources.pods);
-    this.loop = new Controller(
-      {
-        name: context.name,
-        clock: context.clock,
-        logger: context.logger,
-        observe: context.observe,
-        baseDelayMs: 100,
-        maxDelayMs: 60_000,
-      },
-      (key) => this.#sync(key),
+    this.loop = new Controller({ ...loopOptions(context), baseDelayMs: 100, maxDelayMs: 60_000 }, (key) =>
+      this.#sync(key),
     );
     const enqueue = (job: KubeObject): void => this.loop.queue.add(objectKey(job));
     this.#jobs.addHandler({

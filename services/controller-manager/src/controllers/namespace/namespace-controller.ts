@@ -9,6 +9,7 @@ import { discoverResources } from '../../common/discovery.ts';
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 interface Remains {
   readonly discoveryErrors: string[];
@@ -50,16 +51,7 @@ class NamespaceController {
   constructor(context: ControllerContext) {
     this.#context = context;
     this.#namespaces = context.informers.informer(resources.namespaces);
-    this.loop = new Controller(
-      {
-        name: context.name,
-        clock: context.clock,
-        logger: context.logger,
-        observe: context.observe,
-        workers: 10,
-      },
-      (key) => this.#sync(key),
-    );
+    this.loop = new Controller({ ...loopOptions(context), workers: 10 }, (key) => this.#sync(key));
     const enqueue = (namespace: KubeObject): void => {
       // A moment's wait lets late writes of clients that have not seen the deletion arrive before the sweep.
       if (namespace.metadata.deletionTimestamp !== undefined)

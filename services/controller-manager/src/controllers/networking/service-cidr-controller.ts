@@ -5,6 +5,7 @@ import type { Condition } from '../../common/conditions.ts';
 import { findCondition, setCondition } from '../../common/conditions.ts';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 const finalizer = 'networking.k8s.io/service-cidr-finalizer';
 /** An address may be handed out of a range just before all API servers know that the range ends. */
@@ -60,50 +61,47 @@ export const createServiceCidrController: ControllerFactory = (context) => {
       },
       { subresource: 'status' },
     );
-  const loop = new Controller(
-    { name: context.name, clock, logger: context.logger, observe: context.observe },
-    async (name) => {
-      const cidr = cidrs.lister.get(name);
-      if (!cidr) return undefined;
-      const finalizers = cidr.metadata.finalizers ?? [];
-      const guarded = finalizers.includes(finalizer);
-      const ready = findCondition(cidr['status']?.conditions as Condition[] | undefined, 'Ready');
-      if (cidr.metadata.deletionTimestamp === undefined) {
-        if (!guarded)
-          await client.update(resources.serviceCidrs, {
-            ...cidr,
-            metadata: { ...cidr.metadata, finalizers: [...finalizers, finalizer] },
-          });
-        else if (ready === undefined) await setReady(cidr, 'True', '', 'Kubernetes Service CIDR is ready');
-        return undefined;
-      }
-      if (!guarded) return undefined;
-      const used = addresses.lister.list().map((each) => each.metadata.name ?? '');
-      const others = cidrs.lister.list().filter((each) => each.metadata.name !== name);
-      if (isNeeded(cidr, others, used)) {
-        const message =
-          'There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR';
-        if (ready?.status !== 'False') {
-          await setReady(cidr, 'False', 'Terminating', message);
-          recorder.event(cidr, 'Warning', 'KubernetesServiceCIDRNotReady', message);
-        }
-        return { requeueAfterMs: graceMs };
-      }
-      const leftMs = Date.parse(cidr.metadata.deletionTimestamp) + graceMs - clock.now();
-      if (leftMs > 0) return { requeueAfterMs: leftMs };
-      const { finalizers: _old, ...metadata } = cidr.metadata;
-      const left = finalizers.filter((each) => each !== finalizer);
-      await client
-        .update(resources.serviceCidrs, {
+  const loop = new Controller(loopOptions(context), async (name) => {
+    const cidr = cidrs.lister.get(name);
+    if (!cidr) return undefined;
+    const finalizers = cidr.metadata.finalizers ?? [];
+    const guarded = finalizers.includes(finalizer);
+    const ready = findCondition(cidr['status']?.conditions as Condition[] | undefined, 'Ready');
+    if (cidr.metadata.deletionTimestamp === undefined) {
+      if (!guarded)
+        await client.update(resources.serviceCidrs, {
           ...cidr,
-          metadata: { ...metadata, ...(left.length === 0 ? {} : { finalizers: left }) },
-        })
-        .catch((error: unknown) => {
-          if (!hasReason(error, 'NotFound')) throw error;
+          metadata: { ...cidr.metadata, finalizers: [...finalizers, finalizer] },
         });
+      else if (ready === undefined) await setReady(cidr, 'True', '', 'Kubernetes Service CIDR is ready');
       return undefined;
-    },
-  );
+    }
+    if (!guarded) return undefined;
+    const used = addresses.lister.list().map((each) => each.metadata.name ?? '');
+    const others = cidrs.lister.list().filter((each) => each.metadata.name !== name);
+    if (isNeeded(cidr, others, used)) {
+      const message =
+        'There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR';
+      if (ready?.status !== 'False') {
+        await setReady(cidr, 'False', 'Terminating', message);
+        recorder.event(cidr, 'Warning', 'KubernetesServiceCIDRNotReady', message);
+      }
+      return { requeueAfterMs: graceMs };
+    }
+    const leftMs = Date.parse(cidr.metadata.deletionTimestamp) + graceMs - clock.now();
+    if (leftMs > 0) return { requeueAfterMs: leftMs };
+    const { finalizers: _old, ...metadata } = cidr.metadata;
+    const left = finalizers.filter((each) => each !== finalizer);
+    await client
+      .update(resources.serviceCidrs, {
+        ...cidr,
+        metadata: { ...metadata, ...(left.length === 0 ? {} : { finalizers: left }) },
+      })
+      .catch((error: unknown) => {
+        if (!hasReason(error, 'NotFound')) throw error;
+      });
+    return undefined;
+  });
   const enqueue = (cidr: KubeObject): void => loop.queue.add(cidr.metadata.name ?? '');
   cidrs.addHandler({ onAdd: enqueue, onUpdate: enqueue });
   addresses.addHandler({

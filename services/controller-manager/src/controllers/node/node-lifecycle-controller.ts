@@ -6,6 +6,7 @@ import { Controller, secondTime } from '@pilothouse/client';
 import { podCondition } from '../../common/pods.ts';
 import { resources } from '../../common/resources.ts';
 import type { ControllerContext, ControllerFactory, ControlLoop } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import type { Taint } from './taints.ts';
 import { noExecuteTaints, noScheduleTaints } from './taints.ts';
 
@@ -44,16 +45,7 @@ class NodeLifecycleController implements ControlLoop {
     this.#leases = context.informers.informer(resources.leases, { namespace: 'kube-node-lease' });
     this.#pods = context.informers.informer(resources.pods);
     this.#pods.addIndex('node', (pod) => [(pod['spec'].nodeName as string | undefined) ?? '']);
-    this.#taints = new Controller(
-      {
-        name: context.name,
-        clock: context.clock,
-        logger: context.logger,
-        observe: context.observe,
-        workers: 8,
-      },
-      (name) => this.#syncTaints(name),
-    );
+    this.#taints = new Controller({ ...loopOptions(context), workers: 8 }, (name) => this.#syncTaints(name));
     const enqueue = (node: KubeObject): void => this.#taints.queue.add(node.metadata.name ?? '');
     this.#nodes.addHandler({
       onAdd: enqueue,

@@ -1,6 +1,7 @@
 import { Controller } from '@pilothouse/client';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 const annotation = 'node.alpha.kubernetes.io/ttl';
 
@@ -20,20 +21,17 @@ export function ttlSeconds(nodes: number): number {
 /** Tells nodes how long they may cache what pods refer to. */
 export const createTtlController: ControllerFactory = (context) => {
   const nodes = context.informers.informer(resources.nodes);
-  const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-    async (name) => {
-      const node = nodes.lister.get(name);
-      const wanted = String(ttlSeconds(nodes.lister.size));
-      if (!node || node.metadata.annotations?.[annotation] === wanted) return;
-      await context.client.patch(
-        resources.nodes,
-        name,
-        { metadata: { annotations: { [annotation]: wanted } } },
-        { type: 'strategic' },
-      );
-    },
-  );
+  const loop = new Controller(loopOptions(context), async (name) => {
+    const node = nodes.lister.get(name);
+    const wanted = String(ttlSeconds(nodes.lister.size));
+    if (!node || node.metadata.annotations?.[annotation] === wanted) return;
+    await context.client.patch(
+      resources.nodes,
+      name,
+      { metadata: { annotations: { [annotation]: wanted } } },
+      { type: 'strategic' },
+    );
+  });
   let told = -1;
   const changed = (name: string | undefined): void => {
     const seconds = ttlSeconds(nodes.lister.size);

@@ -20,6 +20,7 @@ import {
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 /** Most pods created or deleted in one pass over one owner. */
 const burstReplicas = 500;
@@ -72,10 +73,7 @@ class ReplicaSetController {
     this.#control = new PodControl(context.client, context.recorder);
     this.#owners = context.informers.informer(flavour.ref);
     this.#pods = context.informers.informer(resources.pods);
-    this.loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-      (key) => this.#sync(key),
-    );
+    this.loop = new Controller(loopOptions(context), (key) => this.#sync(key));
     const enqueue = (owner: KubeObject): void => this.loop.queue.add(objectKey(owner));
     this.#owners.addHandler({
       onAdd: enqueue,

@@ -7,6 +7,7 @@ import { isPodTerminal } from '../../common/pods.ts';
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 const claimNameAnnotation = 'resource.kubernetes.io/pod-claim-name';
 const finalizer = 'resource.kubernetes.io/delete-protection';
@@ -51,13 +52,10 @@ class ResourceClaimController {
     this.#pods = informers.informer(resources.pods);
     this.#claims = informers.informer(resources.resourceClaims);
     this.#templates = informers.informer(resources.resourceClaimTemplates);
-    this.loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-      (key) => {
-        const [kind = '', rest = ''] = key.split(/:(.*)/s);
-        return kind === 'pod' ? this.#syncPod(rest) : this.#syncClaim(rest);
-      },
-    );
+    this.loop = new Controller(loopOptions(context), (key) => {
+      const [kind = '', rest = ''] = key.split(/:(.*)/s);
+      return kind === 'pod' ? this.#syncPod(rest) : this.#syncClaim(rest);
+    });
     const podChanged = (pod: KubeObject): void => {
       if (((pod['spec'].resourceClaims ?? []) as unknown[]).length === 0) return;
       this.loop.queue.add(`pod:${objectKey(pod)}`);

@@ -9,6 +9,7 @@ import { discoverResources } from '../../common/discovery.ts';
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory, ControlLoop } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 /** Resources whose own fields are counted, not only their number. */
 const weighed: readonly ResourceRef[] = [
@@ -38,10 +39,7 @@ class ResourceQuotaController implements ControlLoop {
   constructor(context: ControllerContext) {
     this.#context = context;
     this.#quotas = context.informers.informer(resources.resourceQuotas);
-    this.#loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-      (key) => this.#sync(key),
-    );
+    this.#loop = new Controller(loopOptions(context), (key) => this.#sync(key));
     const enqueue = (quota: KubeObject): void => this.#loop.queue.add(objectKey(quota));
     this.#quotas.addHandler({
       onAdd: enqueue,

@@ -4,6 +4,7 @@ import { hasReason } from '@pilothouse/apimachinery';
 import { Controller } from '@pilothouse/client';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import { expirationMs } from './bootstrap-token-cleaner.ts';
 
 const tokenNamespace = 'kube-system';
@@ -64,33 +65,28 @@ export const createBootstrapSigner: ControllerFactory = (context) => {
     namespace: mapNamespace,
     fieldSelector: `metadata.name=${mapName}`,
   });
-  const loop = new Controller(
-    { name: context.name, clock, logger: context.logger, observe: context.observe },
-    async () => {
-      const map = maps.lister.get(mapName, mapNamespace);
-      if (!map) return undefined;
-      const nowMs = clock.now();
-      const tokens = secrets.lister
-        .list(tokenNamespace)
-        .flatMap((secret) => signingToken(secret, nowMs) ?? []);
-      const data = (map['data'] ?? {}) as Record<string, string>;
-      const signed = signedData(data, tokens);
-      const keys = new Set([...Object.keys(data), ...Object.keys(signed)]);
-      if ([...keys].some((key) => data[key] !== signed[key])) {
-        await client
-          .update(resources.configMaps, { ...map, data: signed } as KubeObject)
-          .catch((error: unknown) => {
-            if (!hasReason(error, 'NotFound')) throw error;
-          });
-      }
-      // The signature of a token ends with the token, even where nothing deletes it.
-      const ends = secrets.lister
-        .list(tokenNamespace)
-        .flatMap((secret) => expirationMs(secret) ?? [])
-        .filter((endMs) => endMs > nowMs);
-      return ends.length === 0 ? undefined : { requeueAfterMs: Math.min(...ends) - nowMs };
-    },
-  );
+  const loop = new Controller(loopOptions(context), async () => {
+    const map = maps.lister.get(mapName, mapNamespace);
+    if (!map) return undefined;
+    const nowMs = clock.now();
+    const tokens = secrets.lister.list(tokenNamespace).flatMap((secret) => signingToken(secret, nowMs) ?? []);
+    const data = (map['data'] ?? {}) as Record<string, string>;
+    const signed = signedData(data, tokens);
+    const keys = new Set([...Object.keys(data), ...Object.keys(signed)]);
+    if ([...keys].some((key) => data[key] !== signed[key])) {
+      await client
+        .update(resources.configMaps, { ...map, data: signed } as KubeObject)
+        .catch((error: unknown) => {
+          if (!hasReason(error, 'NotFound')) throw error;
+        });
+    }
+    // The signature of a token ends with the token, even where nothing deletes it.
+    const ends = secrets.lister
+      .list(tokenNamespace)
+      .flatMap((secret) => expirationMs(secret) ?? [])
+      .filter((endMs) => endMs > nowMs);
+    return ends.length === 0 ? undefined : { requeueAfterMs: Math.min(...ends) - nowMs };
+  });
   const enqueue = (): void => loop.queue.add(`${mapNamespace}/${mapName}`);
   secrets.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });
   maps.addHandler({ onAdd: enqueue, onUpdate: enqueue });

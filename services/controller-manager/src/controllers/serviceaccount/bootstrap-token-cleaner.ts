@@ -3,6 +3,7 @@ import { hasReason } from '@pilothouse/apimachinery';
 import { Controller, objectKey } from '@pilothouse/client';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 const namespace = 'kube-system';
 const tokenType = 'bootstrap.kubernetes.io/token';
@@ -22,25 +23,22 @@ export const createBootstrapTokenCleaner: ControllerFactory = (context) => {
     namespace,
     fieldSelector: `type=${tokenType}`,
   });
-  const loop = new Controller(
-    { name: context.name, clock, logger: context.logger, observe: context.observe },
-    async (key) => {
-      const secret = secrets.lister.getByKey(key);
-      const endMs = secret && expirationMs(secret);
-      if (!secret || endMs === undefined) return undefined;
-      const leftMs = endMs - clock.now();
-      if (leftMs > 0) return { requeueAfterMs: leftMs };
-      await client
-        .delete(resources.secrets, secret.metadata.name ?? '', {
-          namespace,
-          ...(secret.metadata.uid === undefined ? {} : { preconditions: { uid: secret.metadata.uid } }),
-        })
-        .catch((error: unknown) => {
-          if (!hasReason(error, 'NotFound') && !hasReason(error, 'Conflict')) throw error;
-        });
-      return undefined;
-    },
-  );
+  const loop = new Controller(loopOptions(context), async (key) => {
+    const secret = secrets.lister.getByKey(key);
+    const endMs = secret && expirationMs(secret);
+    if (!secret || endMs === undefined) return undefined;
+    const leftMs = endMs - clock.now();
+    if (leftMs > 0) return { requeueAfterMs: leftMs };
+    await client
+      .delete(resources.secrets, secret.metadata.name ?? '', {
+        namespace,
+        ...(secret.metadata.uid === undefined ? {} : { preconditions: { uid: secret.metadata.uid } }),
+      })
+      .catch((error: unknown) => {
+        if (!hasReason(error, 'NotFound') && !hasReason(error, 'Conflict')) throw error;
+      });
+    return undefined;
+  });
   const enqueue = (secret: KubeObject): void => loop.queue.add(objectKey(secret));
   secrets.addHandler({ onAdd: enqueue, onUpdate: enqueue });
   return loop;

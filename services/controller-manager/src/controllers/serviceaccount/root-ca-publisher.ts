@@ -5,6 +5,7 @@ import { isNamespaceTerminating } from '../../common/pod-control.ts';
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 const name = 'kube-root-ca.crt';
 const description =
@@ -14,52 +15,49 @@ const description =
 export const createRootCaPublisher: ControllerFactory = (context) => {
   const namespaces = context.informers.informer(resources.namespaces);
   const maps = context.informers.informer(resources.configMaps, { fieldSelector: `metadata.name=${name}` });
-  const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-    async (namespaceName) => {
-      const namespace = namespaces.lister.get(namespaceName);
+  const loop = new Controller(loopOptions(context), async (namespaceName) => {
+    const namespace = namespaces.lister.get(namespaceName);
+    if (
+      !namespace ||
+      namespace.metadata.deletionTimestamp !== undefined ||
+      context.settings.rootCa === undefined
+    )
+      return;
+    const existing = maps.lister.get(name, namespaceName);
+    const data = { 'ca.crt': context.settings.rootCa };
+    const annotations = { 'kubernetes.io/description': description };
+    if (existing) {
       if (
-        !namespace ||
-        namespace.metadata.deletionTimestamp !== undefined ||
-        context.settings.rootCa === undefined
+        canonical(existing['data'] ?? {}) === canonical(data) &&
+        existing.metadata.annotations?.['kubernetes.io/description'] !== undefined
       )
         return;
-      const existing = maps.lister.get(name, namespaceName);
-      const data = { 'ca.crt': context.settings.rootCa };
-      const annotations = { 'kubernetes.io/description': description };
-      if (existing) {
-        if (
-          canonical(existing['data'] ?? {}) === canonical(data) &&
-          existing.metadata.annotations?.['kubernetes.io/description'] !== undefined
-        )
-          return;
-        await context.client.update(resources.configMaps, {
-          ...existing,
-          metadata: {
-            ...existing.metadata,
-            annotations: { ...existing.metadata.annotations, ...annotations },
-          },
-          data,
-        });
-        return;
-      }
-      try {
-        await context.client.create(resources.configMaps, {
-          apiVersion: 'v1',
-          kind: 'ConfigMap',
-          metadata: { name, namespace: namespaceName, annotations },
-          data,
-        });
-      } catch (error) {
-        if (
-          !hasReason(error, 'AlreadyExists') &&
-          !hasReason(error, 'NotFound') &&
-          !isNamespaceTerminating(error)
-        )
-          throw error;
-      }
-    },
-  );
+      await context.client.update(resources.configMaps, {
+        ...existing,
+        metadata: {
+          ...existing.metadata,
+          annotations: { ...existing.metadata.annotations, ...annotations },
+        },
+        data,
+      });
+      return;
+    }
+    try {
+      await context.client.create(resources.configMaps, {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name, namespace: namespaceName, annotations },
+        data,
+      });
+    } catch (error) {
+      if (
+        !hasReason(error, 'AlreadyExists') &&
+        !hasReason(error, 'NotFound') &&
+        !isNamespaceTerminating(error)
+      )
+        throw error;
+    }
+  });
   const enqueue = (namespace: KubeObject): void => loop.queue.add(namespace.metadata.name ?? '');
   const fromMap = (map: KubeObject): void => loop.queue.add(map.metadata.namespace ?? '');
   namespaces.addHandler({ onAdd: enqueue, onUpdate: enqueue });

@@ -3,38 +3,36 @@ import { hasReason } from '@pilothouse/apimachinery';
 import { Controller } from '@pilothouse/client';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import { isNamespaceTerminating } from '../../common/pod-control.ts';
 
 /** Every active namespace has a service account `default`. */
 export const createServiceAccountController: ControllerFactory = (context) => {
   const namespaces = context.informers.informer(resources.namespaces);
   const accounts = context.informers.informer(resources.serviceAccounts);
-  const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-    async (name) => {
-      const namespace = namespaces.lister.get(name);
+  const loop = new Controller(loopOptions(context), async (name) => {
+    const namespace = namespaces.lister.get(name);
+    if (
+      !namespace ||
+      namespace.metadata.deletionTimestamp !== undefined ||
+      accounts.lister.get('default', name)
+    )
+      return;
+    try {
+      await context.client.create(resources.serviceAccounts, {
+        apiVersion: 'v1',
+        kind: 'ServiceAccount',
+        metadata: { name: 'default', namespace: name },
+      });
+    } catch (error) {
       if (
-        !namespace ||
-        namespace.metadata.deletionTimestamp !== undefined ||
-        accounts.lister.get('default', name)
+        !hasReason(error, 'AlreadyExists') &&
+        !hasReason(error, 'NotFound') &&
+        !isNamespaceTerminating(error)
       )
-        return;
-      try {
-        await context.client.create(resources.serviceAccounts, {
-          apiVersion: 'v1',
-          kind: 'ServiceAccount',
-          metadata: { name: 'default', namespace: name },
-        });
-      } catch (error) {
-        if (
-          !hasReason(error, 'AlreadyExists') &&
-          !hasReason(error, 'NotFound') &&
-          !isNamespaceTerminating(error)
-        )
-          throw error;
-      }
-    },
-  );
+        throw error;
+    }
+  });
   const enqueue = (namespace: KubeObject): void => loop.queue.add(namespace.metadata.name ?? '');
   namespaces.addHandler({ onAdd: enqueue, onUpdate: enqueue });
   accounts.addHandler({

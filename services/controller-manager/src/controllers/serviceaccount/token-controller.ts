@@ -3,6 +3,7 @@ import { hasReason } from '@pilothouse/apimachinery';
 import { Controller, objectKey } from '@pilothouse/client';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import { legacyTokenSigner } from './legacy-token.ts';
 
 const tokenType = 'kubernetes.io/service-account-token';
@@ -42,48 +43,45 @@ export const createTokenController: ControllerFactory = (context) => {
     }
   };
 
-  const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-    async (key) => {
-      const secret = secrets.lister.getByKey(key);
-      const signer = signerNow();
-      const rootCa = settings.rootCa === undefined ? undefined : encode(settings.rootCa);
-      if (!secret || !signer || (secret.metadata.annotations?.[nameAnnotation] ?? '') === '') return;
-      const { name = '', namespace = '' } = secret.metadata;
-      const account = await accountOf(secret);
-      if (!account) {
-        await client
-          .delete(resources.secrets, name, {
-            namespace,
-            ...(secret.metadata.uid === undefined ? {} : { preconditions: { uid: secret.metadata.uid } }),
-          })
-          .catch((error: unknown) => {
-            if (!hasReason(error, 'NotFound') && !hasReason(error, 'Conflict')) throw error;
-          });
-        return;
-      }
-      const data = (secret['data'] ?? {}) as Record<string, string>;
-      const accountUid = account.metadata.uid ?? '';
-      const missing = (field: string): boolean => (data[field] ?? '') === '';
-      const filled: Record<string, string> = { ...data };
-      if (rootCa !== undefined && data['ca.crt'] !== rootCa) filled['ca.crt'] = rootCa;
-      if (missing('namespace')) filled['namespace'] = encode(namespace);
-      if (missing('token'))
-        filled['token'] = encode(
-          signer.sign({ namespace, secretName: name, accountName: account.metadata.name ?? '', accountUid }),
-        );
-      const changed = Object.keys(filled).some((field) => filled[field] !== data[field]);
-      if (!changed && secret.metadata.annotations?.[uidAnnotation] === accountUid) return;
-      await client.update(resources.secrets, {
-        ...secret,
-        metadata: {
-          ...secret.metadata,
-          annotations: { ...secret.metadata.annotations, [uidAnnotation]: accountUid },
-        },
-        data: filled,
-      });
-    },
-  );
+  const loop = new Controller(loopOptions(context), async (key) => {
+    const secret = secrets.lister.getByKey(key);
+    const signer = signerNow();
+    const rootCa = settings.rootCa === undefined ? undefined : encode(settings.rootCa);
+    if (!secret || !signer || (secret.metadata.annotations?.[nameAnnotation] ?? '') === '') return;
+    const { name = '', namespace = '' } = secret.metadata;
+    const account = await accountOf(secret);
+    if (!account) {
+      await client
+        .delete(resources.secrets, name, {
+          namespace,
+          ...(secret.metadata.uid === undefined ? {} : { preconditions: { uid: secret.metadata.uid } }),
+        })
+        .catch((error: unknown) => {
+          if (!hasReason(error, 'NotFound') && !hasReason(error, 'Conflict')) throw error;
+        });
+      return;
+    }
+    const data = (secret['data'] ?? {}) as Record<string, string>;
+    const accountUid = account.metadata.uid ?? '';
+    const missing = (field: string): boolean => (data[field] ?? '') === '';
+    const filled: Record<string, string> = { ...data };
+    if (rootCa !== undefined && data['ca.crt'] !== rootCa) filled['ca.crt'] = rootCa;
+    if (missing('namespace')) filled['namespace'] = encode(namespace);
+    if (missing('token'))
+      filled['token'] = encode(
+        signer.sign({ namespace, secretName: name, accountName: account.metadata.name ?? '', accountUid }),
+      );
+    const changed = Object.keys(filled).some((field) => filled[field] !== data[field]);
+    if (!changed && secret.metadata.annotations?.[uidAnnotation] === accountUid) return;
+    await client.update(resources.secrets, {
+      ...secret,
+      metadata: {
+        ...secret.metadata,
+        annotations: { ...secret.metadata.annotations, [uidAnnotation]: accountUid },
+      },
+      data: filled,
+    });
+  });
   const enqueue = (secret: KubeObject): void => loop.queue.add(objectKey(secret));
   secrets.addHandler({ onAdd: enqueue, onUpdate: enqueue });
   const accountChanged = (account: KubeObject): void => {

@@ -10,6 +10,7 @@ import { isPodAvailable, isPodReady, podPhase, untilAvailableMs } from '../../co
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import {
   claimName,
   claimTemplates,
@@ -39,10 +40,7 @@ class StatefulSetController {
     this.#pods = context.informers.informer(resources.pods);
     this.#claims = context.informers.informer(resources.persistentVolumeClaims);
     this.#revisions = context.informers.informer(resources.controllerRevisions);
-    this.loop = new Controller(
-      { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-      (key) => this.#sync(key),
-    );
+    this.loop = new Controller(loopOptions(context), (key) => this.#sync(key));
     const enqueue = (set: KubeObject): void => this.loop.queue.add(objectKey(set));
     this.#sets.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });
     const podChanged = (pod: KubeObject): void => {

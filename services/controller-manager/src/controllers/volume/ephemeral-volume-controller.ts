@@ -6,6 +6,7 @@ import { isControlledBy, newControllerRef } from '../../common/ownership.ts';
 import { isNamespaceTerminating } from '../../common/pod-control.ts';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 interface EphemeralVolume {
   name: string;
@@ -25,50 +26,47 @@ export const createEphemeralVolumeController: ControllerFactory = (context) => {
   const { client, informers, recorder } = context;
   const pods = informers.informer(resources.pods);
   const claims = informers.informer(resources.persistentVolumeClaims);
-  const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-    async (key) => {
-      const pod = pods.lister.getByKey(key);
-      if (!pod || pod.metadata.deletionTimestamp !== undefined) return;
-      const namespace = pod.metadata.namespace ?? '';
-      for (const volume of ephemeralOf(pod)) {
-        const name = `${pod.metadata.name}-${volume.name}`;
-        const existing = claims.lister.get(name, namespace);
-        try {
-          if (existing) {
-            if (isControlledBy(existing, pod)) continue;
-            throw new Error(
-              `PVC ${namespace}/${name} was not created for pod ${objectKey(pod)} (pod is not owner)`,
-            );
-          }
-          const { metadata, spec } = (volume.ephemeral as NonNullable<EphemeralVolume['ephemeral']>)
-            .volumeClaimTemplate;
-          await client.create(resources.persistentVolumeClaims, {
-            apiVersion: 'v1',
-            kind: 'PersistentVolumeClaim',
-            metadata: {
-              name,
-              namespace,
-              ...(metadata?.labels === undefined ? {} : { labels: { ...metadata.labels } }),
-              ...(metadata?.annotations === undefined ? {} : { annotations: { ...metadata.annotations } }),
-              ownerReferences: [newControllerRef(pod, { apiVersion: 'v1', kind: 'Pod' })],
-            },
-            spec: structuredClone(spec),
-          });
-        } catch (error) {
-          if (isNamespaceTerminating(error)) return;
-          if (!hasReason(error, 'AlreadyExists'))
-            recorder.event(
-              pod,
-              'Warning',
-              'FailedBinding',
-              `ephemeral volume ${volume.name}: ${errorMessage(error)}`,
-            );
-          throw error;
+  const loop = new Controller(loopOptions(context), async (key) => {
+    const pod = pods.lister.getByKey(key);
+    if (!pod || pod.metadata.deletionTimestamp !== undefined) return;
+    const namespace = pod.metadata.namespace ?? '';
+    for (const volume of ephemeralOf(pod)) {
+      const name = `${pod.metadata.name}-${volume.name}`;
+      const existing = claims.lister.get(name, namespace);
+      try {
+        if (existing) {
+          if (isControlledBy(existing, pod)) continue;
+          throw new Error(
+            `PVC ${namespace}/${name} was not created for pod ${objectKey(pod)} (pod is not owner)`,
+          );
         }
+        const { metadata, spec } = (volume.ephemeral as NonNullable<EphemeralVolume['ephemeral']>)
+          .volumeClaimTemplate;
+        await client.create(resources.persistentVolumeClaims, {
+          apiVersion: 'v1',
+          kind: 'PersistentVolumeClaim',
+          metadata: {
+            name,
+            namespace,
+            ...(metadata?.labels === undefined ? {} : { labels: { ...metadata.labels } }),
+            ...(metadata?.annotations === undefined ? {} : { annotations: { ...metadata.annotations } }),
+            ownerReferences: [newControllerRef(pod, { apiVersion: 'v1', kind: 'Pod' })],
+          },
+          spec: structuredClone(spec),
+        });
+      } catch (error) {
+        if (isNamespaceTerminating(error)) return;
+        if (!hasReason(error, 'AlreadyExists'))
+          recorder.event(
+            pod,
+            'Warning',
+            'FailedBinding',
+            `ephemeral volume ${volume.name}: ${errorMessage(error)}`,
+          );
+        throw error;
       }
-    },
-  );
+    }
+  });
   pods.addHandler({
     onAdd: (pod) => {
       if (ephemeralOf(pod).length > 0) loop.queue.add(objectKey(pod));

@@ -3,6 +3,7 @@ import { hasReason } from '@pilothouse/apimachinery';
 import { Controller, objectKey } from '@pilothouse/client';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 /** The provisioner's name in StorageClasses. */
 export const localProvisioner = 'pilothouse.dev/local-volume';
@@ -121,13 +122,10 @@ export const createLocalVolumeProvisioner: ControllerFactory = (context) => {
       await client.delete(resources.persistentVolumes, name);
   };
 
-  const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-    async (key) => {
-      if (key.startsWith('volume/')) await reclaim(key.slice('volume/'.length));
-      else await provision(key.slice('claim/'.length));
-    },
-  );
+  const loop = new Controller(loopOptions(context), async (key) => {
+    if (key.startsWith('volume/')) await reclaim(key.slice('volume/'.length));
+    else await provision(key.slice('claim/'.length));
+  });
   const claim = (object: KubeObject): void => loop.queue.add(`claim/${objectKey(object)}`);
   const volume = (object: KubeObject): void => loop.queue.add(`volume/${object.metadata.name}`);
   claims.addHandler({ onAdd: claim, onUpdate: claim });

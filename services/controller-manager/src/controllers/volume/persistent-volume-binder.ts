@@ -5,6 +5,7 @@ import { Controller, objectKey } from '@pilothouse/client';
 import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerContext, ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import {
   bindCompleted,
   boundByController,
@@ -45,19 +46,10 @@ class PersistentVolumeBinder {
     this.#claims = informers.informer(resources.persistentVolumeClaims);
     this.#classes = informers.informer(resources.storageClasses);
     this.#pods = informers.informer(resources.pods);
-    this.loop = new Controller(
-      {
-        name: context.name,
-        clock: context.clock,
-        logger: context.logger,
-        observe: context.observe,
-        workers: 1,
-      },
-      (key) => {
-        const [kind = '', rest = ''] = key.split(/:(.*)/s);
-        return kind === 'claim' ? this.#syncClaim(rest) : this.#syncVolume(rest);
-      },
-    );
+    this.loop = new Controller({ ...loopOptions(context), workers: 1 }, (key) => {
+      const [kind = '', rest = ''] = key.split(/:(.*)/s);
+      return kind === 'claim' ? this.#syncClaim(rest) : this.#syncVolume(rest);
+    });
     const claimKey = (claim: KubeObject): void => this.loop.queue.add(`claim:${objectKey(claim)}`);
     const volumeKey = (volume: KubeObject): void => this.loop.queue.add(`volume:${volume.metadata.name}`);
     const ofVolume = (volume: KubeObject): void => {

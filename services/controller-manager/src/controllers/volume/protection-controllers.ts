@@ -3,6 +3,7 @@ import { Controller, objectKey } from '@pilothouse/client';
 import type { ResourceRef, RestClient } from '@pilothouse/client';
 import { resources } from '../../common/resources.ts';
 import type { ControllerFactory } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 
 const claimFinalizer = 'kubernetes.io/pvc-protection';
 const volumeFinalizer = 'kubernetes.io/pv-protection';
@@ -43,35 +44,29 @@ export const createClaimProtectionController: ControllerFactory = (context) => {
   const pods = informers.informer(resources.pods);
   const uses = (pod: KubeObject, name: string): boolean =>
     (pod['spec'].nodeName ?? '') !== '' && claimsOfPod(pod).includes(name);
-  const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-    async (key) => {
-      const claim = claims.lister.getByKey(key);
-      if (!claim) return;
-      const finalizers = claim.metadata.finalizers ?? [];
-      const guarded = finalizers.includes(claimFinalizer);
-      if (claim.metadata.deletionTimestamp === undefined) {
-        if (!guarded)
-          await setFinalizers(client, resources.persistentVolumeClaims, claim, [
-            ...finalizers,
-            claimFinalizer,
-          ]);
-        return;
-      }
-      if (!guarded) return;
-      const { name = '', namespace = '' } = claim.metadata;
-      if (pods.lister.list(namespace).some((pod) => uses(pod, name))) return;
-      // The cache may not show a pod that was bound just now; losing its data would be worse than one more list.
-      const live = await client.list(resources.pods, { namespace });
-      if (live.items.some((pod) => uses(pod, name))) return;
-      await setFinalizers(
-        client,
-        resources.persistentVolumeClaims,
-        claim,
-        finalizers.filter((each) => each !== claimFinalizer),
-      );
-    },
-  );
+  const loop = new Controller(loopOptions(context), async (key) => {
+    const claim = claims.lister.getByKey(key);
+    if (!claim) return;
+    const finalizers = claim.metadata.finalizers ?? [];
+    const guarded = finalizers.includes(claimFinalizer);
+    if (claim.metadata.deletionTimestamp === undefined) {
+      if (!guarded)
+        await setFinalizers(client, resources.persistentVolumeClaims, claim, [...finalizers, claimFinalizer]);
+      return;
+    }
+    if (!guarded) return;
+    const { name = '', namespace = '' } = claim.metadata;
+    if (pods.lister.list(namespace).some((pod) => uses(pod, name))) return;
+    // The cache may not show a pod that was bound just now; losing its data would be worse than one more list.
+    const live = await client.list(resources.pods, { namespace });
+    if (live.items.some((pod) => uses(pod, name))) return;
+    await setFinalizers(
+      client,
+      resources.persistentVolumeClaims,
+      claim,
+      finalizers.filter((each) => each !== claimFinalizer),
+    );
+  });
   const enqueue = (claim: KubeObject): void => loop.queue.add(objectKey(claim));
   claims.addHandler({ onAdd: enqueue, onUpdate: enqueue });
   const podGone = (pod: KubeObject): void => {
@@ -85,25 +80,22 @@ export const createClaimProtectionController: ControllerFactory = (context) => {
 export const createVolumeProtectionController: ControllerFactory = (context) => {
   const { client, informers } = context;
   const volumes = informers.informer(resources.persistentVolumes);
-  const loop = new Controller(
-    { name: context.name, clock: context.clock, logger: context.logger, observe: context.observe },
-    async (name) => {
-      const volume = volumes.lister.get(name);
-      if (!volume) return;
-      const finalizers = volume.metadata.finalizers ?? [];
-      const guarded = finalizers.includes(volumeFinalizer);
-      if (volume.metadata.deletionTimestamp === undefined) {
-        if (!guarded)
-          await setFinalizers(client, resources.persistentVolumes, volume, [...finalizers, volumeFinalizer]);
-      } else if (guarded && volume['status']?.phase !== 'Bound')
-        await setFinalizers(
-          client,
-          resources.persistentVolumes,
-          volume,
-          finalizers.filter((each) => each !== volumeFinalizer),
-        );
-    },
-  );
+  const loop = new Controller(loopOptions(context), async (name) => {
+    const volume = volumes.lister.get(name);
+    if (!volume) return;
+    const finalizers = volume.metadata.finalizers ?? [];
+    const guarded = finalizers.includes(volumeFinalizer);
+    if (volume.metadata.deletionTimestamp === undefined) {
+      if (!guarded)
+        await setFinalizers(client, resources.persistentVolumes, volume, [...finalizers, volumeFinalizer]);
+    } else if (guarded && volume['status']?.phase !== 'Bound')
+      await setFinalizers(
+        client,
+        resources.persistentVolumes,
+        volume,
+        finalizers.filter((each) => each !== volumeFinalizer),
+      );
+  });
   const enqueue = (volume: KubeObject): void => loop.queue.add(volume.metadata.name ?? '');
   volumes.addHandler({ onAdd: enqueue, onUpdate: enqueue });
   return loop;

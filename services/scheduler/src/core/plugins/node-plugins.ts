@@ -1,8 +1,9 @@
+import { nodeTermMatches } from '@pilothouse/apimachinery';
 import { nodeBecame, nodeMoved, podItselfChanged } from '../event-hints.ts';
 import type { Plugin } from '../framework.ts';
 import { defaultNormalize, refuse } from '../framework.ts';
 import type { PodInfo } from '../pod-info.ts';
-import { nodeTermMatches, tolerates } from '../selectors.ts';
+import { tolerates } from '../tolerations.ts';
 import type { NodeInfo } from '../node-info.ts';
 
 /** Pods wait while they carry scheduling gates. */

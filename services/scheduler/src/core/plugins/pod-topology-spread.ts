@@ -10,7 +10,7 @@ import type { Cycle, Plugin } from '../framework.ts';
 import { refuse } from '../framework.ts';
 import type { NodeInfo } from '../node-info.ts';
 import type { PodInfo } from '../pod-info.ts';
-import { tolerates } from '../selectors.ts';
+import { tolerates } from '../tolerations.ts';
 import { nodeAffinityMatches } from './node-plugins.ts';
 
 const name = 'PodTopologySpread';

@@ -1,11 +1,10 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { labelSelectorOf, quantityValue } from '@pilothouse/apimachinery';
+import { labelSelectorOf, nodeTermMatches, quantityValue } from '@pilothouse/apimachinery';
 import { nodeMoved } from '../event-hints.ts';
 import type { Cycle, Plugin } from '../framework.ts';
 import { refuse } from '../framework.ts';
 import type { NodeInfo } from '../node-info.ts';
 import type { PodInfo } from '../pod-info.ts';
-import { nodeTermMatches } from '../selectors.ts';
 
 const name = 'VolumeBinding';
 const noProvisioner = 'kubernetes.io/no-provisioner';
