@@ -7,6 +7,7 @@ import type {
   CustomResourceDefinitionSpec,
   CustomResourceNames,
   CustomResourceVersion,
+  JsonSchema,
 } from '@pilothouse/api/apiextensions';
 import { compareVersions } from '../endpoints/discovery/discovery-manager.ts';
 import { builtinCodec, customResourceCodec } from '../registry/codecs.ts';
@@ -68,7 +69,10 @@ export function customStorages(options: CustomStoragesOptions): CustomStorages {
     storageVersionHash: storageHash,
   });
   const schema = stored.schema?.openAPIV3Schema;
-  const codec = customStorageCodec(spec.group, stored.name, schema);
+  // A webhook has to see objects that were written before the storage version changed: even that version is then a view.
+  const converts = spec.conversion?.strategy === 'Webhook';
+  const others = converts ? schemasByApiVersion(spec) : undefined;
+  const codec = customStorageCodec(spec.group, stored.name, schema, others);
   const opened = factory.open({
     etcdPrefix: `${spec.group}/${names.plural}`,
     groupResource: { group: spec.group, resource: names.plural },
@@ -85,9 +89,10 @@ export function customStorages(options: CustomStoragesOptions): CustomStorages {
     const store = new CustomResourceStore({
       resource: descriptorOf(version),
       strategy: customResourceStrategy({ spec, version }),
-      storage: isStored
-        ? opened.storage
-        : new ConvertedStorage(opened.storage, options.conversion(stored, version), viewCodec, typeMeta),
+      storage:
+        isStored && !converts
+          ? opened.storage
+          : new ConvertedStorage(opened.storage, options.conversion(stored, version), viewCodec, typeMeta),
       codec: isStored ? codec : viewCodec,
       prefix: opened.prefix,
       services,
@@ -129,6 +134,13 @@ export function customStorages(options: CustomStoragesOptions): CustomStorages {
   }
   return { storages, opened };
 }
+
+const schemasByApiVersion = (
+  spec: CustomResourceDefinitionSpec,
+): ReadonlyMap<string, JsonSchema | undefined> =>
+  new Map(
+    spec.versions.map((version) => [apiVersionOf(spec.group, version.name), version.schema?.openAPIV3Schema]),
+  );
 
 /** For admission: from each served version straight to the others. */
 function servedVersions(

@@ -52,6 +52,12 @@ export function builtinCodec(
       converted.kind = kind;
       return converted;
     },
+    isOutdated(bytes) {
+      const { object } = isProtobufDocument(bytes)
+        ? builtinProtobuf.decode(bytes, { group, version: stored.version, kind })
+        : decodeJson(bytes, written);
+      return object.apiVersion !== writtenApiVersion;
+    },
     json: (object) => encoder.encode(encodeJson(object, served)),
     protobuf: (object) => builtinProtobuf.encode(object, served),
   };

@@ -231,11 +231,13 @@ export class ObjectStorage implements Storage {
     tryUpdate: (state: UpdateState) => Promise<UpdateOutput> | UpdateOutput,
   ): Promise<StorageWriteResult> {
     const fullKey = this.prefix + key;
-    // A value under an old key is written anew even when nothing changes: so keys are rotated.
-    let stale = false;
+    // A value under an old key or in an old version is written anew even when nothing changes: so keys and versions are left behind.
+    let last: KeyValue | undefined;
+    const isStale = (): boolean =>
+      last !== undefined && (last.stale === true || this.codec.isOutdated?.(last.value) === true);
     const read = async (): Promise<StoredObject | undefined> => {
       const { kv } = await this.store.get(fullKey);
-      stale = kv?.stale === true;
+      last = kv;
       return kv === undefined ? undefined : this.decode(kv);
     };
     let existing: Stored | undefined = options.cached;
@@ -258,10 +260,10 @@ export class ObjectStorage implements Storage {
       }
       const { object } = output;
       if (existing !== undefined && this.#isUnchanged(object, existing.object)) {
-        if (fresh && !stale) return { stored: existing, written: false };
+        if (fresh && !isStale()) return { stored: existing, written: false };
         if (!fresh) {
           const newest = await read();
-          if (newest !== undefined && newest.revision === existing.revision && !stale)
+          if (newest !== undefined && newest.revision === existing.revision && !isStale())
             return { stored: existing, written: false };
           existing = newest;
           fresh = true;
@@ -279,7 +281,7 @@ export class ObjectStorage implements Storage {
         return { stored, written: true };
       }
       existing = result.current === undefined ? undefined : this.decode(result.current);
-      stale = result.current?.stale === true;
+      last = result.current;
       fresh = true;
     }
   }

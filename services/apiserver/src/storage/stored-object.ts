@@ -11,6 +11,8 @@ export interface ObjectCodec {
   encodeStored?(object: KubeObject): { readonly bytes: Uint8Array; readonly object: KubeObject };
   /** The inverse; gives an object of its own with apiVersion and kind of the storage version. Throws on damaged bytes. */
   decode(bytes: Uint8Array): KubeObject;
+  /** Whether the bytes were written in another version than `encode` writes: then a write that changes nothing is done all the same. */
+  isOutdated?(bytes: Uint8Array): boolean;
   /** JSON as clients get it, beginning with kind and apiVersion. */
   json(object: KubeObject): Uint8Array;
   /** The envelope as clients get it; undefined: the kind has no protobuf form. */

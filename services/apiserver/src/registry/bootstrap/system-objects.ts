@@ -39,8 +39,6 @@ export async function ensureNamespaces(client: InternalClient): Promise<void> {
       apiVersion: 'v1',
       kind: 'Namespace',
       metadata: { name, labels: { 'kubernetes.io/metadata.name': name } },
-      spec: { finalizers: ['kubernetes'] },
-      status: { phase: 'Active' },
     });
   }
 }
