@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from './checks.ts';
+import { peer } from './stock/programs.ts';
 
 export const repository = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 const cache = path.join(os.homedir(), '.cache', 'pilothouse-e2e');
@@ -70,8 +71,7 @@ export async function prepareTools(): Promise<Tools> {
 export async function prepareHelm(): Promise<string> {
   const given = process.env['HELM'];
   if (given !== undefined) return given;
-  const peer = path.join(os.homedir(), '.cache', 'pilothouse-peers', 'bin', 'helm');
-  if (existsSync(peer)) return peer;
+  if (existsSync(peer('helm'))) return peer('helm');
   const file = path.join(cache, 'helm');
   if (!existsSync(file)) {
     process.env['GOBIN'] = cache;

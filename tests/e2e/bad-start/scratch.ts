@@ -6,6 +6,8 @@ import path from 'node:path';
 import { run } from '../checks.ts';
 import { repository } from '../tools.ts';
 
+export { freePorts, pause } from '../../../loadtest/bench/server-process.ts';
+
 export const pilothouse = path.join(repository, 'services', 'cli', 'bin', 'pilothouse');
 export const storeProgram = path.join(repository, 'services', 'store', 'bin', 'etcd');
 
@@ -78,22 +80,4 @@ export class Scratch {
     for (const target of this.#mounts) await run('umount', [target]);
     rmSync(this.directory, { recursive: true, force: true });
   }
-}
-
-export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Free ports of this machine. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => net.createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject);
-          server.listen(0, '127.0.0.1', () => resolve((server.address() as net.AddressInfo).port));
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

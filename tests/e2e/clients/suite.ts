@@ -5,11 +5,11 @@ import { Checks, run } from '../checks.ts';
 import type { CommandResult, RunOptions } from '../checks.ts';
 import type { Plane } from '../plane.ts';
 import { startPlane } from '../plane.ts';
+import { peers } from '../stock/programs.ts';
 import { repository } from '../tools.ts';
 
 export const clientsDirectory = path.join(repository, 'tests', 'e2e', 'clients');
 export const cacheDirectory = path.join(os.homedir(), '.cache', 'pilothouse-e2e');
-const peers = path.join(os.homedir(), '.cache', 'pilothouse-peers', 'bin');
 
 /** What a suite of one client is given. */
 export interface ClientContext {

@@ -1,16 +1,19 @@
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { spawn, type ChildProcess } from 'node:child_process';
-import os from 'node:os';
+import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { ensurePki, renderKubeconfig } from '@pilothouse/host';
+import type { PkiEntry } from '@pilothouse/host';
 import { expectResult, run, type Checks } from '../checks.ts';
 import { startPlane } from '../plane.ts';
+import {
+  apiServerFlags,
+  pkiOf,
+  startLogged,
+  writeKubeconfig,
+  type LoggedProgram,
+} from '../stock/api-server.ts';
+import { hasStockServer, peer } from '../stock/programs.ts';
 import { prepareTools } from '../tools.ts';
 import { tour } from '../tour/tour.ts';
 import { Cluster, findEtcd, type EtcdPrograms } from './cluster.ts';
-
-/** The stock programs; `PEERS` names their folder. */
-const peers = process.env['PEERS'] ?? path.join(os.homedir(), '.cache', 'pilothouse-peers', 'bin');
 
 /** Both ways of using one half of Pilothouse without the other. */
 export async function swaps(checks: Checks, port: number, only: string | undefined): Promise<void> {
@@ -56,23 +59,16 @@ interface StockPlane {
 
 /** kube-apiserver, kube-controller-manager and kube-scheduler v1.36.3 on our three members: a Deployment is rolled out and scaled. */
 async function stockPlaneOnOurStore(checks: Checks, programs: EtcdPrograms, port: number): Promise<void> {
-  if (!existsSync(path.join(peers, 'kube-apiserver'))) {
-    process.stdout.write(`SKIP  stock plane: no kube-apiserver in ${peers}; set PEERS\n`);
-    return;
-  }
+  if (!hasStockServer('stock plane')) return;
   const cluster = await new Cluster({ side: 'pilothouse', programs, port, size: 3 }).start();
   let plane: StockPlane | undefined;
   try {
     plane = await startStockPlane(cluster, port + 20);
     const { kubeconfig } = plane;
     const kubectl = async (args: string, input?: string): Promise<string> => {
-      const result = await run(
-        path.join(peers, 'kubectl'),
-        ['--kubeconfig', kubeconfig, ...args.split(' ')],
-        {
-          ...(input === undefined ? {} : { input }),
-        },
-      );
+      const result = await run(peer('kubectl'), ['--kubeconfig', kubeconfig, ...args.split(' ')], {
+        ...(input === undefined ? {} : { input }),
+      });
       expectResult(`kubectl ${args}`, result, {});
       return result.stdout;
     };
@@ -111,7 +107,7 @@ async function stockPlaneOnOurStore(checks: Checks, programs: EtcdPrograms, port
     });
     await checked('a watch sees a change', 30, async () => {
       const watch = run(
-        path.join(peers, 'kubectl'),
+        peer('kubectl'),
         ['--kubeconfig', kubeconfig, 'get', 'configmaps', '-w', '-o', 'name'],
         { timeoutMs: 6000 },
       );
@@ -165,71 +161,38 @@ const fakeNode = {
 async function startStockPlane(cluster: Cluster, port: number): Promise<StockPlane> {
   const directory = path.join(cluster.directory, 'stock');
   mkdirSync(directory, { recursive: true });
-  const children: ChildProcess[] = [];
-  const pkiDirectory = path.join(directory, 'pki');
-  const pki = await ensurePki(pkiDirectory, { serviceAddress: '10.0.0.1' });
-  const file = (name: string): string => path.join(pkiDirectory, name);
-  const server = `https://127.0.0.1:${port}`;
-  const kubeconfigFor = (name: string, entry: { certPem: string; keyPem: string }): string => {
-    const target = path.join(directory, `${name}.yaml`);
-    writeFileSync(
-      target,
-      renderKubeconfig({ server, ca: pki.ca.certPem, user: name, cert: entry.certPem, key: entry.keyPem }),
-      { mode: 0o600 },
-    );
-    return target;
-  };
-  const start = (name: string, args: readonly string[]): void => {
-    const log = openSync(path.join(directory, `${name}.log`), 'a');
-    children.push(spawn(path.join(peers, name), args, { stdio: ['ignore', log, log] }));
-  };
-  start('kube-apiserver', [
-    `--secure-port=${port}`,
-    '--bind-address=127.0.0.1',
-    '--advertise-address=192.0.2.1',
-    `--etcd-servers=${cluster.endpoints}`,
-    `--client-ca-file=${file('ca.crt')}`,
-    `--tls-cert-file=${file('apiserver.crt')}`,
-    `--tls-private-key-file=${file('apiserver.key')}`,
-    `--service-account-key-file=${file('sa.pub')}`,
-    `--service-account-signing-key-file=${file('sa.key')}`,
-    '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
-    '--authorization-mode=Node,RBAC',
-    '--service-cluster-ip-range=10.0.0.0/16',
-    '--endpoint-reconciler-type=none',
-  ]);
-  start('kube-controller-manager', [
-    `--kubeconfig=${kubeconfigFor('controller-manager', pki.controllerManager)}`,
-    `--secure-port=${port + 1}`,
-    '--bind-address=127.0.0.1',
-    '--use-service-account-credentials',
-    `--root-ca-file=${file('ca.crt')}`,
-    `--service-account-private-key-file=${file('sa.key')}`,
-    '--leader-elect=true',
-    // The node has no kubelet that renews it.
-    '--controllers=*,-node-lifecycle-controller',
-  ]);
-  start('kube-scheduler', [
-    `--kubeconfig=${kubeconfigFor('scheduler', pki.scheduler)}`,
-    `--secure-port=${port + 2}`,
-    '--bind-address=127.0.0.1',
-    '--leader-elect=true',
-  ]);
+  const pki = await pkiOf(directory);
+  const kubeconfigFor = (name: string, entry: PkiEntry): string =>
+    writeKubeconfig(directory, name, `https://127.0.0.1:${port}`, pki, entry);
+  const start = (name: string, args: readonly string[]): LoggedProgram =>
+    startLogged(directory, name, peer(name), args);
+  const programs = [
+    start('kube-apiserver', apiServerFlags(pki, { port, etcd: cluster.endpoints })),
+    start('kube-controller-manager', [
+      `--kubeconfig=${kubeconfigFor('controller-manager', pki.controllerManager)}`,
+      `--secure-port=${port + 1}`,
+      '--bind-address=127.0.0.1',
+      '--use-service-account-credentials',
+      `--root-ca-file=${pki.ca.certFile}`,
+      `--service-account-private-key-file=${pki.serviceAccount.privateFile}`,
+      '--leader-elect=true',
+      // The node has no kubelet that renews it.
+      '--controllers=*,-node-lifecycle-controller',
+    ]),
+    start('kube-scheduler', [
+      `--kubeconfig=${kubeconfigFor('scheduler', pki.scheduler)}`,
+      `--secure-port=${port + 2}`,
+      '--bind-address=127.0.0.1',
+      '--leader-elect=true',
+    ]),
+  ];
   return {
     directory,
     kubeconfig: kubeconfigFor('admin', pki.admin),
     async stop() {
-      for (const child of children) child.kill('SIGKILL');
-      await Promise.all(
-        children.map((child) =>
-          child.exitCode !== null ? undefined : new Promise((resolve) => child.once('exit', resolve)),
-        ),
-      );
+      await Promise.all(programs.map((program) => program.stop()));
       if (process.env['KEEP'] === undefined) rmSync(directory, { recursive: true, force: true });
-      else
-        process.stdout.write(
-          `Logs in ${directory}\n${readFileSync(path.join(directory, 'kube-apiserver.log'), 'utf8').slice(-500)}\n`,
-        );
+      else process.stdout.write(`Logs in ${directory}\n${programs[0]?.log().slice(-500) ?? ''}\n`);
     },
   };
 }

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { run, type Checks } from '../checks.ts';
 import { Cluster, findEtcd, type Side } from '../etcd/cluster.ts';
 import { KmsPlugin } from './kms-plugin.ts';
-import { expectStatus, peers, startServer, type ApiServerProcess } from './servers.ts';
+import { expectStatus, startServer, type ApiServerProcess } from './servers.ts';
+import { hasStockServer } from '../stock/programs.ts';
 
 const secretOf = (byte: number): string => Buffer.alloc(32, byte).toString('base64');
 const canary = 'sensitive-canary-value';
@@ -68,10 +69,7 @@ function namedKeys(names: readonly string[]): object[] {
 
 /** A stock kube-apiserver and ours with the same encryption configuration on one store: each reads what the other wrote. */
 export async function encryption(checks: Checks, side: Side, port: number): Promise<void> {
-  if (!existsSync(path.join(peers, 'kube-apiserver'))) {
-    process.stdout.write(`SKIP  encryption: no kube-apiserver in ${peers}; set PEERS\n`);
-    return;
-  }
+  if (!hasStockServer('encryption')) return;
   const programs = await findEtcd();
   const cluster = await new Cluster({ side, programs, port, size: 1 }).start();
   const directory = path.join(cluster.directory, 'security');

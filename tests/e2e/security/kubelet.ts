@@ -7,7 +7,7 @@ import { expectResult, run, type Checks, type CommandResult } from '../checks.ts
 import { startPlane } from '../plane.ts';
 import { repository } from '../tools.ts';
 import { serveContainerRuntime } from './container-runtime.ts';
-import { peers } from './servers.ts';
+import { peer } from '../stock/programs.ts';
 
 const pilothouse = path.join(repository, 'services', 'cli', 'bin', 'pilothouse');
 const nodeName = 'stock';
@@ -15,7 +15,7 @@ const withinMs = 90_000;
 
 /** A stock kubelet joins with what `pilothouse join` prints: its certificates, its node, its serving certificate. */
 export async function stockKubelet(checks: Checks, port: number, kubectl: string): Promise<void> {
-  const kubelet = process.env['KUBELET'] ?? path.join(peers, 'kubelet');
+  const kubelet = process.env['KUBELET'] ?? peer('kubelet');
   if (!existsSync(kubelet)) {
     process.stdout.write(
       `SKIP  stock kubelet: no ${kubelet}; build k8s.io/kubernetes/cmd/kubelet v1.36.3, set KUBELET\n`,

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -8,14 +8,12 @@ import { Cluster, findEtcd } from '../etcd/cluster.ts';
 import { admissionConfig, exchanges, optionalPlugins, tokens } from './plugin-cases.ts';
 import type { Exchange } from './plugin-cases.ts';
 import { refusedStarts } from './refused-starts.ts';
-import { peers, startServer, type Answer, type ApiServerProcess } from './servers.ts';
+import { startServer, type Answer, type ApiServerProcess } from './servers.ts';
+import { hasStockServer } from '../stock/programs.ts';
 
 /** The admission plugins that users turn on, each asked the same on a stock API server and on ours. Answers must be equal. */
 export async function plugins(checks: Checks, port: number): Promise<void> {
-  if (!existsSync(path.join(peers, 'kube-apiserver'))) {
-    process.stdout.write(`SKIP  plugins: no kube-apiserver in ${peers}; set PEERS\n`);
-    return;
-  }
+  if (!hasStockServer('plugins')) return;
   const cluster = await new Cluster({ side: 'etcd', programs: await findEtcd(), port, size: 1 }).start();
   const directory = path.join(cluster.directory, 'plugins');
   mkdirSync(directory, { recursive: true });

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { RenewableTransport } from '@pilothouse/client';
-import { createHttp2Transport, kubeconfigFiles, loadKubeconfig } from '@pilothouse/client';
+import { createHttp2Transport, followKubeconfig, loadKubeconfig } from '@pilothouse/client';
 import { FileWatcher, nodeClock } from '@pilothouse/host';
 import { expectResult, run, type Checks, type CommandResult } from '../checks.ts';
 import { startPlane, type Plane } from '../plane.ts';
@@ -24,11 +24,7 @@ class Load {
   /** A client as client-go's: it reads its kubeconfig again when that changes. */
   constructor(kubeconfig: string) {
     this.#transport = createHttp2Transport(loadKubeconfig(kubeconfig), nodeClock);
-    this.#watcher.follow({
-      what: 'kubeconfig',
-      files: kubeconfigFiles(kubeconfig),
-      apply: () => this.#transport.use(loadKubeconfig(kubeconfig)),
-    });
+    followKubeconfig(this.#watcher, kubeconfig, (renewed) => this.#transport.use(renewed));
   }
 
   start(): void {

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { Checks } from '../checks.ts';
 import { attackSuite } from './attacks.ts';
 import { breaker } from './breaker.ts';
@@ -9,14 +8,14 @@ import { plugins } from './plugins.ts';
 import { rights } from './rights.ts';
 import { rotation } from './rotation.ts';
 import { externalSigner } from './signer.ts';
-import { peers } from './servers.ts';
+import { peer } from '../stock/programs.ts';
 
 /** Encryption at rest beside a stock server (`encryption`); a kubelet's TLS bootstrap, the audit log, silent logs (`bootstrap`);
  * authorities, keys and certificates replaced under load (`rotation`); a stock kubelet that joins (`kubelet`);
  * admission plugins beside a stock server (`plugins`); what must not work, and what the audit log says of it (`attacks`). */
 export async function security(checks: Checks, port: number, only: string | undefined): Promise<void> {
   const wants = (part: string): boolean => only === undefined || only === part;
-  const kubectl = process.env['KUBECTL'] ?? path.join(peers, 'kubectl');
+  const kubectl = process.env['KUBECTL'] ?? peer('kubectl');
   if (wants('bootstrap')) await bootstrapAndAudit(checks, port + 200, kubectl);
   if (wants('rights') || only === 'rights-tour')
     await rights(checks, port + 500, kubectl, only === 'rights-tour');

@@ -1,13 +1,8 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { openSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import os from 'node:os';
 import path from 'node:path';
-import { ensurePki, renderKubeconfig } from '@pilothouse/host';
+import { apiServerFlags, pkiOf, startLogged, writeKubeconfig } from '../stock/api-server.ts';
+import { peer } from '../stock/programs.ts';
 import { repository } from '../tools.ts';
-
-/** The stock programs; `PEERS` names their folder. */
-export const peers = process.env['PEERS'] ?? path.join(os.homedir(), '.cache', 'pilothouse-peers', 'bin');
 
 export type ServerKind = 'stock' | 'ours';
 
@@ -54,55 +49,26 @@ export async function startServer(
   },
 ): Promise<ApiServerProcess> {
   const { directory, port } = options;
-  const pki = await ensurePki(path.join(directory, 'pki'), { serviceAddress: '10.0.0.1' });
-  const file = (name: string): string => path.join(directory, 'pki', name);
+  const pki = await pkiOf(directory);
   const url = `https://127.0.0.1:${port}`;
   const name = `${kind}-${port}`;
-  const kubeconfig = path.join(directory, `${name}.yaml`);
   const { certPem, keyPem } = pki.admin;
-  writeFileSync(
-    kubeconfig,
-    renderKubeconfig({ server: url, ca: pki.ca.certPem, user: 'admin', cert: certPem, key: keyPem }),
-    { mode: 0o600 },
-  );
-  const flags = [
-    `--secure-port=${port}`,
-    '--bind-address=127.0.0.1',
-    '--advertise-address=192.0.2.1',
-    `--etcd-servers=${options.etcd}`,
-    `--client-ca-file=${file('ca.crt')}`,
-    `--tls-cert-file=${file('apiserver.crt')}`,
-    `--tls-private-key-file=${file('apiserver.key')}`,
-    ...(options.ownKeys === false
-      ? []
-      : [
-          `--service-account-key-file=${file('sa.pub')}`,
-          `--service-account-signing-key-file=${file('sa.key')}`,
-        ]),
-    '--service-account-issuer=https://kubernetes.default.svc.cluster.local',
-    '--authorization-mode=Node,RBAC',
-    '--service-cluster-ip-range=10.0.0.0/16',
-    '--endpoint-reconciler-type=none',
-    ...(options.args ?? []),
-  ];
-  const logFile = path.join(directory, `${name}.log`);
-  const log = openSync(logFile, 'a');
-  const stdio: ['ignore', number, number] = ['ignore', log, log];
-  const child: ChildProcess =
+  const kubeconfig = writeKubeconfig(directory, name, url, pki, pki.admin);
+  const flags = [...apiServerFlags(pki, options), ...(options.args ?? [])];
+  const started =
     kind === 'stock'
-      ? spawn(path.join(peers, 'kube-apiserver'), flags, { stdio })
-      : spawn(
-          process.execPath,
-          [path.join(repository, 'services', 'cli', 'bin', 'pilothouse'), 'apiserver', ...flags],
-          { stdio },
-        );
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      ? startLogged(directory, name, peer('kube-apiserver'), flags)
+      : startLogged(directory, name, process.execPath, [
+          path.join(repository, 'services', 'cli', 'bin', 'pilothouse'),
+          'apiserver',
+          ...flags,
+        ]);
   return {
     kind,
     port,
     url,
     kubeconfig,
-    logFile,
+    logFile: started.logFile,
     ca: pki.ca.certPem,
     cert: certPem,
     key: keyPem,
@@ -112,11 +78,8 @@ export async function startServer(
         target,
         ask,
       ),
-    log: () => readFileSync(logFile, 'utf8'),
-    async stop() {
-      child.kill('SIGKILL');
-      await ended;
-    },
+    log: () => started.log(),
+    stop: () => started.stop(),
   };
 }
 

@@ -1,18 +1,16 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import type { Checks } from '../checks.ts';
 import { Cluster, findEtcd } from '../etcd/cluster.ts';
-import { expectStatus, peers, startServer, type ApiServerProcess } from './servers.ts';
+import { expectStatus, startServer, type ApiServerProcess } from './servers.ts';
+import { hasStockServer } from '../stock/programs.ts';
 import { TestSigner } from './test-signer.ts';
 
 const tokens = '/api/v1/namespaces/default/serviceaccounts/signed/token';
 
 /** A stock API server and ours on one store, with one signer outside: each takes the other's tokens, through a rotation and a loss. */
 export async function externalSigner(checks: Checks, port: number): Promise<void> {
-  if (!existsSync(path.join(peers, 'kube-apiserver'))) {
-    process.stdout.write(`SKIP  signer: no kube-apiserver in ${peers}; set PEERS\n`);
-    return;
-  }
+  if (!hasStockServer('signer')) return;
   const cluster = await new Cluster({ side: 'etcd', programs: await findEtcd(), port, size: 1 }).start();
   const directory = path.join(cluster.directory, 'signer');
   mkdirSync(directory, { recursive: true });
