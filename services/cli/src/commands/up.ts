@@ -30,7 +30,7 @@ const specs: FlagSpecs = {
     help: 'Where everything is kept (default: data in the current directory)',
   },
   port: { type: 'integer', default: 6443, help: 'Port of the API; the other ports follow from it' },
-  members: { type: 'integer', default: 3, help: 'Store members: 1, 3 or 5' },
+  members: { type: 'integer', default: 3, help: 'Store members: 1, 3, 5, 7 or 9' },
   replicas: { type: 'integer', default: 3, help: 'API servers' },
   nodes: { type: 'integer', default: 3, help: 'Nodes' },
   runtime: {
