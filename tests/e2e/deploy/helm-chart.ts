@@ -81,9 +81,8 @@ export async function helmChart(checks: Checks, port: number): Promise<void> {
       { matches: [/^1$/] },
       10_000,
     );
-    await step('kubectl', 'get secret x-pilothouse-console -o jsonpath={.data}', {
-      matches: [/console\.key/, /etcd__client\.key/],
-      lacks: [/admin|sa\.key|ca\.key|apiserver/],
+    await step('kubectl', 'get deployment x-pilothouse-console -o jsonpath={.status.readyReplicas}', {
+      matches: [/^1$/],
     });
     await step('helm', 'test x --timeout 60s', { matches: [/Phase:\s+Succeeded/] });
 
