@@ -73,6 +73,8 @@ export interface ControllerDescriptor {
   readonly serviceAccount?: string;
   /** Not part of `*`: runs when --controllers names it. */
   readonly offByDefault?: boolean;
+  /** Feature gate without which it does not run, whatever --controllers says. */
+  readonly gate?: string;
   /** Component name in events. */
   readonly eventSource: string;
   readonly create: ControllerFactory;

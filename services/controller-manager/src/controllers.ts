@@ -34,6 +34,7 @@ import { createServiceAccountController } from './controllers/serviceaccount/ser
 import { createLegacyTokenCleaner } from './controllers/serviceaccount/legacy-token-cleaner.ts';
 import { createTokenController } from './controllers/serviceaccount/token-controller.ts';
 import { createStatefulSetController } from './controllers/statefulset/statefulset-controller.ts';
+import { createStorageVersionMigrator } from './controllers/storage-version-migrator/storage-version-migrator.ts';
 import { createTtlAfterFinishedController } from './controllers/ttl-after-finished/ttl-after-finished-controller.ts';
 import { createEphemeralVolumeController } from './controllers/volume/ephemeral-volume-controller.ts';
 import { createLocalVolumeProvisioner } from './controllers/volume/local-volume-provisioner.ts';
@@ -281,5 +282,12 @@ export const controllers: readonly ControllerDescriptor[] = [
     serviceAccount: 'service-cidrs-controller',
     eventSource: 'service-cidrs-controller',
     create: createServiceCidrController,
+  },
+  {
+    name: 'storage-version-migrator-controller',
+    serviceAccount: 'storage-version-migrator-controller',
+    eventSource: 'storage-version-migrator-controller',
+    gate: 'StorageVersionMigrator',
+    create: createStorageVersionMigrator,
   },
 ];

@@ -21,6 +21,7 @@ import {
 } from '@pilothouse/host';
 import { controllers } from './controllers.ts';
 import type { ControllerDescriptor } from './context.ts';
+import { gateIsOn, gatesWithoutEffect } from './feature-gates.ts';
 import { ignoredFlags } from './ignored-flags.ts';
 import { anonymous, followSigningFiles, signerFlags } from './signing-files.ts';
 import type { ControllerManager } from './manager.ts';
@@ -112,19 +113,23 @@ const specs: FlagSpecs = {
   'client-ca-file': { type: 'string', default: '', help: 'CA of clients', ignored: true },
   'requestheader-client-ca-file': { type: 'string', default: '', help: 'CA of front proxies', ignored: true },
   'cluster-name': { type: 'string', default: 'kubernetes', help: 'Name of the cluster', ignored: true },
-  'feature-gates': { type: 'string', default: '', help: 'Feature gates', ignored: true },
+  'feature-gates': { type: 'map', help: 'Features to turn on or off; those of single controllers count' },
   profiling: { type: 'boolean', default: true, help: 'Profiling endpoints', ignored: true },
   v: { type: 'integer', default: 0, help: 'Log verbosity; 4 and more shows debug lines' },
 };
 
-function selectControllers(wanted: readonly string[]): ControllerDescriptor[] {
+function selectControllers(
+  wanted: readonly string[],
+  gates: Readonly<Record<string, string>>,
+): ControllerDescriptor[] {
   for (const each of wanted) {
     const name = each.replace(/^-/, '');
     if (name !== '*' && !controllers.some((controller) => controller.name === name))
       throw new FlagError(`Unknown controller "${name}" in --controllers`);
   }
   return controllers.filter(
-    ({ name, offByDefault }) =>
+    ({ name, offByDefault, gate }) =>
+      (gate === undefined || gateIsOn(gate, gates)) &&
       !wanted.includes(`-${name}`) &&
       (wanted.includes(name) || (wanted.includes('*') && offByDefault !== true)),
   );
@@ -143,6 +148,9 @@ export async function runControllerManager(
     level: number('v') >= 4 ? 'debug' : 'info',
   });
   for (const warning of warnings) logger.warn(warning);
+  const gates = (values['feature-gates'] ?? {}) as Record<string, string>;
+  for (const gate of gatesWithoutEffect(gates, controllers))
+    logger.warn('Feature gate has no effect on controllers', { gate });
   const policy = tlsPolicyFrom(text('tls-min-version'), values['tls-cipher-suites'] as string[]);
   const election = leaderElectionSettings(values, environment, nodeRandom);
   const access = loadKubeconfig(text('kubeconfig'));
@@ -171,7 +179,7 @@ export async function runControllerManager(
     clock: nodeClock,
     random: nodeRandom,
     logger,
-    controllers: selectControllers(values['controllers'] as string[]),
+    controllers: selectControllers(values['controllers'] as string[], gates),
     settings: Object.assign(credentials, {
       hpaSyncPeriodMs: number('horizontal-pod-autoscaler-sync-period'),
       nodeMonitorGracePeriodMs: number('node-monitor-grace-period'),

@@ -15,11 +15,11 @@ import { reconciled } from './bootstrap/reconcile.ts';
 const alice = { name: 'alice', groups: ['devs', 'system:authenticated'] };
 const node = { name: 'system:node:a', groups: ['system:nodes', 'system:authenticated'] };
 
-async function plane() {
+async function plane(isEnabled?: (gate: string) => boolean) {
   const objects = new MemoryObjectAccess();
   const authorization = createAuthorization(
     { modes: ['Node', 'RBAC'] },
-    { clock: nodeClock, random: nodeRandom, objects, logger: silentLogger },
+    { clock: nodeClock, random: nodeRandom, objects, logger: silentLogger, isEnabled },
   );
   await authorization.start();
   await authorization.reconcileBootstrapPolicy();
@@ -42,6 +42,18 @@ const created: Record<string, (typeof resources)[keyof typeof resources]> = {
   clusterroles: resources.clusterRoles,
   clusterrolebindings: resources.clusterRoleBindings,
 };
+
+test('roles of controllers behind a gate are there when it is on', async () => {
+  const rewriter = async (isEnabled?: (gate: string) => boolean): Promise<boolean> => {
+    const { objects } = await plane(isEnabled);
+    const roles = await objects.list(resources.clusterRoles);
+    return roles.some(
+      ({ metadata }) => metadata.name === 'system:controller:storage-version-migrator-controller',
+    );
+  };
+  assert.equal(await rewriter(), false);
+  assert.equal(await rewriter((gate) => gate === 'StorageVersionMigrator'), true);
+});
 
 test('access reviews give the answers recorded from a stock server', async (context) => {
   if (!fs.existsSync(goldenFolder)) return context.skip('recordings are not here');

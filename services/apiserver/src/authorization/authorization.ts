@@ -12,7 +12,7 @@ export function createAuthorization(
   config: AuthorizationConfig,
   dependencies: AuthorizationDependencies,
 ): Authorization {
-  const { objects, logger } = dependencies;
+  const { objects, logger, isEnabled } = dependencies;
   const chain = new AuthorizerChain(config, dependencies);
   return {
     authorizer: chain,
@@ -27,6 +27,6 @@ export function createAuthorization(
       // Without RBAC its objects have no effect, so they give nothing away.
       if (chain.has('RBAC')) await checkEscalation(chain.rbac, chain, object, old, user);
     },
-    reconcileBootstrapPolicy: () => reconcileBootstrapPolicy(objects, logger),
+    reconcileBootstrapPolicy: () => reconcileBootstrapPolicy(objects, logger, isEnabled),
   };
 }

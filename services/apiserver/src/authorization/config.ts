@@ -28,6 +28,8 @@ export interface AuthorizationDependencies {
   readonly random: Random;
   readonly objects: ObjectAccess;
   readonly logger: Logger;
+  /** Whether a feature gate is on: some default roles belong to one. Default: those of gates that are off by default are left out. */
+  readonly isEnabled?: ((gate: string) => boolean) | undefined;
   /** Decisions that all servers share; absent: each keeps its own. */
   readonly decisions?: DecisionCache | undefined;
 }

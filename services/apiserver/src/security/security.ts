@@ -70,6 +70,7 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
     objects,
     logger,
     decisions,
+    isEnabled: dependencies.isEnabled,
   });
   const admission = createAdmission(config.admission, {
     clock,

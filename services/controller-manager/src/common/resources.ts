@@ -39,4 +39,6 @@ export const resources = {
   serviceCidrs: ref('networking.k8s.io', 'v1', 'servicecidrs'),
   ipAddresses: ref('networking.k8s.io', 'v1', 'ipaddresses'),
   validatingAdmissionPolicies: ref('admissionregistration.k8s.io', 'v1', 'validatingadmissionpolicies'),
+  customResourceDefinitions: ref('apiextensions.k8s.io', 'v1', 'customresourcedefinitions'),
+  storageVersionMigrations: ref('storagemigration.k8s.io', 'v1beta1', 'storageversionmigrations'),
 } as const;

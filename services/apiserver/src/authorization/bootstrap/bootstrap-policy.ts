@@ -40,6 +40,37 @@ export const bootstrapPolicy = {
   roleBindings: objects('RoleBinding', policy.rolebindings as PolicyEntry[]),
 } as const;
 
+/** The role and binding of a controller that runs in kube-system as the service account of that name. */
+function controllerPolicy(gate: string, account: string, rules: PolicyRule[]) {
+  const name = `system:controller:${account}`;
+  const roleRef: RoleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name };
+  const subjects: Subject[] = [{ kind: 'ServiceAccount', name: account, namespace: 'kube-system' }];
+  return {
+    gate,
+    role: objects('ClusterRole', [{ name, rules }])[0] as KubeObject,
+    binding: objects('ClusterRoleBinding', [{ name, roleRef, subjects }])[0] as KubeObject,
+  };
+}
+
+/** Roles of controllers whose feature gates are off by default. */
+export const gatedPolicy = [
+  controllerPolicy('StorageVersionMigrator', 'storage-version-migrator-controller', [
+    // An apply to an object that is gone counts as a create; with a uid in it that is a conflict.
+    { apiGroups: ['*'], resources: ['*'], verbs: ['create', 'list', 'patch'] },
+    { apiGroups: ['apiextensions.k8s.io'], resources: ['customresourcedefinitions'], verbs: ['get'] },
+    {
+      apiGroups: ['apiextensions.k8s.io'],
+      resources: ['customresourcedefinitions/status'],
+      verbs: ['patch'],
+    },
+    {
+      apiGroups: ['storagemigration.k8s.io'],
+      resources: ['storageversionmigrations/status'],
+      verbs: ['update'],
+    },
+  ]),
+] as const;
+
 /** What every node may do (ClusterRole `system:node`). */
 export function nodeRules(): PolicyRule[] {
   const role = bootstrapPolicy.clusterRoles.find((each) => each.metadata.name === 'system:node');

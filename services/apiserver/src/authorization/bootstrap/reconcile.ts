@@ -7,7 +7,7 @@ import { resources } from '../../security/object-access.ts';
 import type { PolicyRule } from '../interface.ts';
 import type { Subject } from '../rbac/binding-index.ts';
 import { missingRules } from '../rbac/rule-covers.ts';
-import { autoUpdateAnnotation, bootstrapPolicy } from './bootstrap-policy.ts';
+import { autoUpdateAnnotation, bootstrapPolicy, gatedPolicy } from './bootstrap-policy.ts';
 
 const attemptsMax = 5;
 
@@ -16,9 +16,16 @@ const attemptsMax = 5;
  * their autoupdate annotation says `false`. Additions of the administrator stay. Roles go first, so that a binding never
  * dangles.
  */
-export async function reconcileBootstrapPolicy(objects: ObjectAccess, logger: Logger): Promise<void> {
-  await reconcileAll(objects, resources.clusterRoles, bootstrapPolicy.clusterRoles, logger);
-  await reconcileAll(objects, resources.clusterRoleBindings, bootstrapPolicy.clusterRoleBindings, logger);
+export async function reconcileBootstrapPolicy(
+  objects: ObjectAccess,
+  logger: Logger,
+  isEnabled: (gate: string) => boolean = () => false,
+): Promise<void> {
+  const gated = gatedPolicy.filter(({ gate }) => isEnabled(gate));
+  const roles = [...bootstrapPolicy.clusterRoles, ...gated.map(({ role }) => role)];
+  const bindings = [...bootstrapPolicy.clusterRoleBindings, ...gated.map(({ binding }) => binding)];
+  await reconcileAll(objects, resources.clusterRoles, roles, logger);
+  await reconcileAll(objects, resources.clusterRoleBindings, bindings, logger);
   await reconcileAll(objects, resources.roles, bootstrapPolicy.roles, logger);
   await reconcileAll(objects, resources.roleBindings, bootstrapPolicy.roleBindings, logger);
 }
