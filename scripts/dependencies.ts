@@ -1,4 +1,4 @@
-// `npm run dependencies`: licences, install scripts and fixed versions of everything that is installed, by package-lock.json alone; then
+// `npm run licences`: licences, install scripts and fixed versions of everything that is installed, by package-lock.json alone; then
 // what the registry knows about holes in it (`--offline` leaves that out).
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
