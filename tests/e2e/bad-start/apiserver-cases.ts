@@ -1,8 +1,7 @@
-import path from 'node:path';
 import { ensurePki } from '@pilothouse/host';
 import { expectResult, run } from '../checks.ts';
 import type { Checks } from '../checks.ts';
-import { freePorts, pause, pilothouse, type Scratch } from './scratch.ts';
+import { apiServerCommand, freePorts, pause, type Scratch } from './scratch.ts';
 
 /** How long a server that has no store is watched. */
 const patienceMs = 4000;
@@ -11,19 +10,7 @@ const patienceMs = 4000;
 export async function apiServerCases(checks: Checks, scratch: Scratch): Promise<void> {
   const pki = await ensurePki(scratch.path('pki'));
   const [port] = (await freePorts(1)) as [number];
-  const args = (...extra: string[]): string[] => [
-    pilothouse,
-    'apiserver',
-    '--bind-address=127.0.0.1',
-    `--secure-port=${port}`,
-    `--client-ca-file=${path.join(pki.directory, 'ca.crt')}`,
-    `--tls-cert-file=${pki.apiServer.certFile}`,
-    `--tls-private-key-file=${pki.apiServer.keyFile}`,
-    `--service-account-key-file=${pki.serviceAccount.publicFile}`,
-    `--service-account-signing-key-file=${pki.serviceAccount.privateFile}`,
-    '--service-account-issuer=https://kubernetes.default.svc',
-    ...extra,
-  ];
+  const args = (...extra: string[]): string[] => [...apiServerCommand(pki, port), ...extra];
   const refuses = (name: string, extra: readonly string[], matches: readonly RegExp[]): Promise<boolean> =>
     checks.check(`API server: ${name}`, async () =>
       expectResult(

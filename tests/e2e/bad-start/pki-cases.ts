@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Pki } from '@pilothouse/host';
 import { ensurePki, nodeClock } from '@pilothouse/host';
 import type { Checks } from '../checks.ts';
-import { freePorts, pause, pilothouse, type Scratch, type Started } from './scratch.ts';
+import { apiServerCommand, freePorts, pause, pilothouse, type Scratch, type Started } from './scratch.ts';
 
 const withinMs = 45_000;
 const yearMs = 365 * 86_400_000;
@@ -61,16 +61,7 @@ export async function pkiCases(checks: Checks, scratch: Scratch): Promise<void> 
 
   const apiServer = (pki: Pki, storePki: Pki) => (): Started =>
     scratch.start([
-      pilothouse,
-      'apiserver',
-      '--bind-address=127.0.0.1',
-      `--secure-port=${api}`,
-      `--client-ca-file=${path.join(pki.directory, 'ca.crt')}`,
-      `--tls-cert-file=${pki.apiServer.certFile}`,
-      `--tls-private-key-file=${pki.apiServer.keyFile}`,
-      `--service-account-key-file=${pki.serviceAccount.publicFile}`,
-      `--service-account-signing-key-file=${pki.serviceAccount.privateFile}`,
-      '--service-account-issuer=https://kubernetes.default.svc',
+      ...apiServerCommand(pki, api),
       `--etcd-servers=https://127.0.0.1:${client}`,
       `--etcd-cafile=${path.join(storePki.directory, 'etcd', 'ca.crt')}`,
       `--etcd-certfile=${storePki.apiServerStoreClient.certFile}`,

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import type { Pki } from '@pilothouse/host';
 import { run } from '../checks.ts';
 import { repository } from '../tools.ts';
 
@@ -10,6 +11,20 @@ export { freePorts, pause } from '../../../loadtest/bench/server-process.ts';
 
 export const pilothouse = path.join(repository, 'services', 'cli', 'bin', 'pilothouse');
 export const storeProgram = path.join(repository, 'services', 'store', 'bin', 'etcd');
+
+/** An API server with the certificates of the PKI, without a store. */
+export const apiServerCommand = (pki: Pki, port: number): string[] => [
+  pilothouse,
+  'apiserver',
+  '--bind-address=127.0.0.1',
+  `--secure-port=${port}`,
+  `--client-ca-file=${pki.ca.certFile}`,
+  `--tls-cert-file=${pki.apiServer.certFile}`,
+  `--tls-private-key-file=${pki.apiServer.keyFile}`,
+  `--service-account-key-file=${pki.serviceAccount.publicFile}`,
+  `--service-account-signing-key-file=${pki.serviceAccount.privateFile}`,
+  '--service-account-issuer=https://kubernetes.default.svc',
+];
 
 /** A process that is expected to go on running. */
 export interface Started {

@@ -1,7 +1,7 @@
 import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
 import { bumpGeneration, restore, specPath, startGeneration, statusHooks, statusPath } from '../common.ts';
-import { templateWarnings } from '../core/pod/warnings.ts';
+import { changedTemplateWarnings, templateWarnings } from '../core/pod/warnings.ts';
 import { defaultPodTemplate } from '../defaults/pod-spec.ts';
 import { ensure, setDefault, setZeroDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
@@ -157,10 +157,7 @@ export const daemonSetStrategy: ResourceStrategy = {
     ...immutable(object['spec']?.selector, old['spec']?.selector, specPath.child('selector')),
     ...validateSpec((object['spec'] ?? {}) as Json),
   ],
-  warningsOnUpdate: (object, old) =>
-    object.metadata.generation === old.metadata.generation
-      ? []
-      : templateWarnings(object['spec']?.template, specPath.child('template'), old['spec']?.template),
+  warningsOnUpdate: (object, old) => changedTemplateWarnings(object, old, specPath.child('template')),
   subresources: { status: statusHooks(validateStatus) },
   columns: columnsOf['apps/daemonsets'] ?? [],
   cells(object, nowMs) {

@@ -3,7 +3,7 @@ import { fieldError } from '@pilothouse/apimachinery';
 import { bumpGeneration, restore, specPath, startGeneration, statusHooks, statusPath } from '../common.ts';
 import { defaultPodTemplate } from '../defaults/pod-spec.ts';
 import { ensure, setDefault, setZeroDefault } from '../defaults/set.ts';
-import { templateWarnings } from '../core/pod/warnings.ts';
+import { changedTemplateWarnings, templateWarnings } from '../core/pod/warnings.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, containersAndImages, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
@@ -19,6 +19,7 @@ import { immutable, isSet, nonNegative } from '../validation/values.ts';
 import {
   nonNegativeFields,
   notDecremented,
+  notMoreThanReady,
   notMoreThanReplicas,
   validateLongRunningTemplate,
   validateSelectorMatches,
@@ -120,14 +121,7 @@ function validateStatus(object: KubeObject, old: KubeObject): FieldError[] {
   errors.push(
     ...notMoreThanReplicas(status, statusPath, 'updatedReplicas', 'readyReplicas', 'availableReplicas'),
   );
-  if ((status['availableReplicas'] ?? 0) > (status['readyReplicas'] ?? 0))
-    errors.push(
-      fieldError.invalid(
-        statusPath.child('availableReplicas'),
-        status['availableReplicas'],
-        'cannot be greater than readyReplicas',
-      ),
-    );
+  errors.push(...notMoreThanReady(status, statusPath, 'readyReplicas'));
   errors.push(...notDecremented(status, (old['status'] ?? {}) as Json, statusPath, 'collisionCount'));
   return errors;
 }
@@ -172,10 +166,7 @@ export const deploymentStrategy: ResourceStrategy = {
     ...validateSpec((object['spec'] ?? {}) as Json),
     ...immutable(object['spec']?.selector, old['spec']?.selector, specPath.child('selector')),
   ],
-  warningsOnUpdate: (object, old) =>
-    object.metadata.generation === old.metadata.generation
-      ? []
-      : templateWarnings(object['spec']?.template, specPath.child('template'), old['spec']?.template),
+  warningsOnUpdate: (object, old) => changedTemplateWarnings(object, old, specPath.child('template')),
   subresources: { status: statusHooks(validateStatus) },
   columns: columnsOf['apps/deployments'] ?? [],
   cells(object, nowMs) {

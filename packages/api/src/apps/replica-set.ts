@@ -1,7 +1,6 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
-import { fieldError } from '@pilothouse/apimachinery';
 import { bumpGeneration, restore, specPath, startGeneration, statusHooks, statusPath } from '../common.ts';
-import { templateWarnings } from '../core/pod/warnings.ts';
+import { changedTemplateWarnings, templateWarnings } from '../core/pod/warnings.ts';
 import { defaultPodTemplate } from '../defaults/pod-spec.ts';
 import { ensure, setDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
@@ -12,6 +11,7 @@ import type { Json } from '../validation/values.ts';
 import { immutable, nonNegative } from '../validation/values.ts';
 import {
   nonNegativeFields,
+  notMoreThanReady,
   notMoreThanReplicas,
   validateLongRunningTemplate,
   validateSelectorMatches,
@@ -54,14 +54,7 @@ export function validateReplicaStatus(object: KubeObject): FieldError[] {
   errors.push(
     ...notMoreThanReplicas(status, statusPath, 'fullyLabeledReplicas', 'readyReplicas', 'availableReplicas'),
   );
-  if ((status['availableReplicas'] ?? 0) > (status['readyReplicas'] ?? 0))
-    errors.push(
-      fieldError.invalid(
-        statusPath.child('availableReplicas'),
-        status['availableReplicas'],
-        'cannot be greater than readyReplicas',
-      ),
-    );
+  errors.push(...notMoreThanReady(status, statusPath, 'readyReplicas'));
   return errors;
 }
 
@@ -94,10 +87,7 @@ export const replicaSetStrategy: ResourceStrategy = {
     ...validateSpec((object['spec'] ?? {}) as Json),
     ...immutable(object['spec']?.selector, old['spec']?.selector, specPath.child('selector')),
   ],
-  warningsOnUpdate: (object, old) =>
-    object.metadata.generation === old.metadata.generation
-      ? []
-      : templateWarnings(object['spec']?.template, specPath.child('template'), old['spec']?.template),
+  warningsOnUpdate: (object, old) => changedTemplateWarnings(object, old, specPath.child('template')),
   subresources: { status: statusHooks(validateReplicaStatus) },
   columns: columnsOf['apps/replicasets'] ?? [],
   cells(object, nowMs) {

@@ -31,6 +31,7 @@ import {
 import {
   nonNegativeFields,
   notDecremented,
+  notMoreThanReady,
   notMoreThanReplicas,
   validateLongRunningTemplate,
   validateSelectorMatches,
@@ -200,14 +201,7 @@ function validateStatus(object: KubeObject, old: KubeObject): FieldError[] {
   );
   errors.push(...nonNegative(status['availableReplicas'], statusPath.child('availableReplicas')));
   errors.push(...notMoreThanReplicas(status, statusPath, 'availableReplicas'));
-  if ((status['availableReplicas'] ?? 0) > (status['readyReplicas'] ?? 0))
-    errors.push(
-      fieldError.invalid(
-        statusPath.child('availableReplicas'),
-        status['availableReplicas'],
-        'cannot be greater than status.readyReplicas',
-      ),
-    );
+  errors.push(...notMoreThanReady(status, statusPath, 'status.readyReplicas'));
   errors.push(...notDecremented(status, (old['status'] ?? {}) as Json, statusPath, 'collisionCount'));
   return errors;
 }

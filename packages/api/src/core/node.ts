@@ -116,6 +116,7 @@ function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
         'node updates may not change providerID except from "" to valid',
       ),
     );
+  const rest = clone(before);
   for (const name of [
     'podCIDR',
     'podCIDRs',
@@ -126,18 +127,8 @@ function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
     'externalID',
   ]) {
     delete now[name];
-  }
-  const rest = clone(before);
-  for (const name of [
-    'podCIDR',
-    'podCIDRs',
-    'providerID',
-    'unschedulable',
-    'taints',
-    'configSource',
-    'externalID',
-  ])
     delete rest[name];
+  }
   if (!semanticEqual(now, rest))
     errors.push(
       fieldError.forbidden(

@@ -99,6 +99,19 @@ export function notMoreThanReplicas(status: Json, path: FieldPath, ...names: str
   );
 }
 
+/** `readyText` is how the kind's message names the ready replicas. */
+export function notMoreThanReady(status: Json, path: FieldPath, readyText: string): FieldError[] {
+  return (status['availableReplicas'] ?? 0) > (status['readyReplicas'] ?? 0)
+    ? [
+        fieldError.invalid(
+          path.child('availableReplicas'),
+          status['availableReplicas'],
+          `cannot be greater than ${readyText}`,
+        ),
+      ]
+    : [];
+}
+
 /** A count that may only grow. */
 export function notDecremented(status: Json, old: Json, path: FieldPath, name: string): FieldError[] {
   const before = old[name] as number | null | undefined;

@@ -31,6 +31,13 @@ export function podWarnings(pod: KubeObject, old: KubeObject | undefined): strin
   return templateWarnings(pod, new FieldPath(), old);
 }
 
+/** Warnings of the template of a workload, when an update made a new generation of it. */
+export function changedTemplateWarnings(object: KubeObject, old: KubeObject, path: FieldPath): string[] {
+  return object.metadata.generation === old.metadata.generation
+    ? []
+    : templateWarnings(object['spec']?.template, path, old['spec']?.template);
+}
+
 /** Warnings of a pod or of a pod template at `path`. */
 export function templateWarnings(template: Json | null | undefined, path: FieldPath, old?: Json): string[] {
   if (!isSet(template)) return [];

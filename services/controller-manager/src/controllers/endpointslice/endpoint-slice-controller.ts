@@ -6,7 +6,8 @@ import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerFactory } from '../../context.ts';
 import { loopOptions } from '../../context.ts';
-import { inheritedLabels, podEndpoints, selectsPod, targetRef } from './pod-endpoints.ts';
+import { followSelectedPods, followSlices } from './followed-objects.ts';
+import { inheritedLabels, podEndpoints, targetRef } from './pod-endpoints.ts';
 import type { SliceEndpoint, SliceGroup } from './slice-reconciler.ts';
 import { reconcileSlices } from './slice-reconciler.ts';
 import { SliceTracker } from './slice-tracker.ts';
@@ -14,11 +15,6 @@ import { SliceTracker } from './slice-tracker.ts';
 /** How soon to look again when the cache lags behind our own writes. */
 const staleRetryMs = 50;
 export const sliceManager = 'endpointslice-controller.k8s.io';
-
-/** Names of a service in the caches: services are found by the pods they select through a per-namespace scan. */
-export function servicesOf(services: readonly KubeObject[], pod: KubeObject): KubeObject[] {
-  return services.filter((service) => selectsPod(service, pod));
-}
 
 /** Keeps EndpointSlices of services with a selector. */
 export const createEndpointSliceController: ControllerFactory = (context) => {
@@ -96,27 +92,7 @@ export const createEndpointSliceController: ControllerFactory = (context) => {
   });
   const enqueue = (service: KubeObject): void => loop.queue.add(objectKey(service));
   services.addHandler({ onAdd: enqueue, onUpdate: enqueue });
-  const podChanged = (pod: KubeObject): void =>
-    servicesOf(services.lister.list(pod.metadata.namespace), pod).forEach(enqueue);
-  pods.addHandler({
-    onAdd: podChanged,
-    onUpdate: (pod, old) => {
-      podChanged(pod);
-      if (canonical(old.metadata.labels ?? {}) !== canonical(pod.metadata.labels ?? {})) podChanged(old);
-    },
-    onDelete: podChanged,
-  });
-  const sliceChanged = (slice: KubeObject): void => {
-    const name = slice.metadata.labels?.['kubernetes.io/service-name'];
-    if (name !== undefined) loop.queue.add(`${slice.metadata.namespace}/${name}`);
-  };
-  slices.addHandler({
-    onUpdate: sliceChanged,
-    onDelete: (slice) => {
-      const name = slice.metadata.labels?.['kubernetes.io/service-name'] ?? '';
-      tracker.deleted(`${slice.metadata.namespace}/${name}`, slice);
-      sliceChanged(slice);
-    },
-  });
+  followSelectedPods(pods, services, enqueue);
+  followSlices(slices, tracker, loop);
   return loop;
 };

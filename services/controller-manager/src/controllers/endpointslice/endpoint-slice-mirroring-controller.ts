@@ -6,6 +6,7 @@ import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerFactory } from '../../context.ts';
 import { loopOptions } from '../../context.ts';
+import { followSlices } from './followed-objects.ts';
 import type { SliceEndpoint, SliceGroup } from './slice-reconciler.ts';
 import { reconcileSlices } from './slice-reconciler.ts';
 import { SliceTracker } from './slice-tracker.ts';
@@ -111,17 +112,6 @@ export const createEndpointSliceMirroringController: ControllerFactory = (contex
   const enqueue = (object: KubeObject): void => loop.queue.add(objectKey(object));
   services.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });
   endpoints.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });
-  const sliceChanged = (slice: KubeObject): void => {
-    const name = slice.metadata.labels?.['kubernetes.io/service-name'];
-    if (name !== undefined) loop.queue.add(`${slice.metadata.namespace}/${name}`);
-  };
-  slices.addHandler({
-    onUpdate: sliceChanged,
-    onDelete: (slice) => {
-      const name = slice.metadata.labels?.['kubernetes.io/service-name'] ?? '';
-      tracker.deleted(`${slice.metadata.namespace}/${name}`, slice);
-      sliceChanged(slice);
-    },
-  });
+  followSlices(slices, tracker, loop);
   return loop;
 };

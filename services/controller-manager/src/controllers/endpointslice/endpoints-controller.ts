@@ -6,7 +6,7 @@ import { resources } from '../../common/resources.ts';
 import { canonical } from '../../common/template-hash.ts';
 import type { ControllerFactory } from '../../context.ts';
 import { loopOptions } from '../../context.ts';
-import { servicesOf } from './endpoint-slice-controller.ts';
+import { followSelectedPods } from './followed-objects.ts';
 import { inheritedLabels, isHeadless, podEndpoints, targetRef } from './pod-endpoints.ts';
 
 interface EndpointAddress {
@@ -124,16 +124,7 @@ export const createEndpointsController: ControllerFactory = (context) => {
   });
   const enqueue = (service: KubeObject): void => loop.queue.add(objectKey(service));
   services.addHandler({ onAdd: enqueue, onUpdate: enqueue, onDelete: enqueue });
-  const podChanged = (pod: KubeObject): void =>
-    servicesOf(services.lister.list(pod.metadata.namespace), pod).forEach(enqueue);
-  pods.addHandler({
-    onAdd: podChanged,
-    onUpdate: (pod, old) => {
-      podChanged(pod);
-      if (canonical(old.metadata.labels ?? {}) !== canonical(pod.metadata.labels ?? {})) podChanged(old);
-    },
-    onDelete: podChanged,
-  });
+  followSelectedPods(pods, services, enqueue);
   endpoints.addHandler({ onUpdate: enqueue, onDelete: enqueue });
   return loop;
 };

@@ -7,6 +7,7 @@ import type { DiscoveredResource } from '../../common/discovery.ts';
 import { discoverResources } from '../../common/discovery.ts';
 import { resources } from '../../common/resources.ts';
 import type { ControllerContext, ControllerFactory, ControlLoop } from '../../context.ts';
+import { loopOptions } from '../../context.ts';
 import { DefinitionMarks } from './definition-marks.ts';
 import {
   hasEnded,
@@ -48,16 +49,7 @@ class StorageVersionMigrator implements ControlLoop {
   constructor(context: ControllerContext) {
     this.#context = context;
     this.#marks = new DefinitionMarks(context.client, context.clock);
-    this.#loop = new Controller(
-      {
-        name: context.name,
-        clock: context.clock,
-        logger: context.logger,
-        observe: context.observe,
-        workers,
-      },
-      (name) => this.#sync(name),
-    );
+    this.#loop = new Controller({ ...loopOptions(context), workers }, (name) => this.#sync(name));
   }
 
   /** Not asked for before: where no API server serves the kind, all the other controllers would wait for it. */
