@@ -11,6 +11,7 @@ export {
   watchCacheOff,
 } from './generated/resources.ts';
 export { featureGates } from './generated/feature-gates.ts';
+export { earlierGateStates } from './feature-gate-history.ts';
 export { operationFacts } from './generated/operations.ts';
 export { allKindsGroupVersions } from './generated/schemas/index.ts';
 export type {

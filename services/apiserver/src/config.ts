@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { admissionOf } from './admission/admission-flags.ts';
+import type { EmulatedRelease } from './emulated-release.ts';
+import { emulatedRelease } from './emulated-release.ts';
 import type { AdmissionConfig } from './admission/config.ts';
 import type { AuditConfig } from './audit/audit-config.ts';
 import { auditConfigOf } from './audit/audit-flags.ts';
@@ -57,6 +59,8 @@ export interface ApiServerConfig {
   readonly admission: AdmissionConfig;
   readonly runtimeConfig: Readonly<Record<string, string>>;
   readonly featureGates: Readonly<Record<string, boolean>>;
+  /** Default: the release of the program. */
+  readonly release?: EmulatedRelease;
   readonly serviceClusterIpRange: string;
   readonly serviceNodePortRange: string;
   readonly allowPrivileged: boolean;
@@ -158,6 +162,12 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
     admission: admissionOf(values),
     runtimeConfig: values.map('runtime-config'),
     featureGates: gatesOf(values.map('feature-gates')),
+    release: emulatedRelease({
+      emulated: values.list('emulated-version'),
+      minCompatibility: values.list('min-compatibility-version'),
+      forwardCompatible: values.boolean('emulation-forward-compatible'),
+      runtimeConfigForwardCompatible: values.boolean('runtime-config-emulation-forward-compatible'),
+    }),
     serviceClusterIpRange: values.text('service-cluster-ip-range') || '10.0.0.0/24',
     serviceNodePortRange: values.text('service-node-port-range'),
     allowPrivileged: values.boolean('allow-privileged'),

@@ -172,19 +172,26 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   'logging-format': { type: 'string', default: 'text', help: 'text or json' },
   v: { type: 'integer', default: 0, help: 'Log level; 0 to 3 are info, from 4 on debug' },
   'cors-allowed-origins': { type: 'strings', default: [], help: 'No effect yet', ignored: true },
-  'emulated-version': { type: 'strings', default: [], help: 'No effect yet', ignored: true },
-  'emulation-forward-compatible': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
+  'emulated-version': {
+    type: 'strings',
+    default: [],
+    help: 'Release whose resources and feature gates to serve, 1.33 to 1.36',
+  },
+  'emulation-forward-compatible': { type: 'boolean', default: false, help: 'Not supported' },
   'goaway-chance': {
     type: 'float',
     help: 'Chance of a request to send the client of its HTTP/2 connection to another server, 0 to 0.02',
   },
   'livez-grace-period': { type: 'duration', help: 'No effect yet', ignored: true },
-  'min-compatibility-version': { type: 'strings', default: [], help: 'No effect yet', ignored: true },
+  'min-compatibility-version': {
+    type: 'strings',
+    default: [],
+    help: 'Oldest release to get on with; only the one that follows from the emulated one is supported',
+  },
   'runtime-config-emulation-forward-compatible': {
     type: 'boolean',
     default: false,
-    help: 'No effect yet',
-    ignored: true,
+    help: 'Serve what --runtime-config names though the emulated release does not know it',
   },
   'shutdown-send-retry-after': {
     type: 'boolean',

@@ -1,6 +1,8 @@
 import type { BuiltinResource } from '@pilothouse/api';
 import { builtinGroupVersions } from '@pilothouse/api';
 import { FlagError } from '@pilothouse/host';
+import type { EmulatedRelease } from './emulated-release.ts';
+import { binaryMinor, minorOfRelease } from './emulated-release.ts';
 
 /** `api/alpha`, `api/beta`, `api/ga`: groups of versions by their maturity. */
 function maturity(version: string): 'alpha' | 'beta' | 'ga' {
@@ -15,6 +17,7 @@ function maturity(version: string): 'alpha' | 'beta' | 'ga' {
 export function servedBy(
   runtimeConfig: Readonly<Record<string, string>>,
   featureEnabled: (gate: string) => boolean,
+  release?: EmulatedRelease,
 ): (resource: BuiltinResource) => boolean {
   for (const [key, value] of Object.entries(runtimeConfig)) {
     if (value !== '' && value !== 'true' && value !== 'false') {
@@ -22,6 +25,9 @@ export function servedBy(
     }
   }
   checkKeys(runtimeConfig);
+  const introduced = (resource: BuiltinResource): number =>
+    minorOfRelease(resource.lifecycle?.introduced ?? '1.0');
+  const minor = release?.minor ?? binaryMinor;
   const entry = (key: string): boolean | undefined => {
     const value = runtimeConfig[key];
     return value === undefined ? undefined : value !== 'false';
@@ -29,6 +35,15 @@ export function servedBy(
   return (resource) => {
     if (resource.gate !== undefined && !featureEnabled(resource.gate)) return false;
     const version = resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+    if (introduced(resource) > minor) {
+      // Upstream refuses what is asked for by name, and leaves out the rest.
+      const named = entry(`${version}/${resource.plural}`) ?? entry(version);
+      if (named !== true) return false;
+      if (release?.servesNamed !== true)
+        throw new FlagError(
+          `cannot enable resource ${version}, Resource=${resource.plural} in runtime-config because it is introduced at ${resource.lifecycle?.introduced} after the current version 1.${minor}. Consider setting --runtime-config-emulation-forward-compatible=true`,
+        );
+    }
     return (
       entry(`${version}/${resource.plural}`) ??
       entry(version) ??

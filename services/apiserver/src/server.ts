@@ -18,6 +18,7 @@ import { DiscoveryManager } from './endpoints/discovery/discovery-manager.ts';
 import { registerDiscovery } from './endpoints/discovery/discovery-handlers.ts';
 import { OpenApiDocuments } from './endpoints/openapi-documents.ts';
 import { registerOpenApiPaths } from './endpoints/openapi-paths.ts';
+import type { EmulatedRelease } from './emulated-release.ts';
 import { registerServerPaths } from './endpoints/server-paths.ts';
 import { dispatchResource } from './endpoints/dispatch.ts';
 import { BuiltinObjectCodec } from './endpoints/object-codec.ts';
@@ -59,6 +60,8 @@ export interface ApiServerOptions {
   readonly admission: AdmissionChain;
   /** Built-in resources that are served, for OpenAPI; none: no documents. */
   readonly servedResources?: readonly BuiltinResource[];
+  /** What `/version` and metrics tell to be emulated. Default: the release of the program. */
+  readonly release?: EmulatedRelease | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -124,7 +127,7 @@ export interface ApiServer {
 
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { clock, logger, random } = options;
-  const metrics = new ServerMetrics(buildVersion.labels);
+  const metrics = new ServerMetrics(buildVersion.labels, options.release);
   options.admission.measure?.(metrics.admission, clock);
   const codec = new BuiltinObjectCodec();
   const shutdown = new AbortController();
@@ -145,7 +148,8 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   registerDiscovery(paths, { manager: discovery, codec, serverAddress });
   registerHealthChecks(health, { ...options.health, isStopping: () => stopping });
   health.register(paths);
-  registerServerPaths(paths, { codec, metrics, apiPaths: () => discovery.paths() });
+  const { release } = options;
+  registerServerPaths(paths, { codec, metrics, release, apiPaths: () => discovery.paths() });
   const openApi = new OpenApiDocuments(options.servedResources ?? []);
   registerOpenApiPaths(paths, openApi);
   options.registerPaths?.(paths);

@@ -86,9 +86,9 @@ export async function startApiServer(
   const clock = ports.clock ?? nodeClock;
   const random = ports.random ?? nodeRandom;
   const logger = ports.logger ?? createLogger({ level: config.logLevel, component: 'apiserver' });
-  const gates = featureGateOverrides(config.featureGates, ownFeatureGates);
+  const gates = featureGateOverrides(config.featureGates, ownFeatureGates, config.release);
   const enabled = (gate: string): boolean => gates[gate] ?? featureGates[gate]?.default ?? false;
-  const isServed = servedBy(config.runtimeConfig, enabled);
+  const isServed = servedBy(config.runtimeConfig, enabled, config.release);
   // Before anything waits: a wrong flag or file is told at once.
   const fileTls = config.tls && config.tls !== 'plain' ? await readTlsFiles(config.tls) : undefined;
   const closers: (() => void | Promise<void>)[] = [];
@@ -212,6 +212,7 @@ export async function startApiServer(
     authorizer: authorization.authorizer,
     admission: security.admission,
     servedResources: builtinResources.filter((resource) => isServed(resource)),
+    release: config.release,
     clock,
     random,
     logger,

@@ -1,3 +1,5 @@
+import type { EmulatedRelease } from './emulated-release.ts';
+
 /** What `/version` and the build metric say. */
 const info = {
   major: '1',
@@ -14,6 +16,16 @@ const info = {
   compiler: 'v8',
   platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
 };
+
+/** The same with the releases that are emulated. */
+export const versionInfo = (release: EmulatedRelease | undefined): typeof info =>
+  release === undefined
+    ? info
+    : {
+        ...info,
+        emulationMinor: String(release.minor),
+        minCompatibilityMinor: String(release.minCompatibility),
+      };
 
 export const buildVersion = {
   info,

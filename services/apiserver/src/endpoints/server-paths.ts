@@ -1,7 +1,8 @@
 import { StatusError } from '@pilothouse/apimachinery';
 import type { ServerMetrics } from '../metrics/server-metrics.ts';
 import type { Exchange } from '../request/exchange.ts';
-import { buildVersion } from '../version.ts';
+import type { EmulatedRelease } from '../emulated-release.ts';
+import { buildVersion, versionInfo } from '../version.ts';
 import type { ObjectCodec } from './codec.ts';
 import { methodNotAllowed } from './dispatch.ts';
 import { parseAccept } from '@pilothouse/serializer';
@@ -14,6 +15,7 @@ export function registerServerPaths(
   options: {
     readonly codec: ObjectCodec;
     readonly metrics: ServerMetrics;
+    readonly release?: EmulatedRelease | undefined;
     /** Groups and versions that are served now. */
     apiPaths(): readonly string[];
   },
@@ -27,7 +29,7 @@ export function registerServerPaths(
   paths.handle('/index.html', index, false);
   const version = (exchange: Exchange): Promise<void> => {
     if (exchange.method !== 'GET') throw methodNotAllowed();
-    return json(exchange, buildVersion.info);
+    return json(exchange, versionInfo(options.release));
   };
   paths.handle('/version', version);
   paths.handle('/version/', version);

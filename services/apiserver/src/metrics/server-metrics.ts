@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { releaseVersion } from '@pilothouse/host';
+import type { EmulatedRelease } from '../emulated-release.ts';
 import type { Exchange } from '../request/exchange.ts';
 import { AdmissionSeries } from './admission-series.ts';
 import { CellFamily, DistributionFamily } from './cells.ts';
@@ -145,9 +146,11 @@ export class ServerMetrics {
     registers: [this.registry],
   });
 
-  constructor(build: Readonly<Record<string, string>>) {
+  constructor(build: Readonly<Record<string, string>>, release?: EmulatedRelease) {
     collectDefaultMetrics({ register: this.registry });
-    const [binary, emulation, minCompatibility] = releaseVersion;
+    const [binary] = releaseVersion;
+    const emulation = release === undefined ? releaseVersion[1] : `1.${release.minor}`;
+    const minCompatibility = release === undefined ? releaseVersion[2] : `1.${release.minCompatibility}`;
     new Gauge({
       name: 'version_info',
       help: 'Constant 1, labelled with the versions of the component',
