@@ -76,6 +76,9 @@ export function createFlowFilter(
     metrics: new FlowMetrics(metrics.registry),
     inFlight,
     requestTimeoutMs: options.requestTimeoutMs ?? 60_000,
-    sizeOf: (apiGroup, resource) => client.watchCache(apiGroup, resource)?.stats?.(),
+    sizeOf: (apiGroup, resource) =>
+      (
+        options.registry.cached?.get(`${apiGroup}/${resource}`)?.view ?? client.watchCache(apiGroup, resource)
+      )?.stats?.(),
   });
 }

@@ -249,7 +249,7 @@ export class Aggregator {
     }
     const now = this.#clock.now();
     if (now - follower.documentsMs < documentsMs) return true;
-    this.#publish(api, await remoteDiscovery(api, this.#connections));
+    this.#publish(api, await remoteDiscovery(api, this.#connections, this.#clock));
     await this.#openApi?.refresh(api);
     if (this.#followers.get(name) !== follower) {
       // It went away meanwhile, and must not come back by what was just published.

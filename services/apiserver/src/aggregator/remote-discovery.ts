@@ -1,8 +1,10 @@
+import type { Clock } from '@pilothouse/base';
 import type { RemoteResource } from '../endpoints/discovery/discovery-manager.ts';
 import type { RemoteApi } from './remote-api.ts';
 import { pathOf } from './remote-api.ts';
 import type { RemoteConnections } from './remote-connections.ts';
 
+/** For all that is asked of one server. */
 const timeoutMs = 5000;
 const aggregatedTypes = ['v2', 'v2beta1'].map(
   (version) => `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`,
@@ -26,8 +28,10 @@ interface OldResource {
  */
 export async function remoteDiscovery(
   api: RemoteApi,
-  connections: RemoteConnections,
+  connections: Pick<RemoteConnections, 'get'>,
+  clock: Clock,
 ): Promise<readonly RemoteResource[]> {
+  const endMs = clock.monotonic() + timeoutMs;
   const answer = await connections.get(api, '/apis', {
     timeoutMs,
     headers: { accept: aggregatedTypes.join(',') },
@@ -47,7 +51,10 @@ export async function remoteDiscovery(
     const emptyKind = { group: '', version: '', kind: '' };
     return (found?.resources ?? []).map((resource) => ({ responseKind: emptyKind, ...resource }));
   }
-  const old = await connections.get(api, pathOf(api), { timeoutMs, headers: { accept: 'application/json' } });
+  const old = await connections.get(api, pathOf(api), {
+    timeoutMs: Math.max(1, Math.round(endMs - clock.monotonic())),
+    headers: { accept: 'application/json' },
+  });
   if (old.status !== 200)
     throw new Error(`failed to download legacy discovery for ${pathOf(api)}: ${old.status}`);
   const list = JSON.parse(old.body.toString()) as { resources?: OldResource[] };

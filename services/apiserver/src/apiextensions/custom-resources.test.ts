@@ -280,6 +280,10 @@ describe('custom resources', () => {
     const created = await call('POST', path('v2'), part);
     assert.equal(created.body.apiVersion, 'example.com/v2');
     assert.match(created.warning, /example.com\/v2 Part is deprecated/);
+    // Flow control counts them as it counts built-in ones.
+    const sizes = replicas.map(({ registry }) => registry.cached?.get('example.com/parts')?.view.stats?.());
+    assert.equal(sizes[0]?.count, 1);
+    assert.ok((sizes[0]?.averageBytes ?? 0) > 0);
     const read = await call('GET', `${path('v1')}/p`);
     assert.equal(read.body.apiVersion, 'example.com/v1');
     const { kv } = await store.get('/registry/example.com/parts/default/p');

@@ -33,12 +33,15 @@ export function registerResourceMetrics(metrics: Metrics, sources: MetricSources
   const stats = (): { group: string; resource: string; count: number; bytes: number }[] => {
     const seen = new Set<string>();
     const found = [];
-    for (const { resource: each } of registry.storages) {
-      const { group, resource } = each;
+    const all = [
+      ...[...registry.storages].map(({ resource }) => resource),
+      ...(registry.cached?.values() ?? []),
+    ];
+    for (const { group, resource } of all) {
       const id = `${group}/${resource}`;
       if (seen.has(id)) continue;
       seen.add(id);
-      const cache = registry.client.watchCache(group, resource);
+      const cache = registry.cached?.get(id)?.view ?? registry.client.watchCache(group, resource);
       const known = cache?.synced === true ? cache.stats?.() : undefined;
       if (known !== undefined)
         found.push({ group, resource, count: known.count, bytes: known.count * known.averageBytes });

@@ -45,7 +45,13 @@ import { GenericStore } from './generic/store.ts';
 import type { StoreHooks } from './generic/store-options.ts';
 import { SubresourceStore } from './generic/subresource-store.ts';
 import { DirectClient } from './internal-client.ts';
-import type { CacheView, InternalClient, Registry, RestStorage } from './rest/rest-storage.ts';
+import type {
+  CachedResource,
+  CacheView,
+  InternalClient,
+  Registry,
+  RestStorage,
+} from './rest/rest-storage.ts';
 import type { ServedVersions } from './rest/served-versions.ts';
 import type { OpenedStorage } from './storage-factory.ts';
 import { StorageFactory } from './storage-factory.ts';
@@ -149,6 +155,10 @@ class BuiltinRegistry implements ApiRegistry {
     for (const resource of served) if (resource.storage !== undefined) this.#openStored(resource);
     for (const resource of served) this.#install(resource);
     shareVersions(this.#storages.values());
+  }
+
+  get cached(): ReadonlyMap<string, CachedResource> {
+    return this.factory.cached;
   }
 
   get storages(): Iterable<RestStorage> {

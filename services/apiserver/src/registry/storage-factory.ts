@@ -6,7 +6,7 @@ import type { KeyValueStore } from '../storage/key-value-store.ts';
 import { ObjectStorage } from '../storage/object-storage.ts';
 import type { ObjectCodec } from '../storage/stored-object.ts';
 import type { RegistryServices } from './generic/services.ts';
-import type { CacheView } from './rest/rest-storage.ts';
+import type { CachedResource, CacheView } from './rest/rest-storage.ts';
 
 export interface OpenOptions {
   /** What follows the root: `pods`, `services/specs`, `example.com/widgets`. */
@@ -37,6 +37,7 @@ export class StorageFactory {
   readonly #root: string;
   readonly feed: ChangeFeed;
   readonly #opened = new Set<OpenedStorage>();
+  readonly #cached = new Map<string, CachedResource>();
 
   /** `root` with both slashes; upstream's --etcd-prefix gives `/registry/`. */
   constructor(store: KeyValueStore, services: RegistryServices, root = '/registry/') {
@@ -50,9 +51,15 @@ export class StorageFactory {
     return this.#store;
   }
 
+  /** Every resource that is open now; when a definition changed, as it is now. */
+  get cached(): ReadonlyMap<string, CachedResource> {
+    return this.#cached;
+  }
+
   open(options: OpenOptions): OpenedStorage {
     const prefix = `${this.#root}${options.etcdPrefix}/`;
     const { group, resource } = options.groupResource;
+    const id = `${group}/${resource}`;
     this.#store.claim?.(prefix, this.#root, group, resource);
     const storage = new ObjectStorage({
       store: this.#store,
@@ -75,10 +82,12 @@ export class StorageFactory {
       start: () => cacher.start(),
       close: () => {
         this.#opened.delete(opened);
+        if (this.#cached.get(id)?.view === cacher) this.#cached.delete(id);
         cacher.close();
       },
     };
     this.#opened.add(opened);
+    this.#cached.set(id, { group, resource, view: cacher });
     return opened;
   }
 

@@ -278,6 +278,13 @@ export interface CacheView {
   stats?(): { readonly count: number; readonly averageBytes: number; readonly watchers: number };
 }
 
+/** A resource with a watch cache, for those who count. Custom resources too. */
+export interface CachedResource {
+  readonly group: string;
+  readonly resource: string;
+  readonly view: CacheView;
+}
+
 /**
  * The API as plugins, authorizers and hooks inside the server use it: straight on the storages, as user `system:apiserver`,
  * without admission. Reads come from the watch cache. Errors are StatusError, NotFound for an unknown resource.
@@ -322,6 +329,8 @@ export interface Registry {
   /** Every storage in discovery order (main resources followed by their subresources). */
   readonly storages: Iterable<RestStorage>;
   readonly client: InternalClient;
+  /** By `group/resource`. Absent: nobody counts. */
+  readonly cached?: ReadonlyMap<string, CachedResource>;
 }
 
 /** The full plural with subresource, as discovery and audit write it: `pods/status`. */
