@@ -1,9 +1,7 @@
 import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import type { Clock, Logger, Random } from '@pilothouse/base';
-import { errorCode, errorMessage, sleep } from '@pilothouse/base';
-import type { EtcdTls } from '@pilothouse/etcd-client';
-import { createEtcdClient } from '@pilothouse/etcd-client';
+import { errorCode } from '@pilothouse/base';
 import {
   createLogger,
   createOtlpTracer,
@@ -19,7 +17,7 @@ import { customResources } from './apiextensions/start.ts';
 import { Aggregator } from './aggregator/aggregator.ts';
 import { openSigner } from './authentication/open-signer.ts';
 import type { ApiServerConfig } from './config.ts';
-import { checkCredentials, followCredentials, followStoreFiles } from './credential-files.ts';
+import { checkCredentials, followCredentials } from './credential-files.ts';
 import type { ResourceTable } from './endpoints/resource-table.ts';
 import { registerOpenIdPaths } from './endpoints/openid-paths.ts';
 import { probeLocal } from './node/probe-local.ts';
@@ -36,21 +34,17 @@ import { given } from './flag-values.ts';
 import { registerFileMetric } from './metrics/file-metric.ts';
 import { featureGateOverrides } from './feature-gates.ts';
 import { servedBy } from './served-resources.ts';
-import { Compactor } from './storage/etcd/compactor.ts';
 import { EncryptedKeyValueStore } from './storage/encryption/encrypted-store.ts';
 import { registerEncryptionMetrics, TransformationCounts } from './storage/encryption/encryption-metrics.ts';
 import { Encryption } from './storage/encryption/encryption.ts';
 import { EncryptionError } from './storage/encryption/transformer.ts';
-import type { MetricSources } from './metrics/resource-metrics.ts';
 import { registerResourceMetrics } from './metrics/resource-metrics.ts';
-import { StoreCalls } from './metrics/store-calls.ts';
-import { EtcdKeyValueStore } from './storage/etcd/etcd-key-value-store.ts';
 import type { KeyValueStore } from './storage/key-value-store.ts';
-import { MemoryKeyValueStore } from './storage/memory/memory-key-value-store.ts';
 import { ActiveExchange } from './request/active-exchange.ts';
 import { openShared } from './shared/shared-config.ts';
 import { StartupWork } from './startup-work.ts';
 import { readTlsFiles, selfSignedTls } from './tls-files.ts';
+import { openStore, waitForStore } from './storage/open-store.ts';
 
 /** The world around a server; what is absent is the real one. */
 export interface ApiServerPorts {
@@ -76,7 +70,6 @@ export interface RunningApiServer {
  * paths, since they are processes of this host.
  */
 const ownFeatureGates: ReadonlySet<string> = new Set(['LoopbackPods']);
-const storeAttemptMs = 1000;
 
 /** Puts store, registry, security and HTTP edge together and listens. Resolves when it answers; `/readyz` tells when the default objects are there too. */
 export async function startApiServer(
@@ -114,7 +107,7 @@ export async function startApiServer(
     compact,
     metrics: storeMetrics,
     problem: storeProblem,
-  } = openStore(config, ports, { clock, random, logger, closers, watcher, active: tracing?.active });
+  } = openStore(config, ports.store, { clock, random, logger, closers, watcher, active: tracing?.active });
   const store = encryption ? new EncryptedKeyValueStore(plainStore, encryption, transformations) : plainStore;
   warnOfValidity(config, fileTls?.certPem, clock, logger);
   await waitForStore(store, config.store.endpoints, storeProblem, clock, logger);
@@ -355,63 +348,6 @@ function listenError(config: ApiServerConfig, error: unknown): unknown {
   }
 }
 
-function openStore(
-  config: ApiServerConfig,
-  ports: ApiServerPorts,
-  options: {
-    clock: Clock;
-    random: Random;
-    logger: Logger;
-    closers: (() => void | Promise<void>)[];
-    watcher: FileWatcher;
-    active: ActiveExchange | undefined;
-  },
-): {
-  store: KeyValueStore;
-  compact?: Compactor;
-  metrics?: Pick<MetricSources, 'calls' | 'storeBytes'>;
-  /** Why the store was not reached last. */
-  problem?: () => string | undefined;
-} {
-  const { clock, random, logger, active } = options;
-  if (ports.store) return { store: ports.store };
-  const { endpoints, caPem, certPem, keyPem, compactionIntervalMs } = config.store;
-  const current: { tls: EtcdTls | undefined } = {
-    tls:
-      caPem === undefined && certPem === undefined
-        ? undefined
-        : { ...given('ca', caPem), ...given('cert', certPem), ...given('key', keyPem) },
-  };
-  if (endpoints.length === 0) {
-    logger.warn('No --etcd-servers: objects live in memory and end with this process');
-    return { store: new MemoryKeyValueStore({ now: () => clock.now() }) };
-  }
-  followStoreFiles(config.credentialFiles.store, options.watcher, current);
-  const client = createEtcdClient({
-    endpoints,
-    clock,
-    random,
-    logger,
-    ...(current.tls === undefined ? {} : { tls: () => current.tls ?? {} }),
-  });
-  options.closers.push(() => client.close());
-  const calls = new StoreCalls();
-  return {
-    store: new EtcdKeyValueStore({
-      client,
-      clock,
-      calls,
-      ...(active === undefined ? {} : { span: () => active.span }),
-    }),
-    metrics: {
-      calls,
-      storeBytes: async () => (await client.status(endpoints[0], { timeoutMs: storeAttemptMs })).dbSize,
-    },
-    problem: () => client.lastProblem,
-    compact: new Compactor(client, clock, logger, compactionIntervalMs),
-  };
-}
-
 /** A certificate that others will refuse, or soon, is told before somebody searches. */
 function warnOfValidity(
   { store, kubeletClient, proxyClient }: ApiServerConfig,
@@ -428,34 +364,6 @@ function warnOfValidity(
   for (const [flag, pem] of Object.entries(certificates)) {
     const problem = pem === undefined ? undefined : validityProblem(pem, clock.now());
     if (problem !== undefined) logger.warn(`The certificate of --${flag} ${problem}`);
-  }
-}
-
-/** The store may come up after the server. */
-async function waitForStore(
-  store: KeyValueStore,
-  endpoints: readonly string[],
-  problem: (() => string | undefined) | undefined,
-  clock: Clock,
-  logger: Logger,
-): Promise<void> {
-  // An attempt takes many seconds until it fails; the operator should know sooner.
-  const early = clock.setTimeout(
-    () => logger.warn('Waiting for the store', { 'etcd-servers': endpoints.join(), reason: problem?.() }),
-    storeAttemptMs,
-  );
-  try {
-    for (;;) {
-      try {
-        await store.get('/registry/health');
-        return;
-      } catch (error) {
-        logger.warn('Waiting for the store', { error: problem?.() ?? errorMessage(error) });
-        await sleep(clock, storeAttemptMs);
-      }
-    }
-  } finally {
-    early.cancel();
   }
 }
 
