@@ -126,3 +126,65 @@ test('who floods without reading is not read either', async () => {
   assert.ok(sent < 3_000_000, 'the flood stands still');
   socket.destroy();
 });
+
+/** A client with windows as large as they come that asks once and reads when it is told to. */
+function slowClient(): { readonly socket: net.Socket; content(bytes: number): Promise<Buffer> } {
+  const socket = net.connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.pause();
+  const windows = [
+    frame(4, 0, 0, Buffer.of(0, 4, 0x7f, 0xff, 0xff, 0xff)),
+    frame(8, 0, 0, Buffer.of(0x7f, 0, 0, 0)),
+  ];
+  socket.write(Buffer.concat([hello, ...windows, request(1)]));
+  const content = async (wanted: number): Promise<Buffer> => {
+    const payloads: Buffer[] = [];
+    let got = 0;
+    let rest = Buffer.alloc(0);
+    for await (const piece of socket as AsyncIterable<Buffer>) {
+      rest = Buffer.concat([rest, piece]);
+      while (rest.length >= 9 && rest.length >= 9 + rest.readUIntBE(0, 3)) {
+        const end = 9 + rest.readUIntBE(0, 3);
+        if (rest[3] === 0) {
+          payloads.push(rest.subarray(9, end));
+          got += end - 9;
+        }
+        rest = rest.subarray(end);
+      }
+      if (got >= wanted) break;
+    }
+    return Buffer.concat(payloads);
+  };
+  return { socket, content };
+}
+
+test('what a slow client was sent stays as it was while others are served', async () => {
+  const pieces = 5000;
+  const pieceOf = (fill: number, index: number): Buffer =>
+    Buffer.alloc(900, `${fill}:${index};`.padStart(18, '.'));
+  let left = 0;
+  onRequest = (stream) => {
+    const fill = ++left;
+    stream.respond(head);
+    let index = 0;
+    const turn = (): void => {
+      for (let count = 0; count < 5 && index < pieces; count++) {
+        const piece = pieceOf(fill, index++);
+        stream.writePieces([piece.subarray(0, 400), piece.subarray(400)], piece.length);
+      }
+      if (index < pieces) setImmediate(turn);
+      else left += 100;
+    };
+    turn();
+  };
+  const slow = slowClient();
+  while (left === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const fast = slowClient();
+  const bytes = pieces * 900;
+  const expected = (fill: number): Buffer =>
+    Buffer.concat(Array.from({ length: pieces }, (_, index) => pieceOf(fill, index)));
+  assert.ok((await fast.content(bytes)).equals(expected(2)), 'the fast client');
+  assert.ok((await slow.content(bytes)).equals(expected(1)), 'the slow client');
+  slow.socket.destroy();
+  fast.socket.destroy();
+});
