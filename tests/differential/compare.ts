@@ -30,6 +30,7 @@ function normaliseText(text: string, now: RegExp): string {
       .replaceAll(/(\\?"resourceVersion\\?":\\?"|resourceVersion: "|resourceVersion:)\d+/g, '$1<revision>')
       .replaceAll(/\b10\.0\.\d+\.\d+\b(?!\/)/g, (ip) => (ip === '10.0.0.1' ? ip : '<ip>'))
       .replaceAll(/in record \(\d+\)/g, 'in record (<revision>)')
+      .replaceAll(/ResourceVersion in object meta: \d+/g, 'ResourceVersion in object meta: <revision>')
       .replaceAll(/, current: \d+/g, ', current: <revision>')
       .replaceAll(/kube-api-access-[a-z0-9]{5}/g, 'kube-api-access-<suffix>')
   );

@@ -374,6 +374,7 @@ export const customResourceDefinitionStrategy: ResourceStrategy = {
     setZeroDefault(conversion, 'strategy', 'None');
     const service = conversion['webhook']?.clientConfig?.service as Json | null | undefined;
     if (isSet(service)) setDefault(service, 'port', 443);
+    if (list(object['status']?.storedVersions).length === 0) rememberStorageVersion(object);
   },
   prepareForCreate(object) {
     startGeneration(object);
