@@ -60,12 +60,9 @@ export async function runStore(
     'v2-deprecation': 'write-only',
     flags: parsed.given,
   });
-  const fail = (problem: unknown): void => {
+  const fail = (problem: unknown): Promise<void> | void => {
     const pending = commitErrorOf(problem);
-    if (pending !== undefined) {
-      void pending.then(fail);
-      return;
-    }
+    if (pending !== undefined) return pending.then(fail);
     const error = diskProblem(config, problem);
     logger.fatal(
       errorMessage(error),
@@ -87,7 +84,8 @@ export async function runStore(
     });
     logger.info('closed etcd server', { name: config.name });
   } catch (error) {
-    fail(error);
+    // Whoever called ends the process when this returns: the reason is waited for.
+    await fail(error);
   }
 }
 
