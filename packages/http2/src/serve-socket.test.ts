@@ -128,7 +128,7 @@ test('who floods without reading is not read either', async () => {
 });
 
 /** A client with windows as large as they come that asks once and reads when it is told to. */
-function slowClient(): { readonly socket: net.Socket; content(bytes: number): Promise<Buffer> } {
+function slowClient(path: string): { readonly socket: net.Socket; content(bytes: number): Promise<Buffer> } {
   const socket = net.connect(port, '127.0.0.1');
   socket.on('error', () => {});
   socket.pause();
@@ -136,7 +136,7 @@ function slowClient(): { readonly socket: net.Socket; content(bytes: number): Pr
     frame(4, 0, 0, Buffer.of(0, 4, 0x7f, 0xff, 0xff, 0xff)),
     frame(8, 0, 0, Buffer.of(0x7f, 0, 0, 0)),
   ];
-  socket.write(Buffer.concat([hello, ...windows, request(1)]));
+  socket.write(Buffer.concat([hello, ...windows, request(1, true, { ':path': path })]));
   const content = async (wanted: number): Promise<Buffer> => {
     const payloads: Buffer[] = [];
     let got = 0;
@@ -162,9 +162,12 @@ test('what a slow client was sent stays as it was while others are served', asyn
   const pieces = 5000;
   const pieceOf = (fill: number, index: number): Buffer =>
     Buffer.alloc(900, `${fill}:${index};`.padStart(18, '.'));
-  let left = 0;
-  onRequest = (stream) => {
-    const fill = ++left;
+  let hasBegun = false;
+  onRequest = (stream, path) => {
+    // Of the flood before, requests may still come.
+    if (path === '/') return;
+    hasBegun = true;
+    const fill = path === '/slow' ? 1 : 2;
     stream.respond(head);
     let index = 0;
     const turn = (): void => {
@@ -173,13 +176,12 @@ test('what a slow client was sent stays as it was while others are served', asyn
         stream.writePieces([piece.subarray(0, 400), piece.subarray(400)], piece.length);
       }
       if (index < pieces) setImmediate(turn);
-      else left += 100;
     };
     turn();
   };
-  const slow = slowClient();
-  while (left === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  const fast = slowClient();
+  const slow = slowClient('/slow');
+  while (!hasBegun) await new Promise((resolve) => setTimeout(resolve, 5));
+  const fast = slowClient('/fast');
   const bytes = pieces * 900;
   const expected = (fill: number): Buffer =>
     Buffer.concat(Array.from({ length: pieces }, (_, index) => pieceOf(fill, index)));
