@@ -114,12 +114,14 @@ export function composeTarget(file: string, next: string): Target {
           const plain = { component, name: each.service, pid: each.isRunning ? nodePid(each.pid) : 0 };
           if (component === 'store') {
             const url = `http://${each.address}:2381`;
-            const [metrics, ready] = each.isRunning
-              ? await Promise.all([
-                  probe({ url: `${url}/metrics`, timeoutMs: 5000 }),
-                  probe({ url: `${url}/readyz`, timeoutMs: 5000 }),
-                ])
-              : [];
+            // A container that is being started has no address yet.
+            const [metrics, ready] =
+              each.isRunning && each.address !== ''
+                ? await Promise.all([
+                    probe({ url: `${url}/metrics`, timeoutMs: 5000 }),
+                    probe({ url: `${url}/readyz`, timeoutMs: 5000 }),
+                  ])
+                : [];
             const isLeader = /^etcd_server_is_leader 1$/m.test(metrics?.body ?? '');
             return { ...plain, ready: ready?.status === 200, role: isLeader ? 'leader' : 'follower' };
           }
@@ -127,6 +129,7 @@ export function composeTarget(file: string, next: string): Target {
           const ready =
             component === 'apiserver'
               ? each.isRunning &&
+                each.address !== '' &&
                 (await probeReadiness(`https://${each.address}:6443/readyz`, access.ca as string))
               : each.isHealthy;
           return held === undefined
