@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { rejoinArguments, rejoinStep } from './rejoin.ts';
+import { flagValue, rejoinArguments, rejoinStep } from './rejoin.ts';
 
 const member = (ID: bigint, name: string, url: string, ran = true) => ({
   ID,
@@ -30,4 +30,11 @@ test('a member that ran before is replaced, one that was added joins, one of a n
 test('without the flag nothing is asked and nothing changes; with it the flags it needs are named', async () => {
   assert.deepEqual(await rejoinArguments(['--name=a']), ['--name=a']);
   await assert.rejects(rejoinArguments(['--replace-lost-member=http://127.0.0.1:1']), /needs --data-dir/);
+});
+
+test('flags of the store may be variables', () => {
+  const environment = { ETCD_DATA_DIR: '/var/lib/store', ETCD_NAME: 'a' };
+  assert.equal(flagValue([], 'data-dir', environment), '/var/lib/store');
+  assert.equal(flagValue(['--name=b'], 'name', environment), 'b', 'a flag counts more');
+  assert.equal(flagValue([], 'peer-key-file', environment), undefined);
 });

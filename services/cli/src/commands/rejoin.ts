@@ -10,9 +10,13 @@ import { limits } from '../limits.ts';
 
 const flagName = 'replace-lost-member';
 
-/** The last value of `--name=value` or `--name value`. */
-export function flagValue(argv: readonly string[], name: string): string | undefined {
-  let found: string | undefined;
+/** The last value of `--name=value` or `--name value`, else that of the variable `ETCD_NAME`, as the store reads them. */
+export function flagValue(
+  argv: readonly string[],
+  name: string,
+  environment: NodeJS.ProcessEnv = process.env,
+): string | undefined {
+  let found = environment[`ETCD_${name.toUpperCase().replaceAll('-', '_')}`];
   for (const [index, each] of argv.entries()) {
     if (each === `--${name}`) found = argv[index + 1];
     else if (each.startsWith(`--${name}=`)) found = each.slice(name.length + 3);
