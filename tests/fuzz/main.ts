@@ -115,7 +115,9 @@ function send(
 }
 
 function judge(status: number, body: string): string | undefined {
-  if (body.includes('"polluted":true')) return 'a prototype was polluted';
+  // An error message may show how the body began.
+  if (body.replaceAll('{"__proto__":{"polluted":true}', '').includes('"polluted":true'))
+    return 'a prototype was polluted';
   if (status !== 500) return undefined;
   let message = body;
   try {

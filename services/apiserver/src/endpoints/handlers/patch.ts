@@ -280,9 +280,11 @@ function applied(call: Call, body: Buffer, options: WriteOptions): UpdatedObject
   const { resource } = call.storage;
   const { patch, duplicates } = applyObject(body);
   const kind = responseKindOf(resource);
-  if (patch.apiVersion !== apiVersionOfKind(kind) || !patch.kind) {
-    const { group, version } = parseApiVersion(patch.apiVersion ?? '') ?? { group: '', version: '' };
-    throw statusErrors.badRequest(`invalid object type: ${group}/${version}, Kind=${patch.kind ?? ''}`);
+  // What is no text counts as absent.
+  const said = (value: unknown): string => (typeof value === 'string' ? value : '');
+  if (patch.apiVersion !== apiVersionOfKind(kind) || said(patch.kind) === '') {
+    const { group, version } = parseApiVersion(said(patch.apiVersion)) ?? { group: '', version: '' };
+    throw statusErrors.badRequest(`invalid object type: ${group}/${version}, Kind=${said(patch.kind)}`);
   }
   const { tracker, strategy } = call.storage as RestStorage & { readonly tracker?: FieldTracker };
   if (!tracker) {
