@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { caller, CallError, messageOf } from './model/call.ts';
 import { loadKinds, usual, type Kind } from './model/kinds.ts';
 import { formatRoute, parseRoute, type Route } from './model/route.ts';
@@ -86,7 +86,7 @@ function Console(props: { readonly session: SessionView; onLogOut(): void }) {
   const { session } = props;
   const route = useRoute();
   const [theme, setTheme] = useState<Theme>(storedTheme);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.documentElement.dataset['theme'] = theme;
     localStorage.setItem(themeKey, theme);
   }, [theme]);
@@ -116,12 +116,13 @@ function Console(props: { readonly session: SessionView; onLogOut(): void }) {
       : route.at === 'list'
         ? `${route.group}/${route.plural}`
         : route.at;
-  const first = useRef(true);
+  const read = useRef(place);
   useEffect(() => {
     const title = main.current?.querySelector<HTMLElement>('h1');
     document.title = `${title?.textContent ?? 'Health'} · Pilothouse`;
-    if (first.current) first.current = false;
-    else title?.focus();
+    if (read.current === place || title === null || title === undefined) return;
+    read.current = place;
+    title.focus();
   }, [place, kinds.value === undefined]);
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
