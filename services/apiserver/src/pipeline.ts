@@ -4,7 +4,7 @@ import { StatusError } from '@pilothouse/apimachinery';
 import type { ObjectCodec } from './endpoints/codec.ts';
 import { respondError, TextRefusal } from './endpoints/respond.ts';
 import type { Filter } from './filters/filter.ts';
-import { ServerMetrics } from './metrics/server-metrics.ts';
+import type { ServerMetrics } from './metrics/server-metrics.ts';
 import type { ActiveExchange } from './request/active-exchange.ts';
 import type { Exchange } from './request/exchange.ts';
 
@@ -76,13 +76,9 @@ export class Pipeline {
     const { clock, logger, metrics, logsRequests } = this.#options;
     const { response } = exchange;
     this.#active++;
-    const labels =
-      exchange.longRunning && exchange.info.isResourceRequest ? ServerMetrics.labelsOf(exchange) : undefined;
-    if (labels) metrics.longRunning.inc(labels);
     response.on('error', noop);
     response.once('close', () => {
       exchange.closed();
-      if (labels) metrics.longRunning.dec(labels);
       const durationMs = clock.monotonic() - exchange.startedMs;
       const code = response.statusCode;
       metrics.observe(

@@ -262,6 +262,15 @@ test('health, version and metrics', async () => {
   );
 });
 
+test('what clients make up becomes no label of a metric', async () => {
+  await ask('GET', '/api/v1/namespaces/default/madeups/x/proxy');
+  await ask('GET', '/api/v1/watch/madeups');
+  await ask('GET', `${base}?watch=1&timeoutSeconds=1`);
+  const { text } = await ask('GET', '/metrics');
+  assert.ok(!text.includes('madeups'));
+  assert.match(text, /^apiserver_longrunning_requests\{verb="WATCH",.*resource="configmaps".*\} 0$/m);
+});
+
 test('a fault of a storage is answered and the server goes on', async () => {
   const { get } = configMaps;
   configMaps.get = () => {

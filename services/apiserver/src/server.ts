@@ -224,6 +224,12 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
         return;
       }
     }
+    // Only of what is there: clients could name others without end, and each would be a series.
+    if (
+      exchange.longRunning &&
+      resources.find(info.apiGroup, info.apiVersion, info.resource, info.subresource) !== undefined
+    )
+      metrics.countLongRunning(exchange);
     await dispatchResource(exchange, resources, services);
   };
   const pipeline = new Pipeline({

@@ -190,6 +190,13 @@ export class ServerMetrics {
     }
   }
 
+  /** A watch or stream is open until the exchange is over. */
+  countLongRunning(exchange: Exchange): void {
+    const labels = ServerMetrics.labelsOf(exchange);
+    this.longRunning.inc(labels);
+    exchange.onClose(() => this.longRunning.dec(labels));
+  }
+
   static labelsOf(exchange: Exchange): Record<(typeof requestLabels)[number], string> {
     const { info } = exchange;
     return {
