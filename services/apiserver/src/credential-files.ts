@@ -75,11 +75,18 @@ export async function checkCredentials(files: CredentialFiles): Promise<SignedRe
       `Cannot use ${names.map((file) => `"${file}"`).join(' with ')} for --${flag}: ${errorMessage(error)}`,
     );
   };
-  for (const { certFile, keyFile } of files.sni) {
+  const pairs: readonly (readonly [flag: string, cert: string | undefined, key: string | undefined])[] = [
+    ...files.sni.map(({ certFile, keyFile }) => ['tls-sni-cert-key', certFile, keyFile] as const),
+    ['etcd-certfile', files.store.cert, files.store.key],
+    ['kubelet-client-certificate', files.kubelet.cert, files.kubelet.key],
+    ['proxy-client-cert-file', files.proxy.cert, files.proxy.key],
+  ];
+  for (const [flag, cert, key] of pairs) {
+    if (cert === undefined || key === undefined) continue;
     try {
-      createSecureContext({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
+      createSecureContext({ cert: readFileSync(cert), key: readFileSync(key) });
     } catch (error) {
-      refuse([certFile, keyFile], 'tls-sni-cert-key', error);
+      refuse([cert, key], flag, error);
     }
   }
   const { clientCa, clientCrl } = files;

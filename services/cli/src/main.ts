@@ -50,8 +50,25 @@ Flags of pilothouse drill:
 ${flagUsage(drillFlags)}
 `;
 
+/** Commands whose flags stand in the usage of the program; the others tell theirs. */
+const ownCommands: ReadonlySet<string> = new Set([
+  'up',
+  'down',
+  'status',
+  'diagnose',
+  'kubeconfig',
+  'backup',
+  'restore',
+  'drill',
+  'console',
+]);
+
 async function main(argv: readonly string[]): Promise<void> {
   const [command = 'help', ...rest] = argv;
+  if (ownCommands.has(command) && rest.includes('--help')) {
+    process.stdout.write(usage);
+    return;
+  }
   switch (command) {
     case 'up':
       return up(rest);

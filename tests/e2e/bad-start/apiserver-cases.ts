@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { ensurePki } from '@pilothouse/host';
 import { expectResult, run } from '../checks.ts';
 import type { Checks } from '../checks.ts';
@@ -29,6 +30,17 @@ export async function apiServerCases(checks: Checks, scratch: Scratch): Promise<
     'a key that is not of the certificate',
     [`--tls-private-key-file=${pki.admin.keyFile}`],
     [/--tls-cert-file/, /--tls-private-key-file/],
+  );
+  const noCertificate = scratch.path('no-certificate.pem');
+  writeFileSync(noCertificate, 'not PEM');
+  await refuses(
+    'a certificate for the store that is none',
+    [
+      '--etcd-servers=https://127.0.0.1:1',
+      `--etcd-certfile=${noCertificate}`,
+      `--etcd-keyfile=${pki.apiServerStoreClient.keyFile}`,
+    ],
+    [/no-certificate\.pem/, /--etcd-certfile/],
   );
   await refuses(
     'a client CA that is not there',

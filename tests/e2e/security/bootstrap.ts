@@ -1,10 +1,10 @@
 import { createHash, createHmac, X509Certificate } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { request } from 'node:https';
-import os from 'node:os';
 import path from 'node:path';
 import { expectResult, run, type Checks } from '../checks.ts';
-import { startPlane, type Plane } from '../plane.ts';
+import type { Plane } from '../plane.ts';
+import { startAuditedPlane } from './audited-plane.ts';
 import { repository } from '../tools.ts';
 import { expectStatus, type Answer } from './servers.ts';
 
@@ -26,17 +26,10 @@ interface Credentials {
 
 /** A plane that a kubelet joins by TLS bootstrap, driven request by request; what its audit log and its other logs tell. */
 export async function bootstrapAndAudit(checks: Checks, port: number, kubectl: string): Promise<void> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-security-'));
-  const file = path.join(folder, 'policy.yaml');
-  const auditLog = path.join(folder, 'audit.log');
-  writeFileSync(file, auditPolicy);
-  const plane = await startPlane({
+  const { plane, folder, auditLog, remove } = await startAuditedPlane({
     port,
-    args: [
-      ...['--members=1', '--replicas=1', '--schedulers=1', '--controller-managers=1', '--nodes=1'],
-      `--apiserver-arg=--audit-policy-file=${file}`,
-      `--apiserver-arg=--audit-log-path=${auditLog}`,
-    ],
+    policy: auditPolicy,
+    nodes: 1,
   });
   try {
     await tlsBootstrap(checks, plane, kubectl, folder);
@@ -44,7 +37,7 @@ export async function bootstrapAndAudit(checks: Checks, port: number, kubectl: s
     await logsAreSilent(checks, plane);
   } finally {
     await plane.stop();
-    rmSync(folder, { recursive: true, force: true });
+    remove();
   }
 }
 

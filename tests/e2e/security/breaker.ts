@@ -1,8 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { run, type Checks, type CommandResult } from '../checks.ts';
-import { startPlane } from '../plane.ts';
+import { startAuditedPlane } from './audited-plane.ts';
 
 const policy =
   'apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n';
@@ -35,18 +34,7 @@ const podManifest = (name: string): string =>
 
 /** Webhooks for everything that never answer, on a working plane: users are refused at once, the cluster lives, and there is a way back. */
 export async function breaker(checks: Checks, port: number, kubectl: string): Promise<void> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-breaker-'));
-  const policyFile = path.join(folder, 'policy.yaml');
-  const auditLog = path.join(folder, 'audit.log');
-  writeFileSync(policyFile, policy);
-  const plane = await startPlane({
-    port,
-    args: [
-      ...['--members=1', '--replicas=1', '--schedulers=1', '--controller-managers=1', '--nodes=1'],
-      `--apiserver-arg=--audit-policy-file=${policyFile}`,
-      `--apiserver-arg=--audit-log-path=${auditLog}`,
-    ],
-  });
+  const { plane, auditLog, remove } = await startAuditedPlane({ port, policy, nodes: 1 });
   const kube = (input: string | undefined, ...args: readonly string[]): Promise<CommandResult> =>
     run(kubectl, ['--kubeconfig', plane.kubeconfig, ...args], {
       timeoutMs: 60_000,
@@ -197,6 +185,6 @@ export async function breaker(checks: Checks, port: number, kubectl: string): Pr
     );
   } finally {
     await plane.stop();
-    rmSync(folder, { recursive: true, force: true });
+    remove();
   }
 }

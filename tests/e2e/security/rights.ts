@@ -1,9 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { run, type Checks } from '../checks.ts';
 import { prepareTools } from '../tools.ts';
-import { startPlane, type Plane } from '../plane.ts';
+import type { Plane } from '../plane.ts';
+import { startAuditedPlane } from './audited-plane.ts';
 import { tour } from '../tour/tour.ts';
 import { exceptions } from './rights-exceptions.ts';
 import { namespace, workload } from './rights-workload.ts';
@@ -56,18 +56,7 @@ export async function rights(
   kubectl: string,
   withTour: boolean,
 ): Promise<void> {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-rights-'));
-  const policyFile = path.join(folder, 'policy.yaml');
-  const auditLog = path.join(folder, 'audit.log');
-  writeFileSync(policyFile, policy);
-  const plane = await startPlane({
-    port,
-    args: [
-      ...['--members=1', '--replicas=1', '--schedulers=1', '--controller-managers=1', '--nodes=2'],
-      `--apiserver-arg=--audit-policy-file=${policyFile}`,
-      `--apiserver-arg=--audit-log-path=${auditLog}`,
-    ],
-  });
+  const { plane, folder, auditLog, remove } = await startAuditedPlane({ port, policy, nodes: 2 });
   let stopped = false;
   try {
     const kube = kubectlOf(kubectl, plane.kubeconfig);
@@ -86,7 +75,7 @@ export async function rights(
     await judge(checks, lines, accounts, roles, bindings);
   } finally {
     if (!stopped) await plane.stop();
-    rmSync(folder, { recursive: true, force: true });
+    remove();
   }
 }
 

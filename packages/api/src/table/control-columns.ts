@@ -1,5 +1,5 @@
 import type { TableColumn } from '../strategy.ts';
-import { age, column, createdAt, name } from './column.ts';
+import { age, column, createdAt, eventColumns, name } from './column.ts';
 
 /** Columns by `group/resource`: kinds that steer the API itself: admission, extensions, certificates, leases, events, flow control, RBAC. */
 export const controlColumns: Readonly<Record<string, readonly TableColumn[]>> = {
@@ -122,48 +122,7 @@ export const controlColumns: Readonly<Record<string, readonly TableColumn[]>> = 
     ),
     age,
   ],
-  'events.k8s.io/events': [
-    column(
-      'Last Seen',
-      'string',
-      0,
-      'The time at which the most recent occurrence of this event was recorded.',
-    ),
-    column(
-      'Type',
-      'string',
-      0,
-      'Type of this event (Normal, Warning), new types could be added in the future',
-    ),
-    column(
-      'Reason',
-      'string',
-      0,
-      "This should be a short, machine understandable string that gives the reason for the transition into the object's current status.",
-    ),
-    column('Object', 'string', 0, 'The object that this event is about.'),
-    column(
-      'Subobject',
-      'string',
-      1,
-      'If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]. For example, if the object reference is to a container within a pod, this would take on a value like: "spec.containers{name}" (where "name" refers to the name of the container that triggered the event) or if no container name is specified "spec.containers[2]" (container with index 2 in this pod). This syntax is chosen only to have some well-defined way of referencing a part of an object.',
-    ),
-    column(
-      'Source',
-      'string',
-      1,
-      'The component reporting this event. Should be a short machine understandable string.',
-    ),
-    column('Message', 'string', 0, 'A human-readable description of the status of this operation.'),
-    column(
-      'First Seen',
-      'string',
-      1,
-      'The time at which the event was first recorded. (Time of server receipt is in TypeMeta.)',
-    ),
-    column('Count', 'string', 1, 'The number of times this event has occurred.'),
-    name,
-  ],
+  'events.k8s.io/events': [...eventColumns, name],
   'flowcontrol.apiserver.k8s.io/flowschemas': [
     name,
     column(

@@ -1,5 +1,5 @@
 import type { TableColumn } from '../strategy.ts';
-import { age, column, name } from './column.ts';
+import { age, column, containerColumns, name } from './column.ts';
 
 /** Columns by `group/resource`: kinds that run and place pods: apps, autoscaling, batch, node, policy, scheduling. */
 export const workloadColumns: Readonly<Record<string, readonly TableColumn[]>> = {
@@ -43,8 +43,7 @@ export const workloadColumns: Readonly<Record<string, readonly TableColumn[]>> =
       "NodeSelector is a selector which must be true for the pod to fit on a node. Selector which must match a node's labels for the pod to be scheduled on that node. More info: https://kubernetes.io/docs/concepts/configuration/assign-pod-node/",
     ),
     age,
-    column('Containers', 'string', 1, 'Names of each container in the template.'),
-    column('Images', 'string', 1, 'Images referenced by each container in the template.'),
+    ...containerColumns(1),
     column(
       'Selector',
       'string',
@@ -68,8 +67,7 @@ export const workloadColumns: Readonly<Record<string, readonly TableColumn[]>> =
       'Total number of available non-terminating pods (ready for at least minReadySeconds) targeted by this deployment.',
     ),
     age,
-    column('Containers', 'string', 1, 'Names of each container in the template.'),
-    column('Images', 'string', 1, 'Images referenced by each container in the template.'),
+    ...containerColumns(1),
     column(
       'Selector',
       'string',
@@ -98,8 +96,7 @@ export const workloadColumns: Readonly<Record<string, readonly TableColumn[]>> =
       'The number of non-terminating pods targeted by this ReplicaSet with a Ready Condition.',
     ),
     age,
-    column('Containers', 'string', 1, 'Names of each container in the template.'),
-    column('Images', 'string', 1, 'Images referenced by each container in the template.'),
+    ...containerColumns(1),
     column(
       'Selector',
       'string',
@@ -111,8 +108,7 @@ export const workloadColumns: Readonly<Record<string, readonly TableColumn[]>> =
     name,
     column('Ready', 'string', 0, 'Number of the pod with ready state'),
     age,
-    column('Containers', 'string', 1, 'Names of each container in the template.'),
-    column('Images', 'string', 1, 'Images referenced by each container in the template.'),
+    ...containerColumns(1),
   ],
   'autoscaling/horizontalpodautoscalers': [
     name,
@@ -171,8 +167,7 @@ export const workloadColumns: Readonly<Record<string, readonly TableColumn[]>> =
       'Information when was the last time the job was successfully scheduled.',
     ),
     age,
-    column('Containers', 'string', 1, 'Names of each container in the template.'),
-    column('Images', 'string', 1, 'Images referenced by each container in the template.'),
+    ...containerColumns(1),
     column(
       'Selector',
       'string',
@@ -191,8 +186,7 @@ export const workloadColumns: Readonly<Record<string, readonly TableColumn[]>> =
     ),
     column('Duration', 'string', 0, 'Time required to complete the job.'),
     age,
-    column('Containers', 'string', 1, 'Names of each container in the template.'),
-    column('Images', 'string', 1, 'Images referenced by each container in the template.'),
+    ...containerColumns(1),
     column(
       'Selector',
       'string',

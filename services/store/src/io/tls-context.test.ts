@@ -68,3 +68,15 @@ test('a server takes renewed files and authorities, also when a call to another 
   server.close();
   fs.rmSync(directory, { recursive: true });
 });
+
+test('a certificate that is none is refused by name, before anything listens', () => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'tls-context-'));
+  const certFile = path.join(directory, 'none.crt');
+  fs.writeFileSync(certFile, 'not PEM');
+  const files = { certFile, keyFile: certFile, trustedCaFile: '', crlFile: '' } as TlsFiles;
+  assert.throws(() => new TlsContext(files, 'listen-client-urls'), {
+    name: 'StartupError',
+    message: /none\.crt.*--listen-client-urls/,
+  });
+  fs.rmSync(directory, { recursive: true, force: true });
+});

@@ -34,6 +34,14 @@ export class TlsContext {
     this.#flag = flag;
     this.#material = this.#read();
     this.#seen = this.#stamp();
+    try {
+      tls.createSecureContext(secrets(this.#material));
+    } catch (error) {
+      throw new StartupError(
+        `Cannot use the certificate "${files.certFile}" with the key "${files.keyFile}" for --${flag}: ${errorMessage(error)}`,
+        { cause: error },
+      );
+    }
   }
 
   #read(): Material {

@@ -8,6 +8,7 @@ import { useShared } from '../parts/context.ts';
 import { Grid, type GridColumn } from '../parts/grid.tsx';
 import { useNow } from '../parts/hooks.ts';
 import { LiveMark } from '../parts/live-mark.tsx';
+import { FilterField } from '../parts/filter-field.tsx';
 import { NamespaceSelect } from '../parts/namespace-select.tsx';
 
 interface EventListBody {
@@ -166,16 +167,7 @@ export function EventsPage({ namespace }: { readonly namespace: string }) {
             location.hash = formatRoute({ at: 'events', namespace: next });
           }}
         />
-        <label class="field">
-          Filter
-          <input
-            type="search"
-            class="filter"
-            value={filter}
-            onInput={(event) => setFilter(event.currentTarget.value)}
-            aria-keyshortcuts="/"
-          />
-        </label>
+        <FilterField value={filter} onChange={setFilter} />
         <label class="check">
           <input
             type="checkbox"

@@ -5,6 +5,7 @@ import { cellText, compareRows, rowKey, type TableRow } from '../model/table.ts'
 import { Grid, type GridColumn } from '../parts/grid.tsx';
 import { useLiveTable, useNow } from '../parts/hooks.ts';
 import { LiveMark } from '../parts/live-mark.tsx';
+import { FilterField } from '../parts/filter-field.tsx';
 import { NamespaceSelect } from '../parts/namespace-select.tsx';
 
 const objectRoute = (kind: Kind, row: TableRow): string =>
@@ -102,16 +103,7 @@ export function ListPage(props: { readonly kind: Kind; readonly namespace: strin
             }}
           />
         ) : null}
-        <label class="field">
-          Filter
-          <input
-            type="search"
-            class="filter"
-            value={filter}
-            onInput={(event) => setFilter(event.currentTarget.value)}
-            aria-keyshortcuts="/"
-          />
-        </label>
+        <FilterField value={filter} onChange={setFilter} />
         <label class="check">
           <input type="checkbox" checked={wide} onChange={(event) => setWide(event.currentTarget.checked)} />
           All columns
