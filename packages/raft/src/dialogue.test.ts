@@ -159,6 +159,9 @@ class Dialogue {
       case 'disconnect':
         of(first).node.peerDisconnected(ids[1] as MemberId);
         break;
+      case 'after-disconnect':
+        of(first).node.campaignAfterDisconnect();
+        break;
       case 'block':
         for (const pair of args) this.#blocked.add(pair);
         break;

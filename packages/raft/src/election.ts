@@ -76,7 +76,8 @@ export class Election {
       this.#core.vote === message.from ||
       (this.#core.vote === undefined && this.#core.leader === undefined) ||
       (isPreVote && message.term > this.#core.term);
-    const isGranted = mayVote && this.#core.log.isUpToDate(message.lastIndex, message.lastTerm);
+    const isUpToDate = this.#core.log.isUpToDate(message.lastIndex, message.lastTerm);
+    const isGranted = mayVote && isUpToDate && !(isPreVote && this.#isPreferredTo(message));
     const response = {
       kind: isPreVote ? 'preVoteResponse' : 'voteResponse',
       to: message.from,
@@ -85,12 +86,32 @@ export class Election {
       isGranted,
       ...this.#core.commitHint,
     } as const;
+    if (isGranted) this.#core.hasGivenWay = true;
+    // Whoever lacks entries cannot win, and a member that has them should not wait out a long timeout to try.
+    else if (!isUpToDate && this.#core.leader === undefined && !this.#core.isFastElection) {
+      this.#core.isFastElection = true;
+      this.#core.resetElectionTimer();
+    }
     if (isPreVote || !isGranted) this.#core.send(response);
     else {
       this.#core.electionElapsed = 0;
       this.#core.vote = message.from;
       this.#core.sendAfterPersist(response);
     }
+  }
+
+  /**
+   * Two members that lose their leader at the same moment ask each other at the same moment: if both said yes, both would become candidates,
+   * vote for themselves and wait out a timeout. Of two with the same log the higher id goes on, and the other one stops asking.
+   */
+  #isPreferredTo(message: VoteRequest): boolean {
+    const core = this.#core;
+    const isSameRound = core.role === 'preCandidate' && message.term === core.term + 1;
+    if (!isSameRound || message.lastTerm !== core.log.lastTerm || message.lastIndex !== core.log.lastIndex)
+      return false;
+    if (core.id > message.from) return true;
+    core.becomeFollower(core.term, undefined);
+    return false;
   }
 
   handleVoteResponse(message: VoteResponse): void {

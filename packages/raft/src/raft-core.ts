@@ -41,6 +41,8 @@ export class RaftCore {
   electionTimeout = 0;
   /** After a broken connection to the leader: elections are retried after short timeouts until a leader is known. */
   isFastElection = false;
+  /** A vote or pre-vote was given since the connection to the leader broke: another member is at it. */
+  hasGivenWay = false;
   transferee: MemberId | undefined;
   pendingConfigIndex = 0 as LogIndex;
   uncommittedBytes = 0;

@@ -156,7 +156,7 @@ export class RaftNode {
 
   /**
    * The transport saw the connection to `peer` break. A follower forgets that leader, so that it gives and may ask for pre-votes
-   * at once; the shell calls {@link campaign} after a small random delay. A leader goes back to probing the peer.
+   * at once; the shell calls {@link campaignAfterDisconnect} after a small random delay. A leader goes back to probing the peer.
    */
   peerDisconnected(peer: MemberId): void {
     if (this.#core.role === 'leader') {
@@ -165,8 +165,20 @@ export class RaftNode {
     } else if (this.#core.leader === peer) {
       this.#core.leader = undefined;
       this.#core.isFastElection = true;
+      this.#core.hasGivenWay = false;
       this.#core.resetElectionTimer();
     }
+  }
+
+  /**
+   * The small random delay after {@link peerDisconnected} is over: starts a pre-vote, unless there is a leader by now or this member gave
+   * another one its vote or pre-vote meanwhile (if that one fails, the short election timeouts go on). Called again while there is no leader, it
+   * repeats the requests: who did not miss the leader yet when the first came was silent.
+   */
+  campaignAfterDisconnect(): void {
+    if (this.#core.leader !== undefined) return;
+    if (this.#core.role !== 'follower') this.#election.requestVotes();
+    else if (!this.#core.hasGivenWay) this.campaign();
   }
 
   /** The shell's streaming of a snapshot to `peer` ended. */

@@ -234,9 +234,9 @@ export class Replica {
     this.#raft.peerDisconnected(peer);
   }
 
-  /** To be called a small random time after a disconnect; campaigns if there is still no leader. */
+  /** To be called a small random time after a disconnect; campaigns if nobody leads or is about to. */
   campaignIfLeaderless(): void {
-    if (this.#raft.leader === undefined && this.#raft.role === 'follower') this.#raft.campaign();
+    this.#raft.campaignAfterDisconnect();
   }
 
   snapshotStatus(peer: MemberId, isDelivered: boolean): void {
