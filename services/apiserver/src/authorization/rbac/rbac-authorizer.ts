@@ -16,14 +16,29 @@ import { ruleAllows } from './rule-match.ts';
 
 /** Answers that are kept for each user. */
 const answersKept = 1024;
+/** Namespaces whose bindings are kept for each user. */
+const namespacesKept = 256;
+
+/** A binding of a user with the rules that its role has; a string tells why there are none. */
+interface Granted {
+  readonly binding: BindingMatch;
+  readonly rules: readonly PolicyRule[] | string;
+}
+
+/** What is remembered of a user. */
+interface Known {
+  readonly answers: Map<string, AuthorizationResult>;
+  /** By namespace: a name that was never asked for costs a look at the rules, not a search for bindings and roles. */
+  readonly granted: Map<string, readonly Granted[]>;
+}
 
 /** Role-based access control over the roles and bindings of the cluster. */
 export class RbacAuthorizer implements Authorizer, RuleResolver {
   readonly #objects: ObjectAccess;
   readonly #clusterRoleBindings = new BindingIndex();
   readonly #roleBindings = new BindingIndex();
-  /** Answers by the identity of the user, until any role or binding changes. */
-  #answers = new WeakMap<UserInfo, Map<string, AuthorizationResult>>();
+  /** By the identity of the user, until any role or binding changes. */
+  #known = new WeakMap<UserInfo, Known>();
 
   constructor(objects: ObjectAccess) {
     this.#objects = objects;
@@ -43,8 +58,7 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
 
   authorize(attributes: AuthorizationAttributes): Promise<AuthorizationResult> {
     const { user, verb, namespace, apiGroup, resource, subresource, name, path } = attributes;
-    let answers = this.#answers.get(user);
-    if (answers === undefined) this.#answers.set(user, (answers = new Map()));
+    const { answers } = this.#knownOf(user);
     const key = `${verb} ${namespace} ${apiGroup} ${resource} ${subresource} ${name} ${attributes.isResourceRequest ? '' : path}`;
     let answer = answers.get(key);
     if (answer === undefined) {
@@ -57,8 +71,7 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
 
   #decide(attributes: AuthorizationAttributes): AuthorizationResult {
     const errors: string[] = [];
-    for (const binding of this.#bindings(attributes.user, attributes.namespace)) {
-      const rules = this.#rules(binding.roleRef, binding.namespace);
+    for (const { binding, rules } of this.#grantedTo(attributes.user, attributes.namespace)) {
       if (typeof rules === 'string') {
         if (!errors.includes(rules)) errors.push(rules);
         continue;
@@ -91,8 +104,7 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
   policyRulesFor(user: UserInfo, namespace: string): { rules: PolicyRule[]; errors: string[] } {
     const rules: PolicyRule[] = [];
     const errors: string[] = [];
-    for (const binding of this.#bindings(user, namespace)) {
-      const found = this.#rules(binding.roleRef, binding.namespace);
+    for (const { rules: found } of this.#grantedTo(user, namespace)) {
       if (typeof found !== 'string') rules.push(...found);
       else if (!errors.includes(found)) errors.push(found);
     }
@@ -115,19 +127,36 @@ export class RbacAuthorizer implements Authorizer, RuleResolver {
     return this.#objects.cached(resource).subscribe({
       reset: () => {
         index?.reset();
-        this.#answers = new WeakMap();
+        this.#known = new WeakMap();
       },
       synced: () => index?.synced(),
       changed: (type, object) => {
         index?.changed(type, object);
-        this.#answers = new WeakMap();
+        this.#known = new WeakMap();
       },
     });
   }
 
-  *#bindings(user: UserInfo, namespace: string): Iterable<BindingMatch> {
-    yield* this.#clusterRoleBindings.matches(user, '');
-    if (namespace !== '') yield* this.#roleBindings.matches(user, namespace);
+  #knownOf(user: UserInfo): Known {
+    let known = this.#known.get(user);
+    if (known === undefined) this.#known.set(user, (known = { answers: new Map(), granted: new Map() }));
+    return known;
+  }
+
+  /** The bindings of `user` that count in `namespace`: those of the cluster, then those of the namespace. */
+  #grantedTo(user: UserInfo, namespace: string): readonly Granted[] {
+    const { granted } = this.#knownOf(user);
+    const known = granted.get(namespace);
+    if (known !== undefined) return known;
+    const bindings = this.#clusterRoleBindings.matches(user, '');
+    if (namespace !== '') bindings.push(...this.#roleBindings.matches(user, namespace));
+    const found = bindings.map((binding) => ({
+      binding,
+      rules: this.#rules(binding.roleRef, binding.namespace),
+    }));
+    if (granted.size >= namespacesKept) granted.clear();
+    granted.set(namespace, found);
+    return found;
   }
 
   /** A string is the message of the error. */
