@@ -75,5 +75,7 @@ export type {
 export { defaultColumns } from './table/columns.ts';
 export { scaleCells, scaleColumns } from './table/scale.ts';
 export { agreeOnClusterIp } from './core/service/allocation-fields.ts';
+export { newAdminAccess, rightsOfClaimStatus } from './resource/claim-rights.ts';
+export type { ClaimRight } from './resource/claim-rights.ts';
 export { withoutPrivileged } from './core/pod/privileged.ts';
 export { validateServiceClusterIps } from './core/service/validation.ts';

@@ -43,17 +43,18 @@ const identityOf = (device: Json): Json => ({
   ShareID: text(device['shareID']),
 });
 
-const keyOf = (device: Json): string => JSON.stringify(identityOf(device));
+/** Tells devices apart: driver, pool, device and share. */
+export const keyOfDevice = (device: Json): string => JSON.stringify(identityOf(device));
 
 const resultsOf = (status: Json): Json[] => list(status['allocation']?.devices?.results) as Json[];
 
 /** What a claim's status says of devices that are no longer allocated goes with the allocation. */
 export function dropDeallocated(claim: KubeObject, old: KubeObject): void {
   const status = claim['status'] as Json | null | undefined;
-  const before = new Set(resultsOf((old['status'] ?? {}) as Json).map(keyOf));
-  for (const result of resultsOf(status ?? {})) before.delete(keyOf(result));
+  const before = new Set(resultsOf((old['status'] ?? {}) as Json).map(keyOfDevice));
+  for (const result of resultsOf(status ?? {})) before.delete(keyOfDevice(result));
   if (!isSet(status) || before.size === 0) return;
-  const kept = (list(status['devices']) as Json[]).filter((device) => !before.has(keyOf(device)));
+  const kept = (list(status['devices']) as Json[]).filter((device) => !before.has(keyOfDevice(device)));
   if (kept.length > 0) status['devices'] = kept;
   else delete status['devices'];
 }
@@ -63,7 +64,7 @@ export function validateClaimStatus(claim: KubeObject, old: KubeObject): FieldEr
   const status = (claim['status'] ?? {}) as Json;
   const before = (old['status'] ?? {}) as Json;
   const consumers = list(status['reservedFor']) as Json[];
-  const allocated = new Set(resultsOf(status).map(keyOf));
+  const allocated = new Set(resultsOf(status).map(keyOfDevice));
   const errors = [
     ...validateSet<Json>(
       consumers,
@@ -77,7 +78,7 @@ export function validateClaimStatus(claim: KubeObject, old: KubeObject): FieldEr
       Number.POSITIVE_INFINITY,
       statusPath.child('devices'),
       (device, at) => validateDeviceStatus(device, allocated, at),
-      keyOf,
+      keyOfDevice,
       identityOf,
     ),
   ];
@@ -162,7 +163,7 @@ function validateDeviceStatus(device: Json, allocated: ReadonlySet<string>, path
     ...validateDeviceName(text(device['device']), path.child('device')),
     ...(isSet(device['shareID']) ? validateUuid(text(device['shareID']), path.child('shareID')) : []),
   ];
-  if (!allocated.has(keyOf(device)))
+  if (!allocated.has(keyOfDevice(device)))
     errors.push(fieldError.invalid(path, identityOf(device), 'must be an allocated device in the claim'));
   const conditions = list(device['conditions']);
   if (conditions.length > conditionsMax)

@@ -34,7 +34,7 @@ import type { RegistryDelegates } from './delegates.ts';
 import { resourceDescriptor, subresourceDescriptor } from './descriptors.ts';
 import type { ConvertVersion } from './generic/builtin-field-tracker.ts';
 import { builtinFieldTracker } from './generic/builtin-field-tracker.ts';
-import { adminAccessHooks } from './resource/admin-access.ts';
+import { claimHooks, claimTemplateHooks } from './resource/claim-hooks.ts';
 import type { VersionConversion } from './generic/converted-store.ts';
 import { ConvertedStore } from './generic/converted-store.ts';
 import type { FieldTracker } from './generic/field-tracker.ts';
@@ -242,9 +242,9 @@ class BuiltinRegistry implements ApiRegistry {
     }
     if (id === 'batch/jobs') return jobHooks;
     const namespaces = (): CacheView | undefined => this.#view('', 'namespaces');
-    if (id === 'resource.k8s.io/resourceclaims') return adminAccessHooks('ResourceClaim', namespaces);
-    if (id === 'resource.k8s.io/resourceclaimtemplates')
-      return adminAccessHooks('ResourceClaimTemplate', namespaces);
+    if (id === 'resource.k8s.io/resourceclaims')
+      return claimHooks(namespaces, this.delegates, (gate) => this.services.featureEnabled(gate));
+    if (id === 'resource.k8s.io/resourceclaimtemplates') return claimTemplateHooks(namespaces);
     if (id === 'scheduling.k8s.io/priorityclasses') return priorityClassHooks;
     if (id !== '/services') return undefined;
     const { random, logger } = this.services;

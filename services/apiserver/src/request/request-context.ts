@@ -51,6 +51,7 @@ export function requestContext(
     nowMicro,
     requestInfo: exchange.info,
     user: exchange.user,
+    verb: exchange.info.verb,
     namespace:
       exchange.info.resource === 'namespaces' && exchange.info.name !== '' ? '' : exchange.info.namespace,
     dryRun: options.dryRun,

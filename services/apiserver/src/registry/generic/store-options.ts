@@ -1,4 +1,4 @@
-import type { KubeObject } from '@pilothouse/apimachinery';
+import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import type { ResourceStrategy } from '@pilothouse/api';
 import type { Storage } from '../../storage/interface.ts';
 import type { ObjectCodec } from '../../storage/stored-object.ts';
@@ -14,6 +14,16 @@ export interface StoreHooks {
   /** Before strategy and validation: the object may hold anything. May change `object`. Throws StatusError to refuse. */
   beginCreate?(context: RestContext, object: KubeObject): Promise<Finish>;
   beginUpdate?(context: RestContext, object: KubeObject, old: KubeObject): Promise<Finish>;
+  /**
+   * Findings that the strategy cannot make, because they depend on other objects or on rights; told before the strategy's. Sees the
+   * object as it would be stored. `old` is undefined for a create, `subresource` empty on the main resource.
+   */
+  findings?(
+    context: RestContext,
+    object: KubeObject,
+    old: KubeObject | undefined,
+    subresource: string,
+  ): Promise<FieldError[]>;
   /** Throws StatusError to refuse the delete of this name. */
   beginDelete?(name: string): void;
   warningsOnDelete?(options: DeleteOptions): string[];

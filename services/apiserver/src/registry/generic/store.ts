@@ -204,7 +204,7 @@ export class GenericStore implements RestStorage {
             }
             object = await this.#admitCreateOnUpdate(context, object, path, options, admission);
             finish = (await this.options.hooks?.beginCreate?.(context, object)) ?? noFinish;
-            this.#rules.beforeCreate(context, object);
+            await this.#rules.beforeCreate(context, object);
             await admission.validate('CREATE', object, undefined);
             delete object.metadata.resourceVersion;
           } else {
@@ -213,7 +213,7 @@ export class GenericStore implements RestStorage {
               finish =
                 (await this.options.hooks?.beginUpdate?.(context, object, existing.object)) ?? noFinish;
             }
-            this.#rules.beforeUpdate(context, object, existing.object, path.hooks);
+            await this.#rules.beforeUpdate(context, object, existing.object, path);
             await admission.validate('UPDATE', object, existing.object);
             keepManagedFieldsTime(object, existing.object);
             if (this.#deletion.endsWith(object, existing.object)) {
@@ -296,7 +296,7 @@ export class GenericStore implements RestStorage {
     let name = '';
     let key = '';
     try {
-      this.#rules.beforeCreate(context, object);
+      await this.#rules.beforeCreate(context, object);
       await admission.validate('CREATE', object, undefined);
       this.#refuseResourceVersion(object, context);
       name = object.metadata.name ?? '';

@@ -1,4 +1,4 @@
-import type { KubeObject } from '@pilothouse/apimachinery';
+import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { apiVersionOf, statusErrors } from '@pilothouse/apimachinery';
 import type { UpdateHooks } from '@pilothouse/api';
 import { deepEqual } from '../../storage/deep.ts';
@@ -18,13 +18,16 @@ export class WriteRules {
   }
 
   /** Strategy and validation of a new object (upstream's BeforeCreate). */
-  beforeCreate(context: RestContext, object: KubeObject): void {
-    const { strategy } = this.#options;
+  async beforeCreate(context: RestContext, object: KubeObject): Promise<void> {
+    const { strategy, hooks } = this.#options;
     const meta = object.metadata;
     const rules = strategyContext(context, this.#options.services);
     strategy.prepareForCreate?.(object, rules);
     const isPlain = strategy.plainMetadata === true;
-    const errors = isPlain ? [] : kindMetaErrors(this.#metadataRules(), meta);
+    const errors: FieldError[] = [];
+    const findings = hooks?.findings?.(context, object, undefined, '');
+    if (findings !== undefined) errors.push(...(await findings));
+    if (!isPlain) errors.push(...kindMetaErrors(this.#metadataRules(), meta));
     errors.push(...(strategy.validate?.(object, rules) ?? []));
     if (isPlain && errors.length === 0) errors.push(...plainMetaErrors(this.#metadataRules(), meta));
     if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
@@ -38,7 +41,12 @@ export class WriteRules {
   }
 
   /** Strategy and validation of a change (upstream's BeforeUpdate). */
-  beforeUpdate(context: RestContext, object: KubeObject, old: KubeObject, hooks: UpdateHooks): void {
+  async beforeUpdate(
+    context: RestContext,
+    object: KubeObject,
+    old: KubeObject,
+    { hooks, subresource }: { readonly hooks: UpdateHooks; readonly subresource: string },
+  ): Promise<void> {
     const meta = object.metadata;
     const oldMeta = old.metadata;
     const rules = strategyContext(context, this.#options.services);
@@ -53,6 +61,8 @@ export class WriteRules {
     if (meta.deletionGracePeriodSeconds === undefined && oldMeta.deletionGracePeriodSeconds !== undefined)
       meta.deletionGracePeriodSeconds = oldMeta.deletionGracePeriodSeconds;
     const errors = changedMetaErrors(this.#metadataRules(), meta, oldMeta, hooks === this.#options.strategy);
+    const findings = this.#options.hooks?.findings?.(context, object, old, subresource);
+    if (findings !== undefined) errors.push(...(await findings));
     errors.push(...(hooks.validateUpdate?.(object, old, rules) ?? []));
     if (errors.length > 0) throw statusErrors.invalid(this.#groupKind(), meta.name ?? '', errors);
     for (const warning of hooks.warningsOnUpdate?.(object, old, rules) ?? []) context.addWarning(warning);

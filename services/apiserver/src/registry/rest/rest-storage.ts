@@ -18,6 +18,8 @@ export interface UserInfo {
  */
 export interface RestContext {
   readonly user: UserInfo;
+  /** Verb of the request, as authorizers are asked; absent for in-process callers. */
+  readonly verb?: string;
   /** Namespace of the path; empty for cluster-scoped resources and for all namespaces. */
   readonly namespace: string;
   /** RFC 3339, UTC, whole seconds. */
