@@ -28,6 +28,16 @@ export async function planeCases(checks: Checks, scratch: Scratch, port: number)
     }),
   );
 
+  await checks.check('up --detach: a plane that is late is stopped again, and it is said so', async () => {
+    const place = scratch.path('late');
+    expectResult('pilothouse up', await up(place, ['--detach', '--ready-timeout', '200ms']), {
+      code: 1,
+      matches: [/Not ready after 0\.2 s \(--ready-timeout\), everything was stopped again: store-0/],
+    });
+    const left = await run('pgrep', ['-f', place]);
+    if (left.stdout.trim() !== '') throw new Error(`Processes are left: ${left.stdout}`);
+  });
+
   await scratch.occupy(port + 1);
   await refused('a port in use', scratch.path('port-in-use'), [
     new RegExp(`Port ${port + 1} \\(apiserver-0\\) is in use`),

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { sleep } from '@pilothouse/base';
 import type { FlagSpecs } from '@pilothouse/host';
@@ -49,4 +50,9 @@ export async function stopLeftovers(state: PlaneState): Promise<void> {
   while (alive().length > 0 && nodeClock.monotonic() < deadline)
     await sleep(nodeClock, limits.probeIntervalMs);
   signal('SIGKILL');
+}
+
+/** Of a log that is there. */
+export function lastLine(file: string): string {
+  return readFileSync(file, 'utf8').trim().split('\n').at(-1) ?? '';
 }

@@ -1,5 +1,4 @@
-import { spawn } from 'node:child_process';
-import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { errorMessage, sleep } from '@pilothouse/base';
 import type { FlagSpecs, Pki } from '@pilothouse/host';
@@ -21,7 +20,8 @@ import { forgetPrograms, programOf } from '../plane/programs.ts';
 import { isAlive, readState, writeState } from '../plane/state-file.ts';
 import { Supervisor } from '../plane/supervisor.ts';
 import { pilothouseCommand } from '../self.ts';
-import { defaultDataDirectory, stopLeftovers } from './shared.ts';
+import { defaultDataDirectory, lastLine, stopLeftovers } from './shared.ts';
+import { startDetached } from './up-detached.ts';
 
 const specs: FlagSpecs = {
   'data-dir': {
@@ -77,6 +77,11 @@ const specs: FlagSpecs = {
     default: '8760h',
     help: 'How long certificates live that are made now; they are renewed after two thirds of it',
   },
+  'ready-timeout': {
+    type: 'duration',
+    default: `${limits.readyTimeoutMs / 1000}s`,
+    help: 'How long everything together may take to be ready before it is stopped again',
+  },
   detach: {
     type: 'boolean',
     default: false,
@@ -98,7 +103,13 @@ function takeArguments(argv: readonly string[]): { rest: string[]; collected: Re
   return { rest, collected };
 }
 
-function readOptions(argv: readonly string[]): { options: PlaneOptions; detach: boolean } {
+interface UpOptions {
+  readonly options: PlaneOptions;
+  readonly detach: boolean;
+  readonly readyTimeoutMs: number;
+}
+
+function readOptions(argv: readonly string[]): UpOptions {
   const { rest, collected } = takeArguments(argv);
   const { values, positional } = parseFlags(specs, rest);
   if (positional.length > 0)
@@ -124,6 +135,7 @@ function readOptions(argv: readonly string[]): { options: PlaneOptions; detach: 
   const imagesDirectory = values['images-dir'] as string;
   return {
     detach: values['detach'] === true,
+    readyTimeoutMs: values['ready-timeout'] as number,
     options: {
       dataDir: path.resolve((values['data-dir'] as string) || defaultDataDirectory()),
       port: count('port', 1024, 65_400),
@@ -164,7 +176,7 @@ function existing(flag: string, file: string): string {
 
 /** `pilothouse up`: starts a whole plane and keeps it running. */
 export async function up(argv: readonly string[]): Promise<void> {
-  const { options, detach } = readOptions(argv);
+  const { options, detach, readyTimeoutMs } = readOptions(argv);
   const running = readState(options.dataDir);
   if (running && isAlive(running.supervisorPid)) {
     throw new CommandError(
@@ -173,40 +185,19 @@ export async function up(argv: readonly string[]): Promise<void> {
   }
   prepareDirectories(options.dataDir);
   if (running) await stopLeftovers(running);
-  if (detach) await runDetached(argv, options);
-  else await runForeground(options, argv);
+  if (detach) {
+    const seconds = await startDetached(argv, options.dataDir, readyTimeoutMs);
+    process.stdout.write(
+      `Ready after ${seconds.toFixed(1)} s: ${serverUrl(options)}\nexport KUBECONFIG=${kubeconfigPath(options.dataDir, 'admin')}\n${consoleLine(options)}`,
+    );
+  } else await runForeground(options, argv, readyTimeoutMs);
 }
 
-/** Starts the same command without --detach in a process group of its own and waits until it is ready. */
-async function runDetached(argv: readonly string[], options: PlaneOptions): Promise<void> {
-  const logFile = path.join(options.dataDir, 'logs', 'supervisor.log');
-  const log = openSync(logFile, 'a', 0o600);
-  const [program, ...rest] = pilothouseCommand() as [string, ...string[]];
-  const plain = argv.filter((each) => !/^--?detach(=.*)?$/.test(each));
-  const child = spawn(program, [...rest, 'up', ...plain], { detached: true, stdio: ['ignore', log, log] });
-  let exit: string | undefined;
-  child.once('exit', (code) => (exit = `exit status ${code}`));
-  const deadline = nodeClock.monotonic() + limits.readyTimeoutMs;
-  const startedMs = nodeClock.monotonic();
-  for (;;) {
-    const state = readState(options.dataDir);
-    if (state?.supervisorPid === child.pid && state?.ready) break;
-    if (exit !== undefined) {
-      throw new CommandError(`The plane did not start (${exit}): ${lastLine(logFile)}; see ${logFile}`);
-    }
-    if (nodeClock.monotonic() > deadline)
-      throw new CommandError(
-        `The plane is not ready after ${limits.readyTimeoutMs / 1000} s; see ${logFile}`,
-      );
-    await sleep(nodeClock, limits.probeIntervalMs);
-  }
-  child.unref();
-  process.stdout.write(
-    `Ready after ${((nodeClock.monotonic() - startedMs) / 1000).toFixed(1)} s: ${serverUrl(options)}\nexport KUBECONFIG=${kubeconfigPath(options.dataDir, 'admin')}\n${consoleLine(options)}`,
-  );
-}
-
-async function runForeground(options: PlaneOptions, argv: readonly string[]): Promise<void> {
+async function runForeground(
+  options: PlaneOptions,
+  argv: readonly string[],
+  readyTimeoutMs: number,
+): Promise<void> {
   const startedMs = nodeClock.monotonic();
   const say = (text: string): void =>
     void process.stdout.write(
@@ -271,18 +262,18 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
 
   // From the start on: certificates that live short may end before everything is ready.
   const endRenewal = keepRenewed(options, nodeClock, say, (renewed) => (pki = renewed));
+  const lateAt = { deadlineMs: startedMs + readyTimeoutMs, afterSeconds: readyTimeoutMs / 1000 };
   const layer = (...components: ProcessSpec['component'][]): ProcessSpec[] =>
     processes.filter((spec) => components.includes(spec.component));
+  const comeUp = (
+    what: string,
+    waiting: readonly ProcessSpec[],
+    isReady: (spec: ProcessSpec) => Promise<boolean>,
+  ): Promise<void> => waitFor(what, waiting, isReady, { say, isStopping, ...lateAt });
   try {
     for (const spec of layer('redis', 'store', 'apiserver', 'load-balancer')) supervisor.start(spec);
-    await waitFor('store', layer('store'), (spec) => storeReady(spec, pki), say, isStopping);
-    await waitFor(
-      'API servers',
-      layer('apiserver'),
-      (spec) => healthy(spec, pki, '/readyz'),
-      say,
-      isStopping,
-    );
+    await comeUp('store', layer('store'), (spec) => storeReady(spec, pki));
+    await comeUp('API servers', layer('apiserver'), (spec) => healthy(spec, pki, '/readyz'));
     if (options.localStorage)
       await addLocalStorage(serverUrl(options), {
         ca: pki.ca.certPem,
@@ -292,22 +283,12 @@ async function runForeground(options: PlaneOptions, argv: readonly string[]): Pr
       });
     for (const spec of layer('scheduler', 'controller-manager', 'node-agent', 'console'))
       supervisor.start(spec);
-    await waitFor(
-      'schedulers',
-      layer('scheduler'),
-      (spec) => healthy(spec, pki, '/healthz'),
-      say,
-      isStopping,
+    await comeUp('schedulers', layer('scheduler'), (spec) => healthy(spec, pki, '/healthz'));
+    await comeUp('controller managers', layer('controller-manager'), (spec) =>
+      healthy(spec, pki, '/healthz'),
     );
-    await waitFor(
-      'controller managers',
-      layer('controller-manager'),
-      (spec) => healthy(spec, pki, '/healthz'),
-      say,
-      isStopping,
-    );
-    await waitFor('nodes', layer('node-agent'), (spec) => nodeReady(spec, options, pki), say, isStopping);
-    await waitFor('console', layer('console'), consoleReady, say, isStopping);
+    await comeUp('nodes', layer('node-agent'), (spec) => nodeReady(spec, options, pki));
+    await comeUp('console', layer('console'), consoleReady);
   } catch (error) {
     if (!stopping) {
       endRenewal();
@@ -368,35 +349,34 @@ function clockEnvironment(options: PlaneOptions, spec: ProcessSpec): Readonly<Re
   };
 }
 
-function lastLine(file: string): string {
-  return readFileSync(file, 'utf8').trim().split('\n').at(-1) ?? '';
-}
-
 async function waitFor(
   what: string,
   waiting: readonly ProcessSpec[],
   isReady: (spec: ProcessSpec) => Promise<boolean>,
-  say: (text: string) => void,
-  isStopping: () => boolean,
+  how: {
+    readonly deadlineMs: number;
+    readonly afterSeconds: number;
+    say(text: string): void;
+    isStopping(): boolean;
+  },
 ): Promise<void> {
   if (waiting.length === 0) return;
-  const deadline = nodeClock.monotonic() + limits.readyTimeoutMs;
   let open = [...waiting];
   while (open.length > 0) {
-    if (isStopping()) throw new CommandError('Stopped while starting');
+    if (how.isStopping()) throw new CommandError('Stopped while starting');
     const checked = await Promise.all(
       open.map(async (spec) => ({ spec, ready: await isReady(spec).catch(() => false) })),
     );
     open = checked.filter((each) => !each.ready).map((each) => each.spec);
     if (open.length === 0) break;
-    if (nodeClock.monotonic() > deadline) {
+    if (nodeClock.monotonic() > how.deadlineMs) {
       throw new CommandError(
-        `Not ready after ${limits.readyTimeoutMs / 1000} s: ${open.map((spec) => spec.name).join(', ')}; their logs are beside this plane's data`,
+        `Not ready after ${how.afterSeconds} s (--ready-timeout), everything was stopped again: ${open.map((spec) => spec.name).join(', ')}; their logs are beside this plane's data`,
       );
     }
     await sleep(nodeClock, limits.probeIntervalMs);
   }
-  say(`${what} ready (${waiting.length})`);
+  how.say(`${what} ready (${waiting.length})`);
 }
 
 const timeoutMs = limits.probeTimeoutMs;

@@ -95,6 +95,7 @@ export function composeTarget(file: string, next: string): Target {
     if (answer?.status !== 200) return '';
     return (JSON.parse(answer.body) as { spec?: { holderIdentity?: string } }).spec?.holderIdentity ?? '';
   };
+  let hasNextCertificates = false;
   const stores = (): Container[] => containers().filter((each) => each.service.startsWith('store-'));
 
   return {
@@ -217,17 +218,29 @@ export function composeTarget(file: string, next: string): Target {
     cannotUpgrade: () => (next === '' ? '--next does not name the next version’s image' : undefined),
     upgrade(name) {
       const env = { ...process.env, PILOTHOUSE_IMAGE: next };
-      const args = ['-f', file, 'up', '-d', '--no-deps', name];
-      try {
-        runProgram('docker', ['compose', ...args], env);
-      } catch {
-        runProgram('docker-compose', args, env);
+      const up = (...args: string[]): void => {
+        const all = ['-f', file, 'up', '--no-deps', ...args];
+        try {
+          runProgram('docker', ['compose', ...all], env);
+        } catch {
+          runProgram('docker-compose', all, env);
+        }
+      };
+      if (!hasNextCertificates) {
+        // The next version may want certificates that this one did not make.
+        up('--no-start', 'certs');
+        docker('start', '--attach', find('certs').id);
+        hasNextCertificates = true;
       }
+      up('-d', name);
       return Promise.resolve();
     },
     redis() {
       const found = containers().find((each) => each.service === 'redis' && each.isRunning);
       if (!found) return Promise.resolve('Redis does not run: docker compose --profile redis up -d');
+      const command = docker('inspect', '--format', '{{json .Config.Cmd}}', find('apiserver-0').id);
+      if (!/"--redis-url=redis/.test(command))
+        return Promise.resolve('API servers do not use Redis: set REDIS_URL=redis://redis:6379/0 in .env');
       return Promise.resolve({
         stop: () => {
           docker('kill', found.id);

@@ -86,6 +86,23 @@ const disk = { cannot: (): string | undefined => cannotInjectDiskFaults() };
 
 /** In the order in which `all` runs them: what is gentle first. */
 export const drills: readonly Drill[] = [
+  // First, so that all others break the version that was upgraded to.
+  {
+    name: 'rolling-upgrade',
+    title: 'The next version takes over, component by component',
+    cannot: (target) => target.cannotUpgrade(),
+    wantsRetriedReadsToSucceed: true,
+    // Nothing may be newer than an API server it talks to, and no API server newer than what it keeps its objects in.
+    async strike(context) {
+      for (const component of ['store', 'apiserver', 'controller-manager', 'scheduler', 'node-agent'])
+        for (const { name } of await context.processes(component)) {
+          context.mark(`upgrade ${name}`);
+          await context.target.upgrade(name);
+          await pause(500);
+          await context.healthy();
+        }
+    },
+  },
   killDrill('kill-leader', 'The store’s leader is killed', 'store', 'leader'),
   killDrill('kill-follower', 'A follower of the store is killed', 'store', 'follower'),
   killDrill(
@@ -209,20 +226,6 @@ export const drills: readonly Drill[] = [
         for (const { name } of await context.processes(component)) {
           context.mark(`restart ${name}`);
           await context.target.restart(name);
-          await pause(500);
-          await context.healthy();
-        }
-    },
-  },
-  {
-    name: 'rolling-upgrade',
-    title: 'The next version takes over, component by component',
-    cannot: (target) => target.cannotUpgrade(),
-    async strike(context) {
-      for (const component of ['store', 'apiserver', 'scheduler', 'controller-manager'])
-        for (const { name } of await context.processes(component)) {
-          context.mark(`upgrade ${name}`);
-          await context.target.upgrade(name);
           await pause(500);
           await context.healthy();
         }
