@@ -143,6 +143,7 @@ export async function startApiServer(
     },
     {
       isEnabled: enabled,
+      emulatedMinor: config.release?.minor,
       signer,
       client: registry.client,
       decisions: shared?.decisions,

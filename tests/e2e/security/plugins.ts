@@ -5,10 +5,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ensurePki, issueCertificate } from '@pilothouse/host';
 import type { Checks } from '../checks.ts';
 import { Cluster, findEtcd } from '../etcd/cluster.ts';
+import { comparable } from './comparable.ts';
 import { admissionConfig, exchanges, optionalPlugins, tokens } from './plugin-cases.ts';
 import type { Exchange } from './plugin-cases.ts';
+import { podSecurityReleases } from './pod-security-releases.ts';
 import { refusedStarts } from './refused-starts.ts';
-import { startServer, type Answer, type ApiServerProcess } from './servers.ts';
+import { startServer, type ApiServerProcess } from './servers.ts';
 import { hasStockServer } from '../stock/programs.ts';
 
 /** The admission plugins that users turn on, each asked the same on a stock API server and on ours. Answers must be equal. */
@@ -62,6 +64,12 @@ export async function plugins(checks: Checks, port: number): Promise<void> {
       await Promise.all(servers.map((server) => server.stop()));
     }
     await provisioned(checks, sides, bothReady);
+    const plain = await sides('releases', 48, ['--disable-admission-plugins=ServiceAccount']);
+    try {
+      if (await bothReady(plain, 'PodSecurity')) await podSecurityReleases(checks, plain);
+    } finally {
+      await Promise.all(plain.map((server) => server.stop()));
+    }
     await refusals(checks, directory, port + 60, cluster.endpoints);
   } finally {
     hook.stop();
@@ -91,39 +99,6 @@ async function compare(
     if (exchange.status !== undefined && !stock?.startsWith(String(exchange.status)))
       throw new Error(`wanted ${exchange.status}, both say ${stock}`);
   });
-}
-
-/** Status, warnings and body without what differs from run to run. */
-function comparable({ status, body, headers }: Answer): string {
-  let parsed: unknown = body;
-  try {
-    parsed = JSON.parse(body, (key, value: unknown) =>
-      [
-        'uid',
-        'creationTimestamp',
-        'resourceVersion',
-        'managedFields',
-        'clusterIP',
-        'clusterIPs',
-        'lastTransitionTime',
-      ].includes(key)
-        ? undefined
-        : value,
-    );
-  } catch {
-    // Plain text.
-  }
-  const sorted = (value: unknown): unknown =>
-    Array.isArray(value)
-      ? value.map(sorted)
-      : typeof value === 'object' && value !== null
-        ? Object.fromEntries(
-            Object.entries(value)
-              .sort(([a], [b]) => (a < b ? -1 : 1))
-              .map(([key, member]) => [key, sorted(member)]),
-          )
-        : value;
-  return `${status} ${JSON.stringify(headers['warning'] ?? '')} ${JSON.stringify(sorted(parsed))}`;
 }
 
 /** Which request is the first too many depends on time; the texts and that there are some do not. */

@@ -38,6 +38,8 @@ export interface AdmissionDependencies {
   readonly findResources?: FindResources;
   /** Whether a feature gate is on; default: as upstream. */
   readonly isEnabled?: (gate: string) => boolean;
+  /** The minor release that is emulated; default: that of the program. */
+  readonly emulatedMinor?: number;
   /** Plugins made elsewhere (admission policies, webhooks), by name; they take their upstream place in the order. */
   readonly plugins?: readonly AdmissionPlugin[];
 }

@@ -73,6 +73,14 @@ export interface AdmissionTimes {
     readonly notCalled: CountSeries;
     readonly dead: CountSeries;
   };
+  readonly podSecurity?: {
+    /** Labels: decision, policy_level, policy_version, mode, request_operation, resource, subresource. */
+    readonly evaluations: CountSeries;
+    /** Labels: request_operation, resource, subresource. */
+    readonly exemptions: CountSeries;
+    /** Labels: fatal, request_operation, resource, subresource. */
+    readonly errors: CountSeries;
+  };
   /** Labels: policy, policy_binding, error_type, enforcement_action. */
   readonly policyChecks?: { readonly count: CountSeries; readonly seconds: TimeSeries };
 }

@@ -8,7 +8,7 @@ import { joinedFindings, readConfigDocument } from '../security/config-document.
 import type { LevelVersion } from './pod-security/namespace-policy.ts';
 import { joinFindings } from './refusal.ts';
 import { isLevel, isLevelVersion, levelProblem, versionProblem } from './pod-security/namespace-policy.ts';
-import type { PodSecurityLevel } from './pod-security/restricted.ts';
+import type { PodSecurityLevel } from './pod-security/finding.ts';
 import { decodeYaml } from '@pilothouse/serializer';
 
 /** Defaults of namespaces without labels, and what is never looked at. */

@@ -20,6 +20,11 @@ export class AdmissionSeries {
     readonly notCalled: CellFamily;
     readonly dead: CellFamily;
   };
+  readonly podSecurity: {
+    readonly evaluations: CellFamily;
+    readonly exemptions: CellFamily;
+    readonly errors: CellFamily;
+  };
   readonly policyChecks: { readonly count: CellFamily; readonly seconds: DistributionFamily };
 
   constructor(registry: Registry) {
@@ -91,6 +96,31 @@ export class AdmissionSeries {
         type: 'gauge',
         labelNames: ['name', 'type'],
       }),
+    };
+    this.podSecurity = {
+      evaluations: counter(
+        'pod_security_evaluations_total',
+        'Pods and templates that PodSecurity judged, without those that are ignored or exempt',
+        [
+          'decision',
+          'policy_level',
+          'policy_version',
+          'mode',
+          'request_operation',
+          'resource',
+          'subresource',
+        ],
+      ),
+      exemptions: counter('pod_security_exemptions_total', 'Requests that are exempt from PodSecurity', [
+        'request_operation',
+        'resource',
+        'subresource',
+      ]),
+      errors: counter(
+        'pod_security_errors_total',
+        'Requests that PodSecurity could not judge as it should; unless fatal, they were judged as restricted',
+        ['fatal', 'request_operation', 'resource', 'subresource'],
+      ),
     };
     this.policyChecks = {
       count: counter(

@@ -34,6 +34,8 @@ export interface SecurityDependencies {
   readonly span?: () => Span | undefined;
   /** Whether a feature gate is on; default: as upstream. */
   readonly isEnabled?: (gate: string) => boolean;
+  /** The minor release that is emulated; default: that of the program. */
+  readonly emulatedMinor?: number | undefined;
   /** Admission plugins made elsewhere: policies. */
   readonly plugins?: readonly AdmissionPlugin[];
 }
@@ -80,6 +82,7 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
     logger,
     ...(config.admission.configs === undefined ? {} : { configs: config.admission.configs }),
     ...(dependencies.isEnabled === undefined ? {} : { isEnabled: dependencies.isEnabled }),
+    ...(dependencies.emulatedMinor === undefined ? {} : { emulatedMinor: dependencies.emulatedMinor }),
     ...(dependencies.span === undefined ? {} : { span: dependencies.span }),
     ...(config.admission.webhookBreaker === undefined
       ? {}

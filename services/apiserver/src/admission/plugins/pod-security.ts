@@ -1,21 +1,28 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { goQuote, statusErrors } from '@pilothouse/apimachinery';
+import type { Container } from '@pilothouse/api/quota';
+import { podSpec } from '@pilothouse/api/quota';
+import { errorMessage } from '@pilothouse/base';
 import { resources } from '../../security/object-access.ts';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
-import type { Finding, PodView } from '../pod-security/finding.ts';
 import type { PodSecurityConfig } from '../plugin-configs.ts';
+import { openEvaluator } from '../pod-security/evaluator.ts';
+import type { Evaluate } from '../pod-security/evaluator.ts';
+import type { Finding, PodView } from '../pod-security/finding.ts';
+import { podView } from '../pod-security/finding.ts';
+import { PodSecurityMeter } from '../pod-security/meter.ts';
 import type { LevelVersion, NamespacePolicy } from '../pod-security/namespace-policy.ts';
-import { compareLevels, levelText, namespacePolicy, openPolicy } from '../pod-security/namespace-policy.ts';
-import { evaluatePod } from '../pod-security/restricted.ts';
-import { podSpec } from '@pilothouse/api/quota';
+import {
+  isPrivileged,
+  labelPrefix,
+  levelText,
+  namespacePolicy,
+  openPolicy,
+} from '../pod-security/namespace-policy.ts';
+import { reviewNamespace } from '../pod-security/namespace-review.ts';
 import { forbid, joinFindings } from '../refusal.ts';
 import { findNamespace } from './namespace-lifecycle.ts';
-
-/** Pods that are looked at when a namespace gets a stricter level. */
-const existingPodsMax = 3000;
-const labelPrefix = 'pod-security.kubernetes.io/';
 
 /** Where the pod template is, by kind. */
 const templatePaths: Readonly<Record<string, readonly string[]>> = {
@@ -29,229 +36,193 @@ const templatePaths: Readonly<Record<string, readonly string[]>> = {
   'cronjobs.batch': ['spec', 'jobTemplate', 'spec', 'template'],
 };
 
-/** Pod Security Standards by the labels of the namespace: refuses pods, and warns about them and about controllers. */
-export function podSecurity({ objects, configs }: AdmissionDependencies): AdmissionPlugin {
-  const config = configs?.podSecurity ?? noConfig;
-  const isExempt = ({ namespace, user }: AdmissionAttributes): boolean =>
-    config.exemptions.namespaces.includes(namespace) || config.exemptions.usernames.includes(user.name);
-  const validate = async (attributes: AdmissionAttributes): Promise<void> => {
-    const key = `${attributes.resource.resource}.${attributes.resource.group}`;
-    if (key === 'namespaces.') return validateNamespace(objects, config, attributes);
-    const path = templatePaths[key];
-    if (key !== 'pods.' && path === undefined) return;
-    if (isExempt(attributes)) return exempt(attributes, 'user or namespace', config);
-    if (path === undefined) return validatePod(objects, config, attributes);
-    return validateController(objects, config, attributes, path);
-  };
-  return {
-    name: 'PodSecurity',
-    handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
-    validate,
-  };
-}
+/** Subresources of pods that carry no pod, or none that could break a level. Any other is judged. */
+const ignoredSubresources: ReadonlySet<string> = new Set([
+  'exec',
+  'attach',
+  'binding',
+  'eviction',
+  'log',
+  'portforward',
+  'proxy',
+  'status',
+]);
 
 const noConfig: PodSecurityConfig = {
   defaults: openPolicy,
   exemptions: { usernames: [], namespaces: [], runtimeClasses: [] },
 };
 
-function exempt(
-  attributes: AdmissionAttributes,
-  why: 'user or namespace' | 'runtimeClass',
-  config: PodSecurityConfig,
-): void {
-  const reason =
-    why === 'runtimeClass'
-      ? why
-      : config.exemptions.namespaces.includes(attributes.namespace)
-        ? 'namespace'
-        : 'user';
-  attributes.addAuditAnnotation('pod-security.kubernetes.io/exempt', reason);
-}
-
-/** What an exempt namespace says in vain. */
-function exemptWarning(
-  name: string,
-  labels: Readonly<Record<string, string>>,
-  policy: NamespacePolicy,
-  defaults: NamespacePolicy,
-): string {
-  const modes = ['enforce', 'audit', 'warn'] as const;
-  if (modes.every((mode) => policy[mode].level === 'privileged') || isDeepStrictEqual(policy, defaults))
-    return '';
-  const said = modes.filter(
-    (mode) =>
-      policy[mode].level !== 'privileged' &&
-      [`${labelPrefix}${mode}`, `${labelPrefix}${mode}-version`].some((label) => labels[label] !== undefined),
-  );
-  const text = said.map((mode) => `${mode}=${levelText(policy[mode])}`).join(', ');
-  return `namespace ${goQuote(name)} is exempt from Pod Security, and the policy (${text}) will be ignored`;
-}
-
-function validateNamespace(
-  objects: AdmissionDependencies['objects'],
-  config: PodSecurityConfig,
-  attributes: AdmissionAttributes,
-): void {
-  const { object, oldObject } = attributes;
-  if (attributes.subresource !== '' || object === undefined) return;
-  const next = namespacePolicy(object.metadata.labels, config.defaults);
-  const name = object.metadata.name ?? '';
-  const isExempt = config.exemptions.namespaces.includes(name);
-  const tellExempt = (): void => {
-    const text = exemptWarning(name, object.metadata.labels ?? {}, next.policy, config.defaults);
-    if (text !== '') attributes.addWarning(text);
+/** Pod Security Standards by the labels of the namespace: refuses pods, and warns about them and about controllers. */
+export function podSecurity(dependencies: AdmissionDependencies): AdmissionPlugin {
+  const { objects, configs, clock } = dependencies;
+  const config = configs?.podSecurity ?? noConfig;
+  const meter = new PodSecurityMeter();
+  const evaluate = openEvaluator(dependencies.emulatedMinor);
+  const judge = new PodJudge(config, meter, evaluate);
+  const review = {
+    config,
+    clock,
+    evaluate,
+    listPods: (namespace: string) => objects.cached(resources.pods).list(namespace),
   };
-  const invalid = (): Error =>
-    statusErrors.invalid({ group: '', kind: 'Namespace' }, object.metadata.name ?? '', next.errors);
-  if (attributes.operation === 'CREATE') {
-    if (next.errors.length > 0) throw invalid();
-    if (isExempt) tellExempt();
-    return;
+
+  const validatePod = async (attributes: AdmissionAttributes): Promise<void> => {
+    if (ignoredSubresources.has(attributes.subresource) || judge.isExempt(attributes)) return;
+    const namespace = await findNamespace(objects, attributes.namespace).catch((error: unknown) => {
+      meter.failed(true, attributes);
+      const text = `failed to lookup namespace ${goQuote(attributes.namespace)}`;
+      annotate(attributes, 'error', `Internal error occurred: ${text}: ${errorMessage(error)}`);
+      throw statusErrors.internal(text);
+    });
+    const { policy, errors } = namespacePolicy(namespace.metadata.labels, config.defaults);
+    if (errors.length === 0 && isPrivileged(policy)) {
+      annotate(attributes, 'enforce-policy', levelText(openPolicy.enforce));
+      meter.evaluated('allow', policy.enforce, 'enforce', attributes);
+      return;
+    }
+    const { object, oldObject } = attributes;
+    if (object === undefined) return;
+    if (attributes.operation === 'UPDATE' && oldObject !== undefined && !isSignificant(object, oldObject))
+      return;
+    judge.evaluate(attributes, policy, errors, podView(object), true);
+  };
+
+  const validateController = async (
+    attributes: AdmissionAttributes,
+    path: readonly string[],
+  ): Promise<void> => {
+    if (attributes.subresource !== '' || judge.isExempt(attributes)) return;
+    let labels: Record<string, string> | undefined;
+    try {
+      labels = (await findNamespace(objects, attributes.namespace)).metadata.labels;
+    } catch (error) {
+      meter.failed(true, attributes);
+      annotate(
+        attributes,
+        'error',
+        `failed to lookup namespace ${goQuote(attributes.namespace)}: ${errorMessage(error)}`,
+      );
+      return;
+    }
+    const { policy, errors } = namespacePolicy(labels, config.defaults);
+    if (errors.length === 0 && policy.audit.level === 'privileged' && policy.warn.level === 'privileged')
+      return;
+    let template: unknown = attributes.object;
+    for (const field of path) template = (template as Record<string, unknown> | undefined)?.[field];
+    if (template === undefined || template === null) return;
+    judge.evaluate(attributes, policy, errors, podView(template as KubeObject), false);
+  };
+
+  return {
+    name: 'PodSecurity',
+    handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
+    measure: (times) => meter.measure(times),
+    async validate(attributes) {
+      const key = `${attributes.resource.resource}.${attributes.resource.group}`;
+      if (key === 'namespaces.') return reviewNamespace(review, attributes);
+      if (key === 'pods.') return validatePod(attributes);
+      const path = templatePaths[key];
+      if (path !== undefined) return validateController(attributes, path);
+    },
+  };
+}
+
+/** Judges pods and templates by the policy of their namespace, and tells everyone what came of it. */
+class PodJudge {
+  readonly #config: PodSecurityConfig;
+  readonly #meter: PodSecurityMeter;
+  readonly #evaluate: Evaluate;
+
+  constructor(config: PodSecurityConfig, meter: PodSecurityMeter, evaluate: Evaluate) {
+    this.#config = config;
+    this.#meter = meter;
+    this.#evaluate = evaluate;
   }
-  const old = namespacePolicy(oldObject?.metadata.labels, config.defaults);
-  // Labels that were wrong before may stay, so that a namespace can be repaired step by step.
-  if (next.errors.length > 0 && !isDeepStrictEqual(next.errors, old.errors)) throw invalid();
-  const { enforce } = next.policy;
-  const stricter =
-    compareLevels(enforce.level, old.policy.enforce.level) > 0 ||
-    (enforce.level !== 'privileged' && enforce.version !== old.policy.enforce.version);
-  if (!stricter) return;
-  if (isExempt) return tellExempt();
-  const pods = objects
-    .cached(resources.pods)
-    .list(name)
-    .filter((pod) => !config.exemptions.runtimeClasses.includes(podSpec(pod).runtimeClassName ?? ''));
-  const warnings = existingPodWarnings(pods.slice(0, existingPodsMax), enforce);
-  if (warnings.length === 0) return;
-  attributes.addWarning(
-    `existing pods in namespace ${goQuote(object.metadata.name ?? '')} violate the new PodSecurity enforce level ${goQuote(levelText(enforce))}`,
-  );
-  for (const warning of warnings) attributes.addWarning(warning);
-}
 
-/** One line for each set of findings: `first-pod (and 2 other pods): host namespaces, hostPort`. */
-function existingPodWarnings(pods: readonly KubeObject[], enforce: LevelVersion): string[] {
-  const byFinding = new Map<string, string[]>();
-  for (const pod of pods) {
-    const findings = evaluatePod(enforce.level, podView(pod));
-    if (findings.length === 0) continue;
-    const text = findings.map((finding) => finding.reason).join(', ');
-    byFinding.set(text, [...(byFinding.get(text) ?? []), pod.metadata.name ?? '']);
+  /** Whether the namespace or the user is not looked at; then it is told, too. */
+  isExempt(attributes: AdmissionAttributes): boolean {
+    const { namespaces, usernames } = this.#config.exemptions;
+    const reason = namespaces.includes(attributes.namespace)
+      ? 'namespace'
+      : usernames.includes(attributes.user.name)
+        ? 'user'
+        : undefined;
+    if (reason !== undefined) this.#exempted(attributes, reason);
+    return reason !== undefined;
   }
-  const lines = [...byFinding].map(([text, names]) => {
-    const [first, ...others] = names.sort();
-    if (others.length === 0) return `${first}: ${text}`;
-    return `${first} (and ${others.length} other ${others.length === 1 ? 'pod' : 'pods'}): ${text}`;
-  });
-  return lines.sort();
-}
 
-async function validatePod(
-  objects: AdmissionDependencies['objects'],
-  config: PodSecurityConfig,
-  attributes: AdmissionAttributes,
-): Promise<void> {
-  const { object, oldObject, subresource } = attributes;
-  if (object === undefined || (subresource !== '' && subresource !== 'ephemeralcontainers')) return;
-  if (attributes.operation === 'UPDATE' && oldObject !== undefined && !isSignificant(object, oldObject))
-    return;
-  const labels = (await findNamespace(objects, attributes.namespace)).metadata.labels;
-  const { policy, errors } = namespacePolicy(labels, config.defaults);
-  const view = podView(object);
-  if (config.exemptions.runtimeClasses.includes(view.spec.runtimeClassName ?? ''))
-    return exempt(attributes, 'runtimeClass', config);
-  const evaluate = ({ level }: LevelVersion): Finding[] => evaluatePod(level, view);
-  tellErrors(attributes, errors);
-  attributes.addAuditAnnotation('pod-security.kubernetes.io/enforce-policy', levelText(policy.enforce));
-  const enforced = evaluate(policy.enforce);
-  tellAudit(attributes, policy.audit, evaluate);
-  if (enforced.length > 0) {
-    throw forbid(
-      attributes,
-      `violates PodSecurity ${goQuote(levelText(policy.enforce))}: ${textOf(enforced)}`,
-    );
+  /** `isEnforced`: of pods, not of templates. Throws StatusError 403 when the pod breaks the level that is enforced. */
+  evaluate(
+    attributes: AdmissionAttributes,
+    policy: NamespacePolicy,
+    errors: readonly FieldError[],
+    pod: PodView,
+    isEnforced: boolean,
+  ): void {
+    const runtimeClass = pod.spec.runtimeClassName ?? '';
+    if (runtimeClass !== '' && this.#config.exemptions.runtimeClasses.includes(runtimeClass))
+      return this.#exempted(attributes, 'runtimeClass');
+    if (errors.length > 0) {
+      const text = joinFindings(errors.map(({ field, message }) => `${field}: ${message}`));
+      annotate(attributes, 'error', `Failed to parse policy: ${text}`);
+      this.#meter.failed(false, attributes);
+    }
+    // The same level is not judged twice.
+    const known = new Map<string, Finding[]>();
+    const findingsOf = (level: LevelVersion): Finding[] => {
+      const key = levelText(level);
+      const findings = known.get(key) ?? this.#evaluate(level, pod);
+      known.set(key, findings);
+      return findings;
+    };
+    let refused: Error | undefined;
+    if (isEnforced) {
+      annotate(attributes, 'enforce-policy', levelText(policy.enforce));
+      const findings = findingsOf(policy.enforce);
+      const decision = findings.length > 0 ? 'deny' : 'allow';
+      this.#meter.evaluated(decision, policy.enforce, 'enforce', attributes);
+      if (findings.length > 0) refused = forbid(attributes, violation('violates', policy.enforce, findings));
+    }
+    const audited = findingsOf(policy.audit);
+    if (audited.length > 0) {
+      annotate(attributes, 'audit-violations', violation('would violate', policy.audit, audited));
+      this.#meter.evaluated('deny', policy.audit, 'audit', attributes);
+    }
+    if (refused !== undefined) throw refused;
+    const warned = findingsOf(policy.warn);
+    if (warned.length === 0) return;
+    attributes.addWarning(violation('would violate', policy.warn, warned));
+    this.#meter.evaluated('deny', policy.warn, 'warn', attributes);
   }
-  tellWarning(attributes, policy.warn, evaluate);
+
+  #exempted(attributes: AdmissionAttributes, reason: 'namespace' | 'user' | 'runtimeClass'): void {
+    annotate(attributes, 'exempt', reason);
+    this.#meter.exempted(attributes);
+  }
 }
 
-async function validateController(
-  objects: AdmissionDependencies['objects'],
-  config: PodSecurityConfig,
-  attributes: AdmissionAttributes,
-  path: readonly string[],
-): Promise<void> {
-  if (attributes.subresource !== '' || attributes.object === undefined) return;
-  let template: unknown = attributes.object;
-  for (const field of path) template = (template as Record<string, unknown> | undefined)?.[field];
-  if (template === undefined || template === null) return;
-  const labels = (await findNamespace(objects, attributes.namespace)).metadata.labels;
-  const { policy, errors } = namespacePolicy(labels, config.defaults);
-  if (errors.length === 0 && policy.audit.level === 'privileged' && policy.warn.level === 'privileged')
-    return;
-  const view = podView(template as KubeObject);
-  if (config.exemptions.runtimeClasses.includes(view.spec.runtimeClassName ?? ''))
-    return exempt(attributes, 'runtimeClass', config);
-  const evaluate = ({ level }: LevelVersion): Finding[] => evaluatePod(level, view);
-  tellErrors(attributes, errors);
-  tellAudit(attributes, policy.audit, evaluate);
-  tellWarning(attributes, policy.warn, evaluate);
+function annotate(attributes: AdmissionAttributes, key: string, value: string): void {
+  attributes.addAuditAnnotation(`${labelPrefix}${key}`, value);
 }
 
-function tellErrors(attributes: AdmissionAttributes, errors: readonly FieldError[]): void {
-  if (errors.length === 0) return;
-  const text = joinFindings(errors.map(({ field, message }) => `${field}: ${message}`));
-  attributes.addAuditAnnotation('pod-security.kubernetes.io/error', `Failed to parse policy: ${text}`);
+function violation(verb: string, level: LevelVersion, findings: readonly Finding[]): string {
+  const text = findings.map(({ reason, detail }) => `${reason} (${detail})`).join(', ');
+  return `${verb} PodSecurity ${goQuote(levelText(level))}: ${text}`;
 }
 
-const violation = (level: LevelVersion, findings: readonly Finding[]): string =>
-  `would violate PodSecurity ${goQuote(levelText(level))}: ${textOf(findings)}`;
-
-function tellAudit(
-  attributes: AdmissionAttributes,
-  level: LevelVersion,
-  evaluate: (level: LevelVersion) => Finding[],
-): void {
-  const findings = evaluate(level);
-  if (findings.length > 0)
-    attributes.addAuditAnnotation('pod-security.kubernetes.io/audit-violations', violation(level, findings));
-}
-
-function tellWarning(
-  attributes: AdmissionAttributes,
-  level: LevelVersion,
-  evaluate: (level: LevelVersion) => Finding[],
-): void {
-  const findings = evaluate(level);
-  if (findings.length > 0) attributes.addWarning(violation(level, findings));
-}
-
-function textOf(findings: readonly Finding[]): string {
-  return findings.map(({ reason, detail }) => `${reason} (${detail})`).join(', ');
-}
-
-function podView(pod: KubeObject): PodView {
-  return { metadata: pod.metadata ?? {}, spec: podSpec({ ...pod, spec: { ...(pod['spec'] as object) } }) };
-}
-
-/** Whether an update changes what a check looks at: metadata, images and a few other fields may change freely. */
+/** Whether an update runs something else than before: other images, other containers. Nothing else that checks look at can change. */
 function isSignificant(object: KubeObject, old: KubeObject): boolean {
-  const annotations = (pod: KubeObject): [string, string][] =>
-    Object.entries(pod.metadata.annotations ?? {})
-      .filter(([key]) => key.startsWith('container.apparmor.security.beta.kubernetes.io/'))
-      .sort(([a], [b]) => (a < b ? -1 : 1));
-  if (!isDeepStrictEqual(annotations(object), annotations(old))) return true;
-  const relevant = (pod: KubeObject): unknown => {
-    const {
-      containers,
-      initContainers,
-      tolerations: _,
-      activeDeadlineSeconds: __,
-      ...rest
-    } = (pod['spec'] ?? {}) as Record<string, Record<string, unknown>[]>;
-    const withoutImages = (list: Record<string, unknown>[] | undefined): unknown =>
-      (list ?? []).map(({ image: ___, ...container }) => container);
-    return { ...rest, containers: withoutImages(containers), initContainers: withoutImages(initContainers) };
-  };
-  return !isDeepStrictEqual(relevant(object), relevant(old));
+  const [now, before] = [podSpec(object), podSpec(old)];
+  for (const list of ['containers', 'initContainers'] as const) {
+    const [own, earlier] = [now[list] ?? [], before[list] ?? []];
+    if (own.length !== earlier.length) return true;
+    if (own.some((container, index) => container['image'] !== earlier[index]?.['image'])) return true;
+  }
+  const earlier = new Map<string, Container>(
+    (before.ephemeralContainers ?? []).map((container) => [container.name, container]),
+  );
+  return (now.ephemeralContainers ?? []).some(
+    ({ name, image }) => !earlier.has(name) || earlier.get(name)?.['image'] !== image,
+  );
 }

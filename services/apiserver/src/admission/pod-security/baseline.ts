@@ -1,6 +1,15 @@
 import { goQuote } from '@pilothouse/apimachinery';
-import type { Check, PodView } from './finding.ts';
-import { containersWhere, containerText, plural, quoted } from './finding.ts';
+import { allContainers } from '@pilothouse/api/quota';
+import type { Check, PodSecurityCheck } from './finding.ts';
+import {
+  containersWhere,
+  containerText,
+  hasOwnUsers,
+  plural,
+  quoted,
+  settersText,
+  unless,
+} from './finding.ts';
 
 const defaultCapabilities = new Set([
   'AUDIT_WRITE',
@@ -18,52 +27,56 @@ const defaultCapabilities = new Set([
   'SYS_CHROOT',
 ]);
 
-const safeSysctls = new Set([
-  'kernel.shm_rmid_forced',
-  'net.ipv4.ip_local_port_range',
-  'net.ipv4.ip_local_reserved_ports',
-  'net.ipv4.ip_unprivileged_port_start',
-  'net.ipv4.ping_group_range',
-  'net.ipv4.tcp_fin_timeout',
-  'net.ipv4.tcp_keepalive_intvl',
-  'net.ipv4.tcp_keepalive_probes',
-  'net.ipv4.tcp_keepalive_time',
-  'net.ipv4.tcp_rmem',
-  'net.ipv4.tcp_syncookies',
-  'net.ipv4.tcp_wmem',
-]);
+/** Sysctls that are safe, by the release that first took them. */
+const safeSysctls = {
+  0: [
+    'kernel.shm_rmid_forced',
+    'net.ipv4.ip_local_port_range',
+    'net.ipv4.tcp_syncookies',
+    'net.ipv4.ping_group_range',
+    'net.ipv4.ip_unprivileged_port_start',
+  ],
+  27: ['net.ipv4.ip_local_reserved_ports'],
+  29: [
+    'net.ipv4.tcp_keepalive_time',
+    'net.ipv4.tcp_fin_timeout',
+    'net.ipv4.tcp_keepalive_intvl',
+    'net.ipv4.tcp_keepalive_probes',
+  ],
+  32: ['net.ipv4.tcp_rmem', 'net.ipv4.tcp_wmem'],
+} as const;
 
-const seLinuxTypes = new Set([
-  '',
-  'container_t',
-  'container_init_t',
-  'container_kvm_t',
-  'container_engine_t',
-]);
+const seLinuxTypes = ['', 'container_t', 'container_init_t', 'container_kvm_t'];
+const seccompPodAnnotation = 'seccomp.security.alpha.kubernetes.io/pod';
+const seccompContainerAnnotation = 'container.seccomp.security.alpha.kubernetes.io/';
 const appArmorAnnotation = 'container.apparmor.security.beta.kubernetes.io/';
 
 const appArmorProfile: Check = ({ metadata, spec }) => {
-  const subjects: string[] = [];
-  const values = new Set<string>();
+  const types = new Set<string>();
   const isBad = (context: { appArmorProfile?: { type?: string } } | undefined): boolean => {
     const type = context?.appArmorProfile?.type;
     if (type === undefined || type === 'RuntimeDefault' || type === 'Localhost') return false;
-    values.add(`"${type}"`);
+    types.add(type);
     return true;
   };
-  if (isBad(spec.securityContext)) subjects.push('pod');
-  const bad = containersWhere(spec, (container) => isBad(container.securityContext));
-  if (bad.length > 0) subjects.push(containerText(bad));
-  // The inner quotes stay as they are: so upstream words it.
+  const byPod = isBad(spec.securityContext);
+  const setters = settersText(
+    byPod,
+    containersWhere(spec, (container) => isBad(container.securityContext)),
+  );
   const annotations = Object.entries(metadata.annotations ?? {})
     .filter(([key, value]) => key.startsWith(appArmorAnnotation) && !allowedAppArmor(value))
-    .map(([key, value]) => `"${key}=${goQuote(value)}"`);
-  if (annotations.length > 0) subjects.push(plural('annotation', 'annotations', annotations.length));
-  for (const annotation of annotations) values.add(annotation);
+    .map(([key, value]) => `${key}=${goQuote(value)}`)
+    .sort();
+  const subjects = [
+    ...(setters === '' ? [] : [setters]),
+    ...(annotations.length > 0 ? [plural('annotation', 'annotations', annotations.length)] : []),
+  ];
   if (subjects.length === 0) return undefined;
+  const values = [...[...types].sort(), ...annotations];
   return {
-    reason: plural('forbidden AppArmor profile', 'forbidden AppArmor profiles', values.size),
-    detail: `${subjects.join(' and ')} must not set AppArmor profile type to ${[...values].sort().join(', ')}`,
+    reason: plural('forbidden AppArmor profile', 'forbidden AppArmor profiles', values.length),
+    detail: `${subjects.join(' and ')} must not set AppArmor profile type to ${quoted(values)}`,
   };
 };
 
@@ -126,7 +139,7 @@ const hostProbes: Check = ({ spec }) => {
     [handler?.httpGet?.host, handler?.tcpSocket?.host].filter(
       (host): host is string => host !== undefined && host !== '',
     );
-  const bad = containersWhere(spec, (container) => {
+  const found = containersWhere(spec, (container) => {
     const own = [
       ...hostsOf(container['livenessProbe']),
       ...hostsOf(container['readinessProbe']),
@@ -137,6 +150,7 @@ const hostProbes: Check = ({ spec }) => {
     for (const host of own) hosts.add(host);
     return own.length > 0;
   });
+  const bad = [...new Set(found)].sort();
   if (bad.length === 0) return undefined;
   return {
     reason: 'probe or lifecycle host',
@@ -153,7 +167,7 @@ const privileged: Check = ({ spec }) => {
   };
 };
 
-const procMount: Check = ({ spec }) => {
+export const procMount: Check = ({ spec }) => {
   const values = new Set<string>();
   const bad = containersWhere(spec, (container) => {
     const value = container.securityContext?.procMount as string | undefined;
@@ -168,102 +182,145 @@ const procMount: Check = ({ spec }) => {
   };
 };
 
-const seLinuxOptions: Check = ({ spec }) => {
-  const types = new Set<string>();
-  let user = false;
-  let role = false;
-  const isBad = (context: { seLinuxOptions?: Record<string, string> } | undefined): boolean => {
-    const options = context?.seLinuxOptions;
-    if (options === undefined) return false;
-    let bad = false;
-    const type = options['type'] ?? '';
-    if (!seLinuxTypes.has(type)) {
-      types.add(type);
-      bad = true;
-    }
-    if ((options['user'] ?? '') !== '') bad = user = true;
-    if ((options['role'] ?? '') !== '') bad = role = true;
-    return bad;
+const seLinuxOptions =
+  (allowed: readonly string[]): Check =>
+  ({ spec }) => {
+    const types = new Set<string>();
+    let user = false;
+    let role = false;
+    const isBad = (context: { seLinuxOptions?: Record<string, string> } | undefined): boolean => {
+      const options = context?.seLinuxOptions;
+      if (options === undefined) return false;
+      let bad = false;
+      const type = options['type'] ?? '';
+      if (!allowed.includes(type)) {
+        types.add(type);
+        bad = true;
+      }
+      if ((options['user'] ?? '') !== '') bad = user = true;
+      if ((options['role'] ?? '') !== '') bad = role = true;
+      return bad;
+    };
+    const byPod = isBad(spec.securityContext);
+    const setters = settersText(
+      byPod,
+      containersWhere(spec, (container) => isBad(container.securityContext)),
+    );
+    if (setters === '') return undefined;
+    const faults = [
+      ...(types.size > 0 ? [`${plural('type', 'types', types.size)} ${quoted([...types].sort())}`] : []),
+      ...(user ? ['user may not be set'] : []),
+      ...(role ? ['role may not be set'] : []),
+    ];
+    return {
+      reason: 'seLinuxOptions',
+      detail: `${setters} set forbidden securityContext.seLinuxOptions: ${faults.join('; ')}`,
+    };
   };
-  const subjects: string[] = [];
-  if (isBad(spec.securityContext)) subjects.push('pod');
-  const bad = containersWhere(spec, (container) => isBad(container.securityContext));
-  if (bad.length > 0) subjects.push(containerText(bad));
-  if (subjects.length === 0) return undefined;
-  const faults: string[] = [];
-  if (types.size > 0) {
-    faults.push(`${plural('type', 'types', types.size)} ${quoted([...types].sort())}`);
-  }
-  if (user) faults.push('user may not be set');
-  if (role) faults.push('role may not be set');
+
+/** Before there were fields for it, annotations named the profile. */
+const seccompAnnotations: Check = ({ metadata, spec }) => {
+  const forbidden = new Set<string>();
+  const look = (key: string): void => {
+    const value = metadata.annotations?.[key];
+    if (value === undefined || value === 'runtime/default' || value === 'docker/default') return;
+    if (!value.startsWith('localhost/')) forbidden.add(`${key}=${goQuote(value)}`);
+  };
+  look(seccompPodAnnotation);
+  for (const { name } of allContainers(spec)) look(`${seccompContainerAnnotation}${name}`);
+  if (forbidden.size === 0) return undefined;
   return {
-    reason: 'seLinuxOptions',
-    detail: `${subjects.join(' and ')} set forbidden securityContext.seLinuxOptions: ${faults.join('; ')}`,
+    reason: 'seccompProfile',
+    detail: `forbidden ${plural('annotation', 'annotations', forbidden.size)} ${[...forbidden].sort().join(', ')}`,
   };
 };
 
 const seccompBaseline: Check = ({ spec }) => {
+  const types = new Set<string>();
   const isBad = (context: { seccompProfile?: { type?: string } } | undefined): boolean => {
     const type = context?.seccompProfile?.type;
-    return type !== undefined && type !== 'RuntimeDefault' && type !== 'Localhost';
-  };
-  const types = new Set<string>();
-  const subjects: string[] = [];
-  if (isBad(spec.securityContext)) {
-    subjects.push('pod');
-    types.add(spec.securityContext.seccompProfile.type as string);
-  }
-  const bad = containersWhere(spec, (container) => {
-    if (!isBad(container.securityContext)) return false;
-    types.add(container.securityContext.seccompProfile.type as string);
+    if (type === undefined || type === 'RuntimeDefault' || type === 'Localhost') return false;
+    types.add(type);
     return true;
-  });
-  if (bad.length > 0) subjects.push(containerText(bad));
-  if (subjects.length === 0) return undefined;
+  };
+  const byPod = isBad(spec.securityContext);
+  const setters = settersText(
+    byPod,
+    containersWhere(spec, (container) => isBad(container.securityContext)),
+  );
+  if (setters === '') return undefined;
   return {
     reason: 'seccompProfile',
-    detail: `${subjects.join(' and ')} must not set securityContext.seccompProfile.type to ${quoted([...types].sort())}`,
+    detail: `${setters} must not set securityContext.seccompProfile.type to ${quoted([...types].sort())}`,
   };
 };
 
-const sysctls: Check = ({ spec }) => {
-  const names = ((spec.securityContext?.sysctls as { name: string }[] | undefined) ?? [])
-    .map((sysctl) => sysctl.name)
-    .filter((name) => !safeSysctls.has(name));
-  return names.length === 0 ? undefined : { reason: 'forbidden sysctls', detail: names.join(', ') };
-};
+function sysctls(minor: number): Check {
+  const safe = new Set<string>(
+    Object.entries(safeSysctls)
+      .filter(([since]) => Number(since) <= minor)
+      .flatMap(([, names]) => names),
+  );
+  return ({ spec }) => {
+    const names = ((spec.securityContext?.sysctls as { name: string }[] | undefined) ?? [])
+      .map((sysctl) => sysctl.name)
+      .filter((name) => !safe.has(name));
+    return names.length === 0 ? undefined : { reason: 'forbidden sysctls', detail: names.join(', ') };
+  };
+}
 
 const windowsHostProcess: Check = ({ spec }) => {
   const isBad = (context: { windowsOptions?: { hostProcess?: boolean } } | undefined): boolean =>
     context?.windowsOptions?.hostProcess === true;
-  const subjects: string[] = [];
-  if (isBad(spec.securityContext)) subjects.push('pod');
-  const bad = containersWhere(spec, (container) => isBad(container.securityContext));
-  if (bad.length > 0) subjects.push(containerText(bad));
-  if (subjects.length === 0) return undefined;
+  const setters = settersText(
+    isBad(spec.securityContext),
+    containersWhere(spec, (container) => isBad(container.securityContext)),
+  );
+  if (setters === '') return undefined;
   return {
     reason: 'hostProcess',
-    detail: `${subjects.join(' and ')} must not set securityContext.windowsOptions.hostProcess=true`,
+    detail: `${setters} must not set securityContext.windowsOptions.hostProcess=true`,
   };
 };
 
-/** Checks of the baseline level by id, in the order of findings. The id is what a restricted check replaces. */
-export const baselineChecks: readonly (readonly [id: string, check: Check])[] = [
-  ['appArmorProfile', appArmorProfile],
-  ['capabilities_baseline', capabilitiesBaseline],
-  ['hostNamespaces', hostNamespaces],
-  ['hostPathVolumes', hostPathVolumes],
-  ['hostPorts', hostPorts],
-  ['hostProbesAndHostLifecycle', hostProbes],
-  ['privileged', privileged],
-  ['procMount', procMount],
-  ['seLinuxOptions', seLinuxOptions],
-  ['seccompProfile_baseline', seccompBaseline],
-  ['sysctls', sysctls],
-  ['windowsHostProcess', windowsHostProcess],
+/** Checks of the baseline level in the order of findings, and as of which minor release they look at what. */
+export const baselineChecks: readonly PodSecurityCheck[] = [
+  { id: 'appArmorProfile', versions: [{ from: 0, check: appArmorProfile }] },
+  { id: 'capabilities_baseline', versions: [{ from: 0, check: capabilitiesBaseline }] },
+  { id: 'hostNamespaces', versions: [{ from: 0, check: hostNamespaces }] },
+  { id: 'hostPathVolumes', versions: [{ from: 0, check: hostPathVolumes }] },
+  { id: 'hostPorts', versions: [{ from: 0, check: hostPorts }] },
+  { id: 'hostProbesAndHostLifecycle', versions: [{ from: 34, check: hostProbes }] },
+  { id: 'privileged', versions: [{ from: 0, check: privileged }] },
+  {
+    id: 'procMount',
+    versions: [
+      { from: 0, check: procMount },
+      { from: 35, check: unless(hasOwnUsers, procMount) },
+    ],
+  },
+  {
+    id: 'seLinuxOptions',
+    versions: [
+      { from: 0, check: seLinuxOptions(seLinuxTypes) },
+      { from: 31, check: seLinuxOptions([...seLinuxTypes, 'container_engine_t']) },
+    ],
+  },
+  {
+    id: 'seccompProfile_baseline',
+    versions: [
+      { from: 0, check: seccompAnnotations },
+      { from: 19, check: seccompBaseline },
+    ],
+  },
+  {
+    id: 'sysctls',
+    versions: [
+      { from: 0, check: sysctls(0) },
+      { from: 27, check: sysctls(27) },
+      { from: 29, check: sysctls(29) },
+      { from: 32, check: sysctls(32) },
+    ],
+  },
+  { id: 'windowsHostProcess', versions: [{ from: 0, check: windowsHostProcess }] },
 ];
-
-/** Whether a pod runs on Windows, where some Linux fields mean nothing. */
-export function isWindows({ spec }: PodView): boolean {
-  return (spec['os'] as { name?: string } | undefined)?.name === 'windows';
-}

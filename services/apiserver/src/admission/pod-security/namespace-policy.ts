@@ -1,6 +1,6 @@
 import type { FieldError } from '@pilothouse/apimachinery';
 import { FieldPath, fieldError } from '@pilothouse/apimachinery';
-import type { PodSecurityLevel } from './restricted.ts';
+import type { PodSecurityLevel } from './finding.ts';
 
 export type PodSecurityMode = 'enforce' | 'audit' | 'warn';
 
@@ -12,7 +12,8 @@ export interface LevelVersion {
 
 export type NamespacePolicy = Readonly<Record<PodSecurityMode, LevelVersion>>;
 
-const prefix = 'pod-security.kubernetes.io/';
+/** Of the labels of a namespace, and of annotations in the audit log. */
+export const labelPrefix = 'pod-security.kubernetes.io/';
 const levels: readonly string[] = ['privileged', 'baseline', 'restricted'];
 const versionPattern = /^v1\.([0-9]|[1-9][0-9]*)$/;
 
@@ -21,7 +22,14 @@ export const versionProblem = 'must be "latest" or "v1.x"';
 
 export const isLevel = (text: string): text is PodSecurityLevel => levels.includes(text);
 
-export const isLevelVersion = (text: string): boolean => text === 'latest' || versionPattern.test(text);
+/** Minor releases are signed numbers of 64 bits. */
+const minorMax = 2n ** 63n - 1n;
+
+export function isLevelVersion(text: string): boolean {
+  if (text === 'latest') return true;
+  const minor = versionPattern.exec(text)?.[1];
+  return minor !== undefined && BigInt(minor) <= minorMax;
+}
 
 const open: LevelVersion = { level: 'privileged', version: 'latest' };
 export const openPolicy: NamespacePolicy = { enforce: open, audit: open, warn: open };
@@ -39,8 +47,8 @@ export function namespacePolicy(
 } {
   const errors: FieldError[] = [];
   const read = (mode: PodSecurityMode): LevelVersion => {
-    const levelLabel = labels?.[`${prefix}${mode}`];
-    const versionLabel = labels?.[`${prefix}${mode}-version`];
+    const levelLabel = labels?.[`${labelPrefix}${mode}`];
+    const versionLabel = labels?.[`${labelPrefix}${mode}-version`];
     let { level, version } = defaults[mode];
     if (levelLabel !== undefined) {
       if (isLevel(levelLabel)) level = levelLabel;
@@ -60,16 +68,20 @@ export function namespacePolicy(
   const audit = read('audit');
   let warn = read('warn');
   // Who enforces a level wants to hear about controllers that would break it.
-  const isEnforced = isLevel(labels?.[`${prefix}enforce`] ?? '');
-  if (isEnforced && labels?.[`${prefix}warn`] === undefined && compareLevels(enforce.level, warn.level) > 0) {
-    const hasVersion = labels?.[`${prefix}warn-version`] !== undefined;
+  const isEnforced = isLevel(labels?.[`${labelPrefix}enforce`] ?? '');
+  if (
+    isEnforced &&
+    labels?.[`${labelPrefix}warn`] === undefined &&
+    compareLevels(enforce.level, warn.level) > 0
+  ) {
+    const hasVersion = labels?.[`${labelPrefix}warn-version`] !== undefined;
     warn = { level: enforce.level, version: hasVersion ? warn.version : enforce.version };
   }
   return { policy: { enforce, audit, warn }, errors };
 }
 
 function labelPath(label: string): FieldPath {
-  return new FieldPath('metadata.labels').key(`${prefix}${label}`);
+  return new FieldPath('metadata.labels').key(`${labelPrefix}${label}`);
 }
 
 /** `baseline:latest`. */
@@ -80,4 +92,20 @@ export function levelText({ level, version }: LevelVersion): string {
 /** Positive when `a` is stricter. */
 export function compareLevels(a: PodSecurityLevel, b: PodSecurityLevel): number {
   return levels.indexOf(a) - levels.indexOf(b);
+}
+
+const modes = ['enforce', 'audit', 'warn'] as const;
+
+/** Whether no mode asks anything of pods. */
+export function isPrivileged(policy: NamespacePolicy): boolean {
+  return modes.every((mode) => policy[mode].level === 'privileged');
+}
+
+/** Whether both ask the same of pods. */
+export function samePolicy(a: NamespacePolicy, b: NamespacePolicy): boolean {
+  return modes.every(
+    (mode) =>
+      a[mode].level === b[mode].level &&
+      (a[mode].level === 'privileged' || a[mode].version === b[mode].version),
+  );
 }

@@ -1,9 +1,17 @@
-import { allContainers } from '@pilothouse/api/quota';
-import { baselineChecks, isWindows } from './baseline.ts';
-import type { Check, Finding, PodView } from './finding.ts';
-import { containersWhere, containerText, plural, quoted } from './finding.ts';
+import { procMount } from './baseline.ts';
+import type { Check, PodSecurityCheck } from './finding.ts';
+import {
+  containersWhere,
+  containerText,
+  hasOwnUsers,
+  isWindows,
+  plural,
+  quoted,
+  settersText,
+  unless,
+} from './finding.ts';
 
-const allowedVolumes = new Set([
+const allowedVolumes: readonly string[] = [
   'configMap',
   'csi',
   'downwardAPI',
@@ -13,12 +21,36 @@ const allowedVolumes = new Set([
   'projected',
   'secret',
   'image',
-]);
+];
 
-const allowPrivilegeEscalation: Check = (pod) => {
-  if (isWindows(pod)) return undefined;
+/** Other kinds of volumes that findings name. */
+const otherVolumes: readonly string[] = [
+  'hostPath',
+  'gcePersistentDisk',
+  'awsElasticBlockStore',
+  'gitRepo',
+  'nfs',
+  'iscsi',
+  'glusterfs',
+  'rbd',
+  'flexVolume',
+  'cinder',
+  'cephfs',
+  'flocker',
+  'fc',
+  'azureFile',
+  'vsphereVolume',
+  'quobyte',
+  'azureDisk',
+  'photonPersistentDisk',
+  'portworxVolume',
+  'scaleIO',
+  'storageos',
+];
+
+const allowPrivilegeEscalation: Check = ({ spec }) => {
   const bad = containersWhere(
-    pod.spec,
+    spec,
     (container) => container.securityContext?.allowPrivilegeEscalation !== false,
   );
   if (bad.length === 0) return undefined;
@@ -28,15 +60,14 @@ const allowPrivilegeEscalation: Check = (pod) => {
   };
 };
 
-const capabilitiesRestricted: Check = (pod) => {
-  if (isWindows(pod)) return undefined;
+const capabilitiesRestricted: Check = ({ spec }) => {
   const missing = containersWhere(
-    pod.spec,
+    spec,
     (container) =>
       !((container.securityContext?.capabilities?.drop as string[] | undefined) ?? []).includes('ALL'),
   );
   const added = new Set<string>();
-  const adding = containersWhere(pod.spec, (container) => {
+  const adding = containersWhere(spec, (container) => {
     const own = ((container.securityContext?.capabilities?.add as string[] | undefined) ?? []).filter(
       (capability) => capability !== 'NET_BIND_SERVICE',
     );
@@ -61,10 +92,9 @@ const restrictedVolumes: Check = ({ spec }) => {
   const bad: string[] = [];
   const types = new Set<string>();
   for (const volume of spec.volumes ?? []) {
-    const type = Object.keys(volume).find((key) => key !== 'name' && volume[key] !== undefined);
-    if (type === undefined || allowedVolumes.has(type)) continue;
+    if (allowedVolumes.some((type) => volume[type] !== undefined)) continue;
     bad.push(volume.name);
-    types.add(type);
+    types.add(otherVolumes.find((type) => volume[type] !== undefined) ?? 'unknown');
   }
   if (bad.length === 0) return undefined;
   const typeText = `restricted volume ${plural('type', 'types', types.size)} ${quoted([...types].sort())}`;
@@ -75,15 +105,12 @@ const restrictedVolumes: Check = ({ spec }) => {
 };
 
 const runAsNonRoot: Check = ({ spec }) => {
-  if (spec['hostUsers'] === false) return undefined;
   const reason = 'runAsNonRoot != true';
   const podValue = spec.securityContext?.runAsNonRoot as boolean | undefined;
   const explicit = containersWhere(spec, (container) => container.securityContext?.runAsNonRoot === false);
-  if (podValue === false || explicit.length > 0) {
-    const subjects: string[] = [];
-    if (podValue === false) subjects.push('pod');
-    if (explicit.length > 0) subjects.push(containerText(explicit));
-    return { reason, detail: `${subjects.join(' and ')} must not set securityContext.runAsNonRoot=false` };
+  const setters = settersText(podValue === false, explicit);
+  if (setters !== '') {
+    return { reason, detail: `${setters} must not set securityContext.runAsNonRoot=false` };
   }
   if (podValue === true) return undefined;
   const missing = containersWhere(spec, (container) => container.securityContext?.runAsNonRoot !== true);
@@ -92,38 +119,32 @@ const runAsNonRoot: Check = ({ spec }) => {
 };
 
 const runAsUser: Check = ({ spec }) => {
-  if (spec['hostUsers'] === false) return undefined;
-  const subjects: string[] = [];
-  if (spec.securityContext?.runAsUser === 0) subjects.push('pod');
-  const bad = containersWhere(spec, (container) => container.securityContext?.runAsUser === 0);
-  if (bad.length > 0) subjects.push(containerText(bad));
-  if (subjects.length === 0) return undefined;
-  return { reason: 'runAsUser=0', detail: `${subjects.join(' and ')} must not set runAsUser=0` };
+  const setters = settersText(
+    spec.securityContext?.runAsUser === 0,
+    containersWhere(spec, (container) => container.securityContext?.runAsUser === 0),
+  );
+  if (setters === '') return undefined;
+  return { reason: 'runAsUser=0', detail: `${setters} must not set runAsUser=0` };
 };
 
-const seccompRestricted: Check = (pod) => {
-  if (isWindows(pod)) return undefined;
-  const { spec } = pod;
+const seccompRestricted: Check = ({ spec }) => {
   const typeOf = (context: { seccompProfile?: { type?: string } } | undefined): string | undefined =>
     context?.seccompProfile?.type;
   const allowed = (type: string): boolean => type === 'RuntimeDefault' || type === 'Localhost';
   const types = new Set<string>();
-  const subjects: string[] = [];
   const podType = typeOf(spec.securityContext);
-  if (podType !== undefined && !allowed(podType)) {
-    subjects.push('pod');
-    types.add(podType);
-  }
+  const byPod = podType !== undefined && !allowed(podType);
+  if (byPod) types.add(podType);
   const explicit = containersWhere(spec, (container) => {
     const type = typeOf(container.securityContext);
     if (type === undefined || allowed(type)) return false;
     types.add(type);
     return true;
   });
-  if (explicit.length > 0) subjects.push(containerText(explicit));
+  const setters = settersText(byPod, explicit);
   const reason = 'seccompProfile';
-  if (subjects.length > 0) {
-    const detail = `${subjects.join(' and ')} must not set securityContext.seccompProfile.type to ${quoted([...types].sort())}`;
+  if (setters !== '') {
+    const detail = `${setters} must not set securityContext.seccompProfile.type to ${quoted([...types].sort())}`;
     return { reason, detail };
   }
   if (podType !== undefined) return undefined;
@@ -135,30 +156,47 @@ const seccompRestricted: Check = (pod) => {
   };
 };
 
-/** Baseline checks that a stricter one of the restricted level replaces. */
-const replaced = new Set(['capabilities_baseline', 'seccompProfile_baseline', 'hostPathVolumes']);
-
-const restrictedChecks: readonly Check[] = [
-  allowPrivilegeEscalation,
-  capabilitiesRestricted,
-  restrictedVolumes,
-  runAsNonRoot,
-  runAsUser,
-  seccompRestricted,
+/** Checks of the restricted level in the order of findings; they come after those of the baseline that nothing here replaces. */
+export const restrictedChecks: readonly PodSecurityCheck[] = [
+  {
+    id: 'allowPrivilegeEscalation',
+    versions: [
+      { from: 8, check: allowPrivilegeEscalation },
+      { from: 25, check: unless(isWindows, allowPrivilegeEscalation) },
+    ],
+  },
+  {
+    id: 'capabilities_restricted',
+    versions: [
+      { from: 22, check: capabilitiesRestricted, replaces: ['capabilities_baseline'] },
+      { from: 25, check: unless(isWindows, capabilitiesRestricted), replaces: ['capabilities_baseline'] },
+    ],
+  },
+  // Since the baseline lets pods with users of their own choose, this level goes on asking.
+  { id: 'procMount_restricted', versions: [{ from: 35, check: procMount, replaces: ['procMount'] }] },
+  {
+    id: 'restrictedVolumes',
+    versions: [{ from: 0, check: restrictedVolumes, replaces: ['hostPathVolumes'] }],
+  },
+  {
+    id: 'runAsNonRoot',
+    versions: [
+      { from: 0, check: runAsNonRoot },
+      { from: 35, check: unless(hasOwnUsers, runAsNonRoot) },
+    ],
+  },
+  {
+    id: 'runAsUser',
+    versions: [
+      { from: 23, check: runAsUser },
+      { from: 35, check: unless(hasOwnUsers, runAsUser) },
+    ],
+  },
+  {
+    id: 'seccompProfile_restricted',
+    versions: [
+      { from: 19, check: seccompRestricted, replaces: ['seccompProfile_baseline'] },
+      { from: 25, check: unless(isWindows, seccompRestricted), replaces: ['seccompProfile_baseline'] },
+    ],
+  },
 ];
-
-export type PodSecurityLevel = 'privileged' | 'baseline' | 'restricted';
-
-/** What a level holds against a pod, in upstream's order. */
-export function evaluatePod(level: PodSecurityLevel, pod: PodView): Finding[] {
-  if (level === 'privileged' || (pod.spec.containers === undefined && allContainers(pod.spec).length === 0))
-    return [];
-  const checks =
-    level === 'baseline'
-      ? baselineChecks.map(([, check]) => check)
-      : [
-          ...baselineChecks.filter(([id]) => !replaced.has(id)).map(([, check]) => check),
-          ...restrictedChecks,
-        ];
-  return checks.map((check) => check(pod)).filter((finding): finding is Finding => finding !== undefined);
-}
