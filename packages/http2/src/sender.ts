@@ -3,11 +3,12 @@ import { copiedBytesMax, type FrameOutput } from './frame-output.ts';
 import { errorCode, frameFlag, frameType, startFrameBytes, startWindow, windowMax } from './protocol.ts';
 import { ConnectionError } from './protocol.ts';
 import type { ServerStream } from './server-stream.ts';
+import { slabBytes } from './slabs.ts';
 
 /** Longest DATA frame that we make, so that large answers take turns. */
 const dataFrameBytesMax = 64 * 1024;
-/** What one turn makes of content before it is sent. */
-const outputBytesMax = 1 << 20;
+/** What one turn makes of content before it is sent: what fits into one slab, for TLS copies an output of several pieces once more. */
+const outputBytesMax = slabBytes - 2 * copiedBytesMax;
 /** The beginning of a header block that says: no table. */
 const noTable = 0x20;
 
@@ -56,6 +57,18 @@ export class Sender {
       stream.unsentBytes += piece.length;
       if (!this.#waiting.has(stream)) this.pump(stream);
     }
+    const hasRoom = stream.unsentBytes < this.#options.streamBufferBytes;
+    if (!hasRoom) stream.wantsDrain = true;
+    return hasRoom;
+  }
+
+  many(stream: ServerStream, pieces: readonly Uint8Array[], length: number): boolean {
+    if (stream.isClosed || stream.isEnding) return false;
+    assert(stream.hasHeaders, 'Headers come before content');
+    const unsent = (stream.unsent ??= []);
+    for (const piece of pieces) if (piece.length > 0) unsent.push(piece);
+    stream.unsentBytes += length;
+    if (length > 0 && !this.#waiting.has(stream)) this.pump(stream);
     const hasRoom = stream.unsentBytes < this.#options.streamBufferBytes;
     if (!hasRoom) stream.wantsDrain = true;
     return hasRoom;
@@ -207,31 +220,33 @@ export class Sender {
     return Buffer.concat([Buffer.of(noTable), block]);
   }
 
+  /** As much of the content as a frame holds: a long piece as it is, short ones together. */
   #sendFrame(stream: ServerStream): void {
     const unsent = stream.unsent as Uint8Array[];
-    const piece = unsent[stream.unsentFrom] as Uint8Array;
-    const length = Math.min(piece.length, stream.sendWindow, this.#window, this.#frameBytes);
-    const isWhole = length === piece.length;
-    if (isWhole) {
-      stream.unsentFrom++;
-      if (stream.unsentFrom === unsent.length) {
-        unsent.length = 0;
-        stream.unsentFrom = 0;
-      } else if (stream.unsentFrom > 256) {
-        unsent.splice(0, stream.unsentFrom);
-        stream.unsentFrom = 0;
-      }
-    } else unsent[stream.unsentFrom] = piece.subarray(length);
+    const most = Math.min(stream.unsentBytes, stream.sendWindow, this.#window, this.#frameBytes);
+    const first = unsent[stream.unsentFrom] as Uint8Array;
+    const isTogether = first.length < most && first.length < copiedBytesMax;
+    const length = isTogether ? Math.min(most, copiedBytesMax) : Math.min(most, first.length);
     stream.sendWindow -= length;
     this.#window -= length;
     stream.unsentBytes -= length;
     const isEnd = stream.unsentBytes === 0 && stream.isEnding && stream.trailers === undefined;
-    this.#output.frame(
-      frameType.data,
-      isEnd ? frameFlag.endStream : 0,
-      stream.id,
-      isWhole ? piece : piece.subarray(0, length),
-    );
+    const flags = isEnd ? frameFlag.endStream : 0;
+    if (isTogether) this.#output.frameOf(frameType.data, flags, stream.id, takeBytes(stream, length), length);
+    else if (length === first.length) {
+      this.#output.frame(frameType.data, flags, stream.id, first);
+      stream.unsentFrom++;
+    } else {
+      this.#output.frame(frameType.data, flags, stream.id, first.subarray(0, length));
+      unsent[stream.unsentFrom] = first.subarray(length);
+    }
+    if (stream.unsentFrom === unsent.length) {
+      unsent.length = 0;
+      stream.unsentFrom = 0;
+    } else if (stream.unsentFrom > 256) {
+      unsent.splice(0, stream.unsentFrom);
+      stream.unsentFrom = 0;
+    }
     this.#options.onProgress();
     if (isEnd) stream.isEndSent = true;
   }
@@ -260,4 +275,21 @@ export class Sender {
       }
     }
   }
+}
+
+/** Takes the next `length` bytes of what a stream has to send. */
+function takeBytes(stream: ServerStream, length: number): readonly Uint8Array[] {
+  const unsent = stream.unsent as Uint8Array[];
+  const from = stream.unsentFrom;
+  let to = from;
+  let left = length;
+  while (left > 0 && (unsent[to] as Uint8Array).length <= left) left -= (unsent[to++] as Uint8Array).length;
+  const taken = unsent.slice(from, to);
+  if (left > 0) {
+    const cut = unsent[to] as Uint8Array;
+    taken.push(cut.subarray(0, left));
+    unsent[to] = cut.subarray(left);
+  }
+  stream.unsentFrom = to;
+  return taken;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { after, test } from 'node:test';
+import { SeededRandom } from '@pilothouse/testkit';
 import { headerBlock, serveSocket, type ServerConnection, type ServerStream } from './index.ts';
 import { frame, hello, request } from './simulation/test-peer.ts';
 
@@ -43,6 +44,44 @@ function get(session: http2.ClientHttp2Session, body: Buffer, path: string): Pro
     stream.end(body);
   });
 }
+
+test('many pieces of all sizes arrive in order, by two streams at a time and with pauses', async () => {
+  const random = new SeededRandom(7);
+  const pieces = Array.from({ length: 3000 }, (_, index) => {
+    const length = random.integer(10) === 0 ? random.integer(60_000) : random.integer(3000);
+    return Buffer.alloc(length, index % 251);
+  });
+  const whole = Buffer.concat(pieces);
+  onRequest = (stream) => {
+    let at = 0;
+    const send = (): void => {
+      while (at < pieces.length) {
+        const some = pieces.slice(at, (at += 1 + random.integer(90)));
+        if (
+          !stream.writeMany(
+            some,
+            some.reduce((sum, { length }) => sum + length, 0),
+          )
+        )
+          return;
+      }
+      stream.end();
+    };
+    stream.receiver = {
+      receiveData: () => {},
+      receiveEnd() {
+        stream.respond(head);
+        send();
+      },
+      streamClosed: () => {},
+      streamDrained: send,
+    };
+  };
+  const session = http2.connect(`http://127.0.0.1:${port}`, { settings: { initialWindowSize: 1 << 20 } });
+  const bodies = await Promise.all([1, 2].map(() => get(session, Buffer.alloc(0), '/many')));
+  session.close();
+  for (const body of bodies) assert.ok(body.equals(whole), `${body.length} of ${whole.length} bytes`);
+});
 
 test("Node's client gets back what it sends: small and large, many at a time", async () => {
   onRequest = (stream) => {

@@ -4,10 +4,14 @@ import type { ConnectionError } from './protocol.ts';
 import type { RequestHeaders } from './request-head.ts';
 import { ServerConnection, type ServerConnectionOptions } from './server-connection.ts';
 import type { ServerStream } from './server-stream.ts';
+import { slabBytes } from './slabs.ts';
 import { writePieces } from './write-pieces.ts';
 
-/** With this much that the socket has not taken, no more content is made into frames. */
-const congestedBytes = 1 << 20;
+/**
+ * With more than this that the socket has not taken, no more content is made into frames: one output that is being written and one that waits. More
+ * of them would be written together, and TLS would copy them into one piece first.
+ */
+const congestedBytes = slabBytes;
 /** With this much nothing is read either: these can only be answers that the client asks for and does not take. */
 const floodedBytes = 4 << 20;
 /** Time for the last bytes of a connection that ends. */

@@ -70,7 +70,8 @@ export class ServerConnection implements FrameSink {
   readonly #reader: FrameReader;
   readonly #headTimeoutMs: number;
   readonly #output: FrameOutput;
-  readonly #sender: Sender;
+  /** For streams: what they send. */
+  readonly sender: Sender;
   readonly #guard: FloodGuard;
   readonly #heads: RequestHeadReader;
   readonly #streams = new Map<number, ServerStream>();
@@ -101,7 +102,7 @@ export class ServerConnection implements FrameSink {
     this.#guard = new FloodGuard(options.flood ?? floodLimits, this.#monotonic);
     this.#heads = new RequestHeadReader(listBytesMax);
     this.#output = new FrameOutput(() => events.onOutput(), options.reusesOutput);
-    this.#sender = new Sender({
+    this.sender = new Sender({
       output: this.#output,
       streamBufferBytes: options.streamBufferBytes ?? 256 * 1024,
       onAnswered: (stream) => this.#answered(stream),
@@ -150,7 +151,7 @@ export class ServerConnection implements FrameSink {
   takeOutput(): readonly Uint8Array[] {
     if (this.#halfDone.length > 0) this.#stopRequests();
     const bytes = this.#output.take();
-    if (!this.#isEnded) this.#sender.taken();
+    if (!this.#isEnded) this.sender.taken();
     return bytes;
   }
 
@@ -161,7 +162,7 @@ export class ServerConnection implements FrameSink {
 
   /** The socket is far behind (true), or has caught up. Meanwhile no content of answers is made into frames. */
   setCongested(isCongested: boolean): void {
-    if (!this.#isEnded) this.#sender.setCongested(isCongested);
+    if (!this.#isEnded) this.sender.setCongested(isCongested);
   }
 
   /** Ends a connection whose client takes too long to begin or to finish a header block. */
@@ -201,33 +202,6 @@ export class ServerConnection implements FrameSink {
     this.#end(undefined);
   }
 
-  // ---- answers; called by streams ----
-
-  sendHeaders(stream: ServerStream, block: Uint8Array, isLast: boolean): void {
-    this.#sender.headers(stream, block, isLast);
-  }
-
-  sendData(stream: ServerStream, piece: Uint8Array): boolean {
-    return this.#sender.data(stream, piece);
-  }
-
-  sendPieces(stream: ServerStream, pieces: readonly Uint8Array[], length: number): boolean {
-    return this.#sender.pieces(stream, pieces, length);
-  }
-
-  sendEnd(stream: ServerStream, trailers: Uint8Array | undefined): void {
-    this.#sender.end(stream, trailers);
-  }
-
-  sendAnswer(
-    stream: ServerStream,
-    head: Uint8Array,
-    content: Uint8Array,
-    trailers: Uint8Array | undefined,
-  ): void {
-    this.#sender.answer(stream, head, content, trailers);
-  }
-
   resetStream(stream: ServerStream, code: ErrorCode): void {
     if (stream.isClosed) return;
     this.#sendReset(stream.id, code);
@@ -260,7 +234,7 @@ export class ServerConnection implements FrameSink {
     if (stream.isClosed) return;
     stream.isClosed = true;
     this.#streams.delete(stream.id);
-    if (stream.unsentBytes > 0) this.#sender.drop(stream);
+    if (stream.unsentBytes > 0) this.sender.drop(stream);
     if (this.#dataStream === stream) this.#dataStream = undefined;
     stream.receiver?.streamClosed(code);
     if (this.#isDraining && this.#streams.size === 0) this.#end(undefined);
@@ -404,7 +378,7 @@ export class ServerConnection implements FrameSink {
     const stream = new ServerStream(
       this,
       id,
-      this.#sender.streamWindow,
+      this.sender.streamWindow,
       this.#streamWindowBytes,
       head.kind === 'headers' ? head.contentLength : undefined,
     );
@@ -452,7 +426,7 @@ export class ServerConnection implements FrameSink {
   #setting(id: number, value: number): void {
     switch (id) {
       case settingId.headerTableSize:
-        if (value < startTableBytes) this.#sender.dropTable();
+        if (value < startTableBytes) this.sender.dropTable();
         return;
       case settingId.enablePush:
         if (value > 1) throw broken('ENABLE_PUSH is neither 0 nor 1');
@@ -460,10 +434,10 @@ export class ServerConnection implements FrameSink {
       case settingId.initialWindowSize:
         if (value > windowMax)
           throw new ConnectionError(errorCode.flowControlError, 'Window of streams too large');
-        return this.#sender.setStreamWindow(value, this.#streams.values());
+        return this.sender.setStreamWindow(value, this.#streams.values());
       case settingId.maxFrameSize:
         if (value < startFrameBytes || value > frameBytesMax) throw broken('MAX_FRAME_SIZE out of range');
-        return this.#sender.setFrameBytes(value);
+        return this.sender.setFrameBytes(value);
       default:
     }
   }
@@ -485,7 +459,7 @@ export class ServerConnection implements FrameSink {
     const bytes = payload.readUInt32BE(0) & 0x7fff_ffff;
     if (id === 0) {
       if (bytes === 0) throw broken('WINDOW_UPDATE of nothing');
-      this.#sender.widen(bytes);
+      this.sender.widen(bytes);
       return;
     }
     const stream = this.#streams.get(id);
@@ -494,6 +468,6 @@ export class ServerConnection implements FrameSink {
       return;
     }
     if (bytes === 0) this.#fault(id, errorCode.protocolError);
-    else if (!this.#sender.widenStream(stream, bytes)) this.#fault(id, errorCode.flowControlError);
+    else if (!this.sender.widenStream(stream, bytes)) this.#fault(id, errorCode.flowControlError);
   }
 }

@@ -61,12 +61,17 @@ export class ServerStream {
 
   /** Begins the answer with a header block, see {@link headerBlock}. With `isLast` the answer is that alone. */
   respond(block: Uint8Array, isLast = false): void {
-    this.connection.sendHeaders(this, block, isLast);
+    this.connection.sender.headers(this, block, isLast);
   }
 
   /** Sends content. False: more than the stream's share waits; wait for `streamDrained`. The bytes must not change any more. */
   write(piece: Uint8Array): boolean {
-    return this.connection.sendData(this, piece);
+    return this.connection.sender.data(this, piece);
+  }
+
+  /** Sends pieces of content, `length` bytes in all, as {@link write} does each: none of them may change any more. */
+  writeMany(pieces: readonly Uint8Array[], length: number): boolean {
+    return this.connection.sender.many(this, pieces, length);
   }
 
   /**
@@ -74,17 +79,17 @@ export class ServerStream {
    * it is small, and where most of it is what others are sent too.
    */
   writePieces(pieces: readonly Uint8Array[], length: number): boolean {
-    return this.connection.sendPieces(this, pieces, length);
+    return this.connection.sender.pieces(this, pieces, length);
   }
 
   /** Ends the answer, with a last header block if there is one. */
   end(trailers?: Uint8Array): void {
-    this.connection.sendEnd(this, trailers);
+    this.connection.sender.end(this, trailers);
   }
 
   /** A whole answer at once, which is the cheapest way. */
   answer(head: Uint8Array, content: Uint8Array, trailers: Uint8Array | undefined): void {
-    this.connection.sendAnswer(this, head, content, trailers);
+    this.connection.sender.answer(this, head, content, trailers);
   }
 
   /** Ends the stream in both directions. */

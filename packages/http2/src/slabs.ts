@@ -7,9 +7,10 @@ export interface Slab {
   users: number;
 }
 
-export const slabBytes = 64 * 1024;
+/** A long answer leaves in outputs of one slab. */
+export const slabBytes = 256 * 1024;
 /** Slabs that are kept for the next turns. */
-const keptMax = 64;
+const keptMax = 16;
 
 /**
  * Memory that is used again and again. Memory outside of V8's heap that is allocated anew for each turn makes V8 mark the whole heap several times a

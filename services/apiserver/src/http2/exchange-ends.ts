@@ -281,6 +281,14 @@ class Http2Response extends End {
     return shared.stream.write(bytesOf(chunk, rest[0]));
   }
 
+  /** Writes pieces, `length` bytes in all, without joining them first; none of them may change any more. */
+  writeMany(pieces: readonly Uint8Array[], length: number): boolean {
+    const { shared } = this;
+    if (this.#ended || shared.isDestroyed) return false;
+    this.flushHeaders();
+    return this.#hasNoBody || shared.stream.writeMany(pieces, length);
+  }
+
   end(chunk?: Uint8Array | string | (() => void) | null, ...rest: readonly unknown[]): this {
     if (this.#ended) return this;
     const callback = typeof chunk === 'function' ? chunk : rest.at(-1);
@@ -323,6 +331,12 @@ class Http2Response extends End {
 function bytesOf(chunk: Uint8Array | string, encoding: unknown): Uint8Array {
   if (typeof chunk !== 'string') return chunk;
   return Buffer.from(chunk, typeof encoding === 'string' ? (encoding as BufferEncoding) : 'utf8');
+}
+
+/** Writes pieces, `length` bytes in all, to an answer of either protocol; none of them may change any more. */
+export function writeMany(response: ServerResponse, pieces: readonly Uint8Array[], length: number): boolean {
+  if (response instanceof Http2Response) return response.writeMany(pieces, length);
+  return response.write(Buffer.concat(pieces, length));
 }
 
 /** The two ends of a stream in the shape of HTTP/1.1's, so that filters and handlers need not know the protocol. `now`: wall time in milliseconds. */

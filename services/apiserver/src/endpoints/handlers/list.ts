@@ -6,6 +6,7 @@ import { parseExact, statusErrors } from '@pilothouse/apimachinery';
 import { builtinSchemas } from '@pilothouse/api';
 import { jsonListFrame, protobufListFrame } from '@pilothouse/serializer';
 import type { ListHead } from '@pilothouse/serializer';
+import { writeMany } from '../../http2/exchange-ends.ts';
 import { limits } from '../../limits.ts';
 import type { ListResult, Stored } from '../../registry/rest/rest-storage.ts';
 import type { Exchange } from '../../request/exchange.ts';
@@ -168,7 +169,8 @@ export async function respondPieces(
     respondBytes(exchange, 200, contentType, Buffer.concat(chunks, length));
     return;
   }
-  let sink: Writable = exchange.response;
+  const { response } = exchange;
+  let sink: Writable = response;
   let packer: Gzip | undefined;
   if (acceptsGzip(exchange)) {
     exchange.response.setHeader('Content-Encoding', 'gzip');
@@ -180,16 +182,19 @@ export async function respondPieces(
   }
   startResponse(exchange, 200, { 'Content-Type': contentType });
   const flush = async (): Promise<boolean> => {
-    const block = Buffer.concat(chunks, length);
+    if (response.destroyed) return false;
+    const hasRoom =
+      packer === undefined
+        ? writeMany(response, chunks, length)
+        : packer.write(Buffer.concat(chunks, length));
     chunks = [];
     length = 0;
-    if (exchange.response.destroyed) return false;
-    if (sink.write(block)) {
+    if (hasRoom) {
       await new Promise<void>((resolve) => setImmediate(resolve));
       return true;
     }
-    await Promise.race([once(sink, 'drain'), once(exchange.response, 'close')]).catch(() => undefined);
-    return !exchange.response.destroyed;
+    await Promise.race([once(sink, 'drain'), once(response, 'close')]).catch(() => undefined);
+    return !response.destroyed;
   };
   for (; !next.done; next = pieces.next()) {
     chunks.push(next.value);
