@@ -4,14 +4,15 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 
-/** Ports of members' metrics are that much above those for clients in a plane of `pilothouse up`. */
-const storeMetricsOffset = 20;
+/** How far the ports of metrics are above those for clients in a plane of `pilothouse up`. */
+const metricsOffset: Readonly<Record<string, number>> = { store: 20, console: 1 };
 
 const jobs: Readonly<Record<string, string>> = {
   apiserver: 'kube-apiserver',
   scheduler: 'kube-scheduler',
   'controller-manager': 'kube-controller-manager',
   store: 'etcd',
+  console: 'pilothouse-console',
 };
 
 interface ProcessRecord {
@@ -40,7 +41,7 @@ export function writeLocalMonitoring(
     const job = jobs[component];
     if (job === undefined) continue;
     const colon = address.lastIndexOf(':');
-    const port = Number(address.slice(colon + 1)) + (component === 'store' ? storeMetricsOffset : 0);
+    const port = Number(address.slice(colon + 1)) + (metricsOffset[component] ?? 0);
     targets.set(job, [...(targets.get(job) ?? []), `${address.slice(0, colon)}:${port}`]);
   }
   mkdirSync(path.join(directory, 'targets'), { recursive: true });
@@ -49,7 +50,8 @@ export function writeLocalMonitoring(
     path.join(directory, 'targets', 'local.yaml'),
     Array.from(
       targets,
-      ([job, addresses]) => `- labels: { component: ${job} }\n  targets: [${addresses.join(', ')}]\n`,
+      ([job, addresses]) =>
+        `- labels: { component: ${job}${job === jobs['console'] ? ', scheme: http' : ''} }\n  targets: [${addresses.join(', ')}]\n`,
     ).join(''),
   );
   const configFile = path.join(directory, 'prometheus.yml');

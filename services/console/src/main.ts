@@ -1,9 +1,19 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { errorCode } from '@pilothouse/base';
 import type { ClusterAccess } from '@pilothouse/client';
-import { loadKubeconfig } from '@pilothouse/client';
-import type { FlagSpecs } from '@pilothouse/host';
-import { createLogger, FlagError, nodeClock, nodeRandom, parseFlags } from '@pilothouse/host';
+import { followKubeconfig, loadKubeconfig } from '@pilothouse/client';
+import type { ComponentServer, FlagSpecs } from '@pilothouse/host';
+import {
+  createLogger,
+  FileWatcher,
+  FlagError,
+  Metrics,
+  nodeClock,
+  nodeRandom,
+  parseFlags,
+  registerProcessMetrics,
+  startComponentServer,
+} from '@pilothouse/host';
 import { isLoopback } from './core/request-gate.ts';
 import { loadAssets } from './io/assets.ts';
 import type { ConsoleServer } from './io/console-server.ts';
@@ -25,6 +35,11 @@ const specs: FlagSpecs = {
     help: 'Address to serve on; others than loopback need TLS',
   },
   port: { type: 'integer', default: 8443, help: 'Port to serve on' },
+  'metrics-port': {
+    type: 'integer',
+    default: 0,
+    help: 'Port of /metrics and health checks, on --bind-address with the same certificate; 0: none',
+  },
   'tls-cert-file': { type: 'string', default: '', help: 'Serving certificate' },
   'tls-private-key-file': { type: 'string', default: '', help: 'Key of the serving certificate' },
   'allowed-hosts': {
@@ -93,12 +108,21 @@ export async function runConsole(argv: readonly string[]): Promise<void> {
           random: nodeRandom,
           logger,
         });
+  const metrics = new Metrics();
+  registerProcessMetrics(metrics, 'pilothouse-console');
+  const watcher = new FileWatcher({ clock: nodeClock, logger });
+  watcher.register(metrics);
+  const certificate =
+    tlsFiles.length === 2 ? { certFile: tlsFiles[0] as string, keyFile: tlsFiles[1] as string } : {};
+  const metricsPort = values['metrics-port'] as number;
+  let port = values['port'] as number;
   let server: ConsoleServer;
+  let told: ComponentServer | undefined;
   try {
     server = await startConsole({
       address,
-      port: values['port'] as number,
-      ...(tlsFiles.length === 2 ? { certFile: tlsFiles[0] as string, keyFile: tlsFiles[1] as string } : {}),
+      port,
+      ...certificate,
       allowedHosts,
       cluster,
       ...(hasLink ? { linkCredentials: user, onLink: showLink } : {}),
@@ -108,17 +132,32 @@ export async function runConsole(argv: readonly string[]): Promise<void> {
       clock: nodeClock,
       random: nodeRandom,
       logger,
+      metrics,
+      watcher,
     });
+    if (metricsPort !== 0) {
+      port = metricsPort;
+      told = await startComponentServer({
+        address,
+        port,
+        ...certificate,
+        watcher,
+        metrics: () => metrics.render(),
+      });
+    }
   } catch (error) {
     if (errorCode(error) === 'EADDRINUSE')
-      throw new FlagError(`Port ${String(values['port'])} of ${address} is taken; see --port`);
+      throw new FlagError(`Port ${port} of ${address} is taken; see --port and --metrics-port`);
     throw error;
   }
+  followCluster(watcher, text, server);
   logger.info('Console is served', { url: server.url, apiServer: cluster.server });
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
   });
+  watcher.close();
+  await told?.close();
   await server.close();
   store?.close();
   if (linkFile !== '') rmSync(linkFile, { force: true });
@@ -143,6 +182,25 @@ function readCluster(text: (name: string) => string): {
     throw new FlagError(`Invalid value "${text('server')}" for --server: want https://host:port`);
   const ca = text('certificate-authority');
   return { cluster: { server: text('server'), ...(ca === '' ? {} : { ca: readFileSync(ca, 'utf8') }) } };
+}
+
+/** What was read at the start is read again when it changes: a new authority, the administrator's renewed certificate. */
+function followCluster(watcher: FileWatcher, text: (name: string) => string, server: ConsoleServer): void {
+  const again = (): void => {
+    const { cluster, user } = readCluster(text);
+    server.follow(cluster, user);
+  };
+  if (text('kubeconfig') !== '') {
+    followKubeconfig(watcher, text('kubeconfig'), again);
+  } else if (text('certificate-authority') !== '')
+    watcher.follow({
+      what: 'certificate-authority',
+      files: [text('certificate-authority')],
+      apply([ca]) {
+        again();
+        return ca;
+      },
+    });
 }
 
 /** Read anew for each connection, so that renewed certificates are picked up. */

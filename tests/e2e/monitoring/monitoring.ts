@@ -17,6 +17,20 @@ const scrapeSeconds = 2;
 /** Distance of Prometheus' port from the plane's. */
 const portOffset = 90;
 
+/** Of the console, likewise. */
+const consoleOffset = 71;
+
+/** The page and the question who is logged in, as a browser asks them. */
+async function consoleTraffic(base: string, untilMs: number): Promise<void> {
+  while (Date.now() < untilMs) {
+    for (const path of ['/', '/session'])
+      await fetch(`${base}${path}`, { headers: { 'x-pilothouse-console': '1' } }).then((answer) =>
+        answer.text(),
+      );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
 interface Panel {
   readonly title: string;
   readonly targets?: readonly { readonly expr: string }[];
@@ -42,7 +56,7 @@ export async function monitoring(checks: Checks, port: number): Promise<void> {
     });
   });
 
-  const plane = await startPlane({ port });
+  const plane = await startPlane({ port, args: ['--console'] });
   const directory = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-monitoring-'));
   const { configFile, targets } = writeLocalMonitoring(plane.dataDir, directory, { scrapeSeconds });
   await checks.check('promtool takes the configuration with its files', async () => {
@@ -63,7 +77,10 @@ export async function monitoring(checks: Checks, port: number): Promise<void> {
   );
   const traffic = new ApiTraffic(plane.server, plane.dataDir);
   try {
-    const requests = await traffic.run(Date.now() + trafficMs);
+    const [requests] = await Promise.all([
+      traffic.run(Date.now() + trafficMs),
+      consoleTraffic(`http://127.0.0.1:${port + consoleOffset}`, Date.now() + trafficMs),
+    ]);
     process.stdout.write(`      ${requests} requests in ${trafficMs / 1000} s\n`);
     await queryAll(checks, `http://${address}`, [...targets.values()].flat().length);
   } finally {

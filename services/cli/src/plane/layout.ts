@@ -83,7 +83,7 @@ export const storeClientUrls = (options: PlaneOptions): string[] =>
 
 export const serverUrl = (options: PlaneOptions): string => `https://${host}:${options.port}`;
 
-/** The web console's port on a plane of this port. */
+/** The web console's port on a plane of this port; its metrics are on the next one. */
 export const consolePort = (port: number): number => port + offset.console;
 
 /** Where a console started by `up` leaves its one-time link; a log is no place for it. */
@@ -96,6 +96,7 @@ export function consoleArguments(dataDir: string, port: number, storeUrls: reado
     `--kubeconfig=${kubeconfigPath(dataDir, 'admin')}`,
     `--bind-address=${host}`,
     `--port=${consolePort(port)}`,
+    `--metrics-port=${consolePort(port) + 1}`,
     `--drills-dir=${path.join(dataDir, 'drills')}`,
     ...(storeUrls.length === 0
       ? []
@@ -324,7 +325,7 @@ export function planProcesses(options: PlaneOptions, clusterToken: string): Proc
       component: 'console',
       name: 'console',
       address: `${host}:${consolePort(options.port)}`,
-      ports: [consolePort(options.port)],
+      ports: [consolePort(options.port), consolePort(options.port) + 1],
       arguments: [
         ...consoleArguments(options.dataDir, options.port, ownMembers === 0 ? [] : storeClientUrls(options)),
         `--link-file=${consoleLinkPath(options.dataDir)}`,

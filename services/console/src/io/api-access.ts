@@ -1,6 +1,6 @@
 import { errorMessage } from '@pilothouse/base';
 import type { Clock } from '@pilothouse/base';
-import type { ClusterAccess, Transport, TransportRequest } from '@pilothouse/client';
+import type { ClusterAccess, RenewableTransport, TransportRequest } from '@pilothouse/client';
 import { createHttp2Transport } from '@pilothouse/client';
 import type { Credentials } from '../core/credentials.ts';
 import type { ObjectName } from '../core/object-key.ts';
@@ -12,22 +12,31 @@ export type Right =
   | { readonly kind: 'object'; readonly verb: 'get'; readonly object: ObjectName }
   | { readonly kind: 'path'; readonly verb: 'get'; readonly path: string };
 
+/** A cluster's own part, whose credentials do not count, with those of a user. */
+function accessFor(cluster: ClusterAccess, credentials: Credentials): ClusterAccess {
+  const { server, ca, insecureSkipTlsVerify, serverName } = cluster;
+  return {
+    server,
+    ...(ca === undefined ? {} : { ca }),
+    ...(insecureSkipTlsVerify === undefined ? {} : { insecureSkipTlsVerify }),
+    ...(serverName === undefined ? {} : { serverName }),
+    ...credentials,
+  };
+}
+
 /** The API server as one user sees it. Everything the console shows comes through here or was allowed here. */
 export class ApiAccess {
-  readonly transport: Transport;
+  readonly transport: RenewableTransport;
+  readonly #credentials: Credentials;
 
   constructor(cluster: ClusterAccess, credentials: Credentials, clock: Clock) {
-    const { server, ca, insecureSkipTlsVerify, serverName } = cluster;
-    this.transport = createHttp2Transport(
-      {
-        server,
-        ...(ca === undefined ? {} : { ca }),
-        ...(insecureSkipTlsVerify === undefined ? {} : { insecureSkipTlsVerify }),
-        ...(serverName === undefined ? {} : { serverName }),
-        ...credentials,
-      },
-      clock,
-    );
+    this.#credentials = credentials;
+    this.transport = createHttp2Transport(accessFor(cluster, credentials), clock);
+  }
+
+  /** The API server is known by another authority from now on: new requests go over new connections. */
+  follow(cluster: ClusterAccess): void {
+    this.transport.use(accessFor(cluster, this.#credentials));
   }
 
   /** The user's name as the API server knows it. Throws ConsoleError 401 when it does not accept the credentials. */

@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Logger } from '@pilothouse/base';
-import { nodeClock, nodeRandom } from '@pilothouse/host';
+import { Metrics, nodeClock, nodeRandom } from '@pilothouse/host';
 import type { Asset } from './assets.ts';
 import { startConsole, type ConsoleServer } from './console-server.ts';
 import type { StoreAccess } from './store-access.ts';
@@ -34,6 +34,8 @@ let server: ConsoleServer;
 let port = 0;
 let directory = '';
 let storeReads = 0;
+
+const metrics = new Metrics();
 
 const logger: Logger = {
   debug: (message, fields) => void logged.push(`${message} ${JSON.stringify(fields)}`),
@@ -140,6 +142,7 @@ before(async () => {
     clock: nodeClock,
     random: nodeRandom,
     logger,
+    metrics,
   });
   port = Number(new URL(server.url).port);
 });
@@ -373,4 +376,63 @@ test('logs hold no credentials, codes or session ids', async () => {
     ...links.map((each) => each.split('=')[1] as string),
   ])
     assert.ok(!text.includes(secret), secret);
+});
+
+/** A sample of the console's own metrics; 0 when it is not there. */
+function told(series: string): number {
+  const line = metrics
+    .render()
+    .split('\n')
+    .find((each) => each.startsWith(`${series} `));
+  return Number(line?.slice(series.length + 1) ?? 0);
+}
+
+test('requests, refused logins and open watches are counted, and no path or user is in a label', async () => {
+  const answered = 'pilothouse_console_requests_total{code="200",method="GET",subject="api"}';
+  const order = (labels: string): string =>
+    metrics
+      .render()
+      .split('\n')
+      .filter((each) => each.startsWith(`pilothouse_console_requests_total{`))
+      .find((each) => labels.split(',').every((label) => each.includes(label)))
+      ?.replace(/ \S+$/, '') ?? answered;
+  const cookie = await logIn({ token: 'good' });
+  await ask('/session', { method: 'POST', body: '{"token":"bad"}' });
+  const series = order('code="200",method="GET",subject="api"');
+  const before = told(series);
+  await ask('/k8s/api/v1/secrets/of-jane', { headers: { cookie } });
+  assert.equal(told(series), before + 1);
+  assert.ok(told('pilothouse_console_logins_total{result="refused"}') >= 1);
+  assert.ok(told('pilothouse_console_logins_total{result="accepted"}') >= 1);
+  assert.ok(told('pilothouse_console_sessions') >= 1);
+  const openBefore = told('pilothouse_console_open_watches');
+  await new Promise<void>((resolve, reject) => {
+    const request = http.get(
+      {
+        host: '127.0.0.1',
+        port,
+        path: '/k8s/api/v1/watch/pods',
+        headers: { cookie, 'x-pilothouse-console': '1' },
+      },
+      (response) => {
+        response.on('error', () => undefined);
+        response.once('data', () => {
+          try {
+            assert.equal(told('pilothouse_console_open_watches'), openBefore + 1);
+            resolve();
+          } catch (error) {
+            reject(error as Error);
+          }
+          request.destroy();
+        });
+      },
+    );
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ECONNRESET') reject(error);
+    });
+  });
+  for (let turn = 0; turn < 100 && told('pilothouse_console_open_watches') !== openBefore; turn++)
+    await new Promise((resolve) => nodeClock.setTimeout(() => resolve(undefined), 10));
+  assert.equal(told('pilothouse_console_open_watches'), openBefore);
+  assert.doesNotMatch(metrics.render(), /jane|secrets/);
 });

@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import type { Clock, Logger, Random } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
 import type { ClusterAccess } from '@pilothouse/client';
-import { followServedCertificate, readServedCertificate } from '@pilothouse/host';
+import type { FileWatcher } from '@pilothouse/host';
+import { followServedCertificate, Metrics, readServedCertificate } from '@pilothouse/host';
 import type { Credentials } from '../core/credentials.ts';
 import { kubeconfigCredentials, tokenCredentials } from '../core/credentials.ts';
 import { objectKey } from '../core/object-key.ts';
@@ -18,6 +19,7 @@ import { limits } from '../limits.ts';
 import { ApiAccess } from './api-access.ts';
 import { passOn } from './api-proxy.ts';
 import { readBody, sendJson } from './answers.ts';
+import { ConsoleMetrics } from './console-metrics.ts';
 import type { Asset } from './assets.ts';
 import { listReports, readReport } from './drill-reports.ts';
 import { objectHistory } from './object-history.ts';
@@ -42,10 +44,16 @@ export interface ConsoleOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Gets what the console tells of itself. */
+  readonly metrics?: Metrics;
+  /** Follows the serving certificate; default: one of this server alone. */
+  readonly watcher?: FileWatcher;
 }
 
 export interface ConsoleServer {
   readonly url: string;
+  /** The API server is known by another authority, or the link logs in somebody else, from now on; sessions stay. */
+  follow(cluster: ClusterAccess, linkCredentials?: Credentials): void;
   close(): Promise<void>;
 }
 
@@ -78,6 +86,9 @@ const sameText = (a: string, b: string): boolean =>
 /** Serves the console until it is closed. Rejects when the port is taken. */
 export async function startConsole(options: ConsoleOptions): Promise<ConsoleServer> {
   const { clock, random, logger, assets, store, drillsDirectory } = options;
+  let { cluster, linkCredentials } = options;
+  /** Of open sessions, and of those that log in. */
+  const open = new Set<ApiAccess>();
   const scheme = options.certFile === undefined ? 'http' : 'https';
   const sessions = new SessionBook<Session>(
     {
@@ -88,14 +99,19 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
       sessionsMax: limits.sessionsMax,
       secretBytes: limits.secretBytes,
     },
-    (session) => session.access.close(),
+    (session) => close(session.access),
   );
+  const close = (access: ApiAccess): void => {
+    open.delete(access);
+    access.close();
+  };
+  const counted = new ConsoleMetrics(options.metrics ?? new Metrics(), clock, () => sessions.size);
   let hosts: string[] = [];
   let cookieName = '';
   let url = '';
   let code = '';
   const newLink = (): void => {
-    if (options.linkCredentials === undefined) return;
+    if (linkCredentials === undefined) return;
     code = Buffer.from(random.bytes(limits.secretBytes)).toString('base64url');
     // In the fragment: browsers send it to nobody, also not as a referrer.
     options.onLink?.(`${url}#link=${code}`);
@@ -118,18 +134,19 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
     const linked = typeof given['link'] === 'string';
     let credentials: Credentials;
     if (linked) {
-      if (options.linkCredentials === undefined || code === '' || !sameText(String(given['link']), code))
+      if (linkCredentials === undefined || code === '' || !sameText(String(given['link']), code))
         throw new ConsoleError(
           401,
           'This link was used already or is not of this console: the console has printed a new one',
         );
-      credentials = options.linkCredentials;
+      credentials = linkCredentials;
       newLink();
     } else if (given['kubeconfig'] !== undefined) credentials = kubeconfigCredentials(given['kubeconfig']);
     else credentials = tokenCredentials(given['token']);
     let access: ApiAccess;
     try {
-      access = new ApiAccess(options.cluster, credentials, clock);
+      access = new ApiAccess(cluster, credentials, clock);
+      open.add(access);
     } catch (error) {
       throw new ConsoleError(400, `The credentials cannot be used: ${errorMessage(error)}`);
     }
@@ -148,14 +165,14 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
       );
       sendJson(response, 200, describeSession(user));
     } catch (error) {
-      access.close();
+      close(access);
       throw error;
     }
   }
 
   const describeSession = (user: string): unknown => ({
     user,
-    server: options.cluster.server,
+    server: cluster.server,
     store: store !== undefined,
     drills: drillsDirectory !== undefined,
   });
@@ -198,7 +215,17 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
     const { pathname, searchParams } = target;
     response.setHeader('content-security-policy', callPolicy);
     if (pathname === '/session') {
-      if (request.method === 'POST') return logIn(request, response);
+      if (request.method === 'POST') {
+        try {
+          await logIn(request, response);
+          counted.countLogin({ result: 'accepted' });
+        } catch (error) {
+          const isRefused = error instanceof ConsoleError && error.status < 500;
+          counted.countLogin({ result: isRefused ? 'refused' : 'failed' });
+          throw error;
+        }
+        return undefined;
+      }
       if (request.method === 'DELETE') {
         const id = cookieValue(request.headers.cookie, cookieName);
         if (id !== undefined) sessions.end(id);
@@ -312,15 +339,18 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
     }
   }
 
-  const listener = (request: IncomingMessage, response: ServerResponse): void =>
+  const isAsset = (path: string): boolean => assets.has(path);
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    counted.follow(request, response, isAsset);
     void handle(request, response);
+  };
   const settings = { maxHeaderSize: limits.headerBytesMax };
   let server: Server;
   let unfollow: (() => void) | undefined;
   if (options.certFile !== undefined && options.keyFile !== undefined) {
     const files = { certFile: options.certFile, keyFile: options.keyFile };
     const secure = https.createServer({ ...settings, ...readServedCertificate(files) }, listener);
-    unfollow = followServedCertificate(secure, files);
+    unfollow = followServedCertificate(secure, files, options.watcher);
     server = secure;
   } else server = http.createServer(settings, listener);
   await new Promise<void>((resolve, reject) => {
@@ -336,6 +366,11 @@ export async function startConsole(options: ConsoleOptions): Promise<ConsoleServ
   newLink();
   return {
     url,
+    follow(nextCluster, nextLink) {
+      cluster = nextCluster;
+      if (linkCredentials !== undefined && nextLink !== undefined) linkCredentials = nextLink;
+      for (const access of open) access.follow(cluster);
+    },
     close: () =>
       new Promise((done) => {
         sweep.cancel();
