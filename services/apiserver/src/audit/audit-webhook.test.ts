@@ -62,7 +62,11 @@ function backend(mode: AuditMode, answers: readonly number[] = []) {
   statuses = [...answers];
   lists = [];
   authorizations = [];
-  const webhook = new AuditWebhook(kubeconfig, 1, { clock: nodeClock, random: nodeRandom });
+  const webhook = new AuditWebhook(kubeconfig, 1, {
+    clock: nodeClock,
+    random: nodeRandom,
+    logger: silentLogger,
+  });
   const metrics = new ServerMetrics({});
   const sink = new AuditBackend(
     {

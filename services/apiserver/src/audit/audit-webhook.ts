@@ -1,7 +1,9 @@
-import type { Clock, Random } from '@pilothouse/base';
+import type { Clock, Logger, Random } from '@pilothouse/base';
 import { sleep } from '@pilothouse/base';
+import { FollowedKubeconfig } from '../security/followed-kubeconfig.ts';
 import { HttpsClient } from '../security/https-json.ts';
-import { readWebhookAccess } from '../security/webhook-endpoint.ts';
+import type { WebhookAccess } from '../security/webhook-kubeconfig.ts';
+import { webhookAccess } from '../security/webhook-kubeconfig.ts';
 
 const webhookTimeoutMs = 30_000;
 /** Tries in all, and how the time between them grows, as upstream's. */
@@ -11,15 +13,20 @@ const backoffJitter = 0.2;
 
 /** POSTs event lists to the server of a kubeconfig file. */
 export class AuditWebhook {
-  readonly #access: ReturnType<typeof readWebhookAccess>;
+  readonly #access: FollowedKubeconfig<WebhookAccess>;
   readonly #client: HttpsClient;
   readonly #backoffMs: number;
   readonly #clock: Clock;
   readonly #random: Random;
 
-  constructor(kubeconfig: string, backoffMs: number, ports: { clock: Clock; random: Random }) {
-    this.#access = readWebhookAccess(kubeconfig);
-    this.#client = new HttpsClient(this.#access.peer);
+  constructor(
+    kubeconfig: string,
+    backoffMs: number,
+    ports: { clock: Clock; random: Random; logger: Logger },
+  ) {
+    this.#access = new FollowedKubeconfig(kubeconfig, webhookAccess, ports);
+    this.#client = new HttpsClient(this.#access.value.peer);
+    this.#access.onChange = ({ peer }) => this.#client.renew(peer);
     this.#backoffMs = backoffMs;
     this.#clock = ports.clock;
     this.#random = ports.random;
@@ -28,9 +35,9 @@ export class AuditWebhook {
   /** Any status of 2xx is good, whatever the answer says. A refusal is not sent again; what may pass by itself is. */
   async send(lines: readonly string[]): Promise<void> {
     const body = `{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[${lines.join(',')}]}`;
-    const { url, headers } = this.#access;
     let waitMs = this.#backoffMs;
     for (let attempt = 1; ; attempt++) {
+      const { url, headers } = await this.#access.newest();
       let failure: Error;
       try {
         const { status } = await this.#client.send(url, {

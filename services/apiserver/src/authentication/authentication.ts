@@ -17,7 +17,7 @@ import { tokenFileAuthenticator } from './token-file.ts';
 import { TokenCache } from './token-cache.ts';
 import { fulfilTokenRequest } from './token-issuer.ts';
 import { webhookTokenAuthenticator } from './webhook-token.ts';
-import { readWebhookAccess, WebhookEndpoint } from '../security/webhook-endpoint.ts';
+import { WebhookEndpoint } from '../security/webhook-endpoint.ts';
 
 /**
  * Puts the configured methods together in upstream's order: front proxy, client certificate, bearer tokens (file,
@@ -59,10 +59,10 @@ export function createAuthentication(
   const closers: (() => void)[] = [];
   if (config.tokenWebhook !== undefined) {
     const { kubeconfig, version, cacheTtlMs } = config.tokenWebhook;
-    const endpoint = new WebhookEndpoint(readWebhookAccess(kubeconfig), { clock, random });
+    const endpoint = new WebhookEndpoint(kubeconfig, { clock, random, logger });
     closers.push(() => endpoint.close());
     const { decisions } = dependencies;
-    const scope = `token ${version} ${readWebhookAccess(kubeconfig).url} ${apiAudiences.join(' ')}`;
+    const scope = `token ${version} ${endpoint.url} ${apiAudiences.join(' ')}`;
     const shared = decisions && { decisions, scope };
     tokens.push(webhookTokenAuthenticator({ endpoint, version, cacheTtlMs, apiAudiences, clock, shared }));
   }

@@ -4,7 +4,7 @@ import { FlagError } from '@pilothouse/host';
 import type { UserInfo } from '../authentication/interface.ts';
 import { watchFile } from '../security/file-watcher.ts';
 import type { ObjectAccess } from '../security/object-access.ts';
-import { readWebhookAccess, WebhookEndpoint } from '../security/webhook-endpoint.ts';
+import { WebhookEndpoint } from '../security/webhook-endpoint.ts';
 import type { AbacAuthorizer } from './abac.ts';
 import { abacAuthorizer } from './abac.ts';
 import { nodeRules } from './bootstrap/bootstrap-policy.ts';
@@ -189,11 +189,10 @@ export class AuthorizerChain implements Authorizer {
         case 'AlwaysDeny':
           return alwaysDenyAuthorizer;
         case 'Webhook': {
-          const endpoint = new WebhookEndpoint(readWebhookAccess(link.kubeconfig), { clock, random });
+          const endpoint = new WebhookEndpoint(link.kubeconfig, { clock, random, logger });
           endpoints.push(endpoint);
           const { decisions } = this.#ports;
-          const { url } = readWebhookAccess(link.kubeconfig);
-          const scope = `authorizer ${link.name} ${link.reviewVersion} ${url}`;
+          const scope = `authorizer ${link.name} ${link.reviewVersion} ${endpoint.url}`;
           const shared = decisions && { decisions, scope };
           return webhookAuthorizer({ ...link, endpoint, clock, logger, shared });
         }

@@ -1,4 +1,5 @@
 import https from 'node:https';
+import { retireAgent } from '../node/retire-agent.ts';
 
 /** An answer may not be larger. */
 const responseBytesMax = 4 * 1024 * 1024;
@@ -20,20 +21,16 @@ export interface HttpsAnswer {
 
 /** Requests to one peer over kept connections. Follows no redirects: a peer may not send this server elsewhere. */
 export class HttpsClient {
-  readonly #agent: https.Agent;
+  #agent: https.Agent;
 
   constructor(peer: HttpsPeer = {}) {
-    this.#agent = new https.Agent({
-      keepAlive: true,
-      maxSockets: 32,
-      allowPartialTrustChain: true,
-      minVersion: 'TLSv1.2',
-      ...(peer.caPem === undefined ? {} : { ca: peer.caPem }),
-      ...(peer.certPem === undefined ? {} : { cert: peer.certPem }),
-      ...(peer.keyPem === undefined ? {} : { key: peer.keyPem }),
-      ...(peer.serverName === undefined ? {} : { servername: peer.serverName }),
-      ...(peer.insecure === true ? { rejectUnauthorized: false } : {}),
-    });
+    this.#agent = agentFor(peer);
+  }
+
+  /** New requests go over new connections; those that run end on the old ones. */
+  renew(peer: HttpsPeer): void {
+    retireAgent(this.#agent);
+    this.#agent = agentFor(peer);
   }
 
   /** Rejects when there is no answer: no connection, no trust, too late, too large. The message never holds a body or a header. */
@@ -94,4 +91,18 @@ export class HttpsClient {
   close(): void {
     this.#agent.destroy();
   }
+}
+
+function agentFor(peer: HttpsPeer): https.Agent {
+  return new https.Agent({
+    keepAlive: true,
+    maxSockets: 32,
+    allowPartialTrustChain: true,
+    minVersion: 'TLSv1.2',
+    ...(peer.caPem === undefined ? {} : { ca: peer.caPem }),
+    ...(peer.certPem === undefined ? {} : { cert: peer.certPem }),
+    ...(peer.keyPem === undefined ? {} : { key: peer.keyPem }),
+    ...(peer.serverName === undefined ? {} : { servername: peer.serverName }),
+    ...(peer.insecure === true ? { rejectUnauthorized: false } : {}),
+  });
 }

@@ -1,7 +1,7 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { errorMessage } from '@pilothouse/base';
 import { podSpec } from '@pilothouse/api/quota';
-import { readWebhookAccess, WebhookEndpoint } from '../../security/webhook-endpoint.ts';
+import { WebhookEndpoint } from '../../security/webhook-endpoint.ts';
 import type { AdmissionDependencies } from '../config.ts';
 import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
 import { forbid } from '../refusal.ts';
@@ -28,9 +28,10 @@ export function imagePolicyWebhook({
   const config = configs?.imagePolicy;
   if (config === undefined)
     throw new Error('couldn\'t init admission plugin "ImagePolicyWebhook": no config specified');
-  const endpoint = new WebhookEndpoint(readWebhookAccess(config.kubeconfig), {
+  const endpoint = new WebhookEndpoint(config.kubeconfig, {
     clock,
     random,
+    logger,
     firstWaitMs: config.retryBackoffMs,
   });
   const answers = new Map<string, { readonly verdict: Verdict; readonly untilMs: number }>();

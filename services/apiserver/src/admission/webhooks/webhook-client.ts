@@ -1,7 +1,8 @@
 import https from 'node:https';
 import { parseExact } from '@pilothouse/apimachinery';
-import type { WebhookIdentity } from '../../security/webhook-endpoint.ts';
+import type { WebhookIdentity } from '../../security/webhook-kubeconfig.ts';
 import { networkErrorText } from '../../node/network-error.ts';
+import { retireAgent } from '../../node/retire-agent.ts';
 import type { WebhookTarget } from './service-resolver.ts';
 import type { WebhookCredentials } from './webhook-credentials.ts';
 
@@ -17,6 +18,11 @@ export class WebhookClient {
   /** Without credentials webhooks are asked anonymously. */
   constructor(credentials?: WebhookCredentials) {
     this.#credentials = credentials;
+    if (credentials !== undefined)
+      credentials.onChange = () => {
+        for (const agent of this.#agents.values()) retireAgent(agent);
+        this.#agents.clear();
+      };
   }
 
   /** The parsed answer. Rejects with an Error in Go's words: connection, certificate, time, status, no JSON. */
@@ -27,7 +33,8 @@ export class WebhookClient {
     timeoutMs: number,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<unknown> {
-    const { status, text } = await this.#send(target, caPem, body, timeoutMs, headers);
+    const identity = await this.#credentials?.for(target.serverName, target.namedPort ?? target.port);
+    const { status, text } = await this.#send(target, caPem, identity, body, timeoutMs, headers);
     if (status === 404) throw new Error('the server could not find the requested resource');
     if (status < 200 || status > 299) {
       throw new Error(
@@ -45,12 +52,12 @@ export class WebhookClient {
   #send(
     target: WebhookTarget,
     caPem: string | undefined,
+    identity: WebhookIdentity | undefined,
     body: string,
     timeoutMs: number,
     headers: Readonly<Record<string, string>>,
   ): Promise<{ status: number; text: string }> {
     const post = (detail: string): Error => new Error(`Post "${target.url}": ${detail}`);
-    const identity = this.#credentials?.for(target.serverName, target.namedPort ?? target.port);
     return new Promise((resolve, reject) => {
       const request = https.request(
         {

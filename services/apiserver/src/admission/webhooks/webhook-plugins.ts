@@ -143,7 +143,9 @@ class WebhookCaller {
     this.#mutating = mutating;
     const { configs } = dependencies;
     const file = mutating ? configs?.mutatingWebhookKubeconfig : configs?.validatingWebhookKubeconfig;
-    this.#client = new WebhookClient(file === undefined ? undefined : new WebhookCredentials(file));
+    this.#client = new WebhookClient(
+      file === undefined ? undefined : new WebhookCredentials(file, dependencies),
+    );
     this.meter = new WebhookMeter(mutating, dependencies.clock);
     this.#breaker = new WebhookBreaker(dependencies.clock, dependencies.webhookBreaker);
     this.#conditionsHold = webhookConditions(dependencies.authorizer);
