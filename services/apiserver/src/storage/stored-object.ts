@@ -19,6 +19,8 @@ export interface ObjectCodec {
   protobuf(object: KubeObject): Uint8Array | undefined;
 }
 
+const headBytes = '{"kind":"","apiVersion":"",'.length;
+
 /** An object at a revision, with its encodings made on demand. */
 export class StoredObject implements Stored {
   readonly key: string;
@@ -42,9 +44,9 @@ export class StoredObject implements Stored {
   }
 
   listItemJson(): Uint8Array {
-    const { kind, apiVersion } = this.object;
-    const head = `{"kind":${JSON.stringify(kind)},"apiVersion":${JSON.stringify(apiVersion)},`;
-    return this.json().subarray(head.length);
+    // What stands before is ASCII without escapes: `{"kind":"…","apiVersion":"…",`.
+    const { kind = '', apiVersion = '' } = this.object;
+    return this.json().subarray(headBytes + kind.length + apiVersion.length);
   }
 
   protobuf(): Uint8Array | undefined {
