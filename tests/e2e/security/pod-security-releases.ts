@@ -119,16 +119,18 @@ async function compareRelease(
       [`${prefix}warn-version`]: 'v1.20',
     },
   };
+  const differences: string[] = [];
   const ask = async (target: string, body: object): Promise<void> => {
     const [stock, ours] = await Promise.all(
       servers.map(async (server) => comparable(await server.ask(target, { body: JSON.stringify(body) }))),
     );
     if (stock !== ours)
-      throw new Error(`${JSON.stringify(body)} to ${target}\n  stock ${stock}\n  ours  ${ours}`);
+      differences.push(`${JSON.stringify(body)} to ${target}\n  stock ${stock}\n  ours  ${ours}`);
   };
   await ask('/api/v1/namespaces', { metadata });
   for (const [name, { spec, annotations }] of Object.entries(pods))
     await ask(`/api/v1/namespaces/${space}/pods?dryRun=All`, { metadata: { name, annotations }, spec });
+  if (differences.length > 0) throw new Error(differences.join('\n'));
 }
 
 /** Stock writes labels in the order of their names. */

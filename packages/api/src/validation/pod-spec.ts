@@ -19,6 +19,7 @@ import { validatePodSecurityContext } from './security-context.ts';
 import type { Json } from './values.ts';
 import { isSet, list, oneOf, problems, text } from './values.ts';
 import { validateVolumes } from './volumes.ts';
+import { validateHostProcess } from './windows.ts';
 
 const int32Max = 2147483647;
 const dnsPolicies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
@@ -359,7 +360,7 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
   errors.push(
     ...validateTopologySpread(spec['topologySpreadConstraints'], path.child('topologySpreadConstraints')),
   );
-  errors.push(...validateHostUsers(spec, path));
+  errors.push(...validateHostProcess(spec, path), ...validateHostUsers(spec, path));
   const nameFields = [
     ['serviceAccountName', nameIsDnsSubdomain],
     ['nodeName', nameIsDnsSubdomain],

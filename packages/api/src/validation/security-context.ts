@@ -5,6 +5,7 @@ import { inclusiveRange } from './names.ts';
 import type { Json } from './values.ts';
 import { isSet, list, oneOf, text } from './values.ts';
 import { validateLocalDescendingPath } from './env.ts';
+import { validateWindowsOptions } from './windows.ts';
 
 const idMax = 2147483647;
 
@@ -104,45 +105,6 @@ export function validateAppArmorProfile(profile: Json | null | undefined, path: 
         fieldError.notSupported(path.child('type'), type, ['Localhost', 'RuntimeDefault', 'Unconfined']),
       );
   }
-  return errors;
-}
-
-function validateWindowsOptions(options: Json | null | undefined, path: FieldPath): FieldError[] {
-  if (!isSet(options)) return [];
-  const errors: FieldError[] = [];
-  const name = options['gmsaCredentialSpecName'] as string | null | undefined;
-  if (isSet(name) && name === '')
-    errors.push(
-      fieldError.invalid(
-        path.child('gmsaCredentialSpecName'),
-        name,
-        'gmsaCredentialSpecName cannot be an empty string',
-      ),
-    );
-  const spec = options['gmsaCredentialSpec'] as string | null | undefined;
-  if (isSet(spec)) {
-    if (spec.length === 0)
-      errors.push(
-        fieldError.invalid(
-          path.child('gmsaCredentialSpec'),
-          spec,
-          'gmsaCredentialSpec cannot be an empty string',
-        ),
-      );
-    else if (spec.length > 64 * 1024)
-      errors.push(
-        fieldError.invalid(
-          path.child('gmsaCredentialSpec'),
-          spec,
-          'gmsaCredentialSpec size must be under 64 KiB',
-        ),
-      );
-  }
-  const user = options['runAsUserName'] as string | null | undefined;
-  if (isSet(user) && user === '')
-    errors.push(
-      fieldError.invalid(path.child('runAsUserName'), user, 'runAsUserName cannot be an empty string'),
-    );
   return errors;
 }
 

@@ -31,6 +31,21 @@ test('privileged containers are refused wherever a kind keeps its pods, when the
   );
 });
 
+test('so are containers that are processes of a Windows host', () => {
+  const pods = withoutPrivileged(strategyFor('', 'pods', 'v1', 'Pod'));
+  const securityContext = { windowsOptions: { hostProcess: true } };
+  const object = {
+    kind: 'Pod',
+    apiVersion: 'v1',
+    metadata: { name: 'p' },
+    spec: { hostNetwork: true, containers: [{ name: 'c', image: 'i', securityContext }] },
+  };
+  const errors = (pods.validate?.(object as never, context) ?? []).map(
+    ({ field, message }) => `${field}: ${message}`,
+  );
+  assert.ok(errors.includes('spec: Forbidden: hostProcess containers are disallowed by cluster policy'));
+});
+
 test('kinds without pods keep their strategy', () => {
   const maps = strategyFor('', 'configmaps', 'v1', 'ConfigMap');
   assert.equal(withoutPrivileged(maps), maps);

@@ -1,6 +1,7 @@
 import { type FieldError, fieldError, FieldPath } from '@pilothouse/apimachinery';
 import type { ResourceStrategy } from '../../strategy.ts';
 import { isSet, type Json, list } from '../../validation/values.ts';
+import { hasHostProcess } from '../../validation/windows.ts';
 
 /** Where a kind keeps the spec of its pods. */
 const podSpecPaths: Readonly<Record<string, readonly string[]>> = {
@@ -37,7 +38,7 @@ function privilegedErrors(object: Json, path: readonly string[]): FieldError[] {
   let value: Json | undefined = object;
   for (const member of path) value = value?.[member] as Json | undefined;
   const at = new FieldPath().child(...path);
-  return ['initContainers', 'containers', 'ephemeralContainers'].flatMap((member) =>
+  const containers = ['initContainers', 'containers', 'ephemeralContainers'].flatMap((member) =>
     (list(value?.[member]) as Json[]).flatMap((container, index) => {
       const context = container['securityContext'] as Json | null | undefined;
       if (!isSet(context) || context['privileged'] !== true) return [];
@@ -45,4 +46,6 @@ function privilegedErrors(object: Json, path: readonly string[]): FieldError[] {
       return [fieldError.forbidden(place, 'disallowed by cluster policy')];
     }),
   );
+  if (value === undefined || value === null || !hasHostProcess(value)) return containers;
+  return [...containers, fieldError.forbidden(at, 'hostProcess containers are disallowed by cluster policy')];
 }
