@@ -16,13 +16,20 @@ import type { ReplicaStatus } from './core/replication.ts';
 import { makeBackup } from './io/backup/backup.ts';
 import { LmdbBackend } from './io/backend/lmdb-backend.ts';
 import { BackendError } from './io/backend/sealed-value.ts';
-import { establishIdentity, prepareDataDirectory, StartupError } from './io/bootstrap.ts';
+import {
+  establishIdentity,
+  peerGet,
+  prepareDataDirectory,
+  refuseTooOld,
+  StartupError,
+} from './io/bootstrap.ts';
 import { promoteLearners } from './io/learner-promotion.ts';
 import { handOver, publish } from './io/lifecycle.ts';
 import { peerPost, servePeer } from './io/peer/peer-http.ts';
 import { portError } from './io/rpc/listen-options.ts';
 import { CorruptionCheck } from './io/corruption-check.ts';
 import { Duties } from './io/duties.ts';
+import { VersionDuty } from './io/version-duty.ts';
 import { grpcCodeNames, StoreMetrics } from './io/metrics.ts';
 import { peerMetrics } from './io/peer-metrics.ts';
 import { TcpTransport } from './io/peer/tcp-transport.ts';
@@ -147,6 +154,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
       leaseTtlSecondsMin: Math.ceil((3 * config.electionMs) / 2 / 1000),
     });
     backend.started();
+    refuseTooOld(machine.clusterVersion);
     if (identity.isNewCluster && machine.appliedIndex === 0 && machine.members.list().length === 0) {
       // Known from the start, so that the first member list is complete.
       for (const member of identity.members) machine.members.apply({ kind: 'add', member });
@@ -268,6 +276,8 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
     });
     const duties = new Duties(started, config);
     duties.start();
+    const versionDuty = new VersionDuty(started, (url, timeoutMs) => peerGet(url, config.peerTls, timeoutMs));
+    versionDuty.start();
     const corruption = new CorruptionCheck(started, post);
     corruption.start(config.corruptCheckMs, config.features.CompactHashCheck ? config.compactHashCheckMs : 0);
     const promotion = config.features.LearnerAutoPromotion ? promoteLearners(started) : undefined;
@@ -315,6 +325,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
         stopListening();
         leaderless?.cancel();
         duties.stop();
+        versionDuty.stop();
         promotion?.cancel();
         corruption.stop();
         watches.cutAll(new StoreError('stopped'));

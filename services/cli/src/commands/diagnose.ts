@@ -88,7 +88,7 @@ async function collect(dataDir: string, state: PlaneState, logBytes: number): Pr
       },
     }),
   );
-  await add('status.json', async () => json(await planeStatus(dataDir, state)));
+  await add('status.json', async () => json(await planeStatus(dataDir, state, { withVersions: true })));
   await add('flags.json', () => json(commandLines(state)));
   await add('readyz.txt', () => get(`${state.server}/readyz?verbose`));
   await add('server-version.json', () => get(`${state.server}/version`));

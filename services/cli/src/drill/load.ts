@@ -22,8 +22,10 @@ export const loadLimits = {
   createEvery: 4,
   podIntervalMs: 400,
   podLifeMs: 6_000,
-  /** Watchers have this long to catch up after the load has ended, and pods to run. */
+  /** Watchers have this long to catch up after the load has ended. */
   settleMs: 20_000,
+  /** And pods to run: who held the scheduler's lease may have lost it, and another one waits for its end (15 s) before it begins. */
+  podsSettleMs: 60_000,
 } as const;
 
 interface Register {
@@ -140,8 +142,9 @@ export class Load {
     const last = this.acknowledged.reduce((most, each) => (each.revision > most ? each.revision : most), 0n);
     while (this.#clock.monotonic() < deadline && this.#watchers.some((each) => each.revision < last))
       await sleep(this.#clock, 50);
+    const podsDeadline = this.#clock.monotonic() + loadLimits.podsSettleMs;
     let pendingPods = await this.#pendingPods(connection);
-    while (pendingPods.length > 0 && this.#clock.monotonic() < deadline) {
+    while (pendingPods.length > 0 && this.#clock.monotonic() < podsDeadline) {
       await sleep(this.#clock, 250);
       pendingPods = await this.#pendingPods(connection);
     }

@@ -6,7 +6,9 @@ import type { Clock, Logger } from '@pilothouse/base';
 import { errorCode, errorMessage } from '@pilothouse/base';
 import type { MemberId, MemberInfo } from '../core/replication.ts';
 import type { StoreConfig, TlsFiles } from '../config.ts';
+import { isTooOldFor } from '../core/cluster-version.ts';
 import { clusterIdOf, memberIdOf } from './rpc/cluster-service.ts';
+import { versions } from './rpc/store-service.ts';
 import { discover, type DiscoveryOptions } from './discovery.ts';
 import { StartupError } from './startup-error.ts';
 import { TlsContext } from './tls-context.ts';
@@ -299,11 +301,30 @@ async function joinCluster(config: StoreConfig): Promise<Identity> {
         `error validating peerURLs: unmatched member while checking PeerURLs (${wanted}). Add the member with these peer URLs first`,
       );
     }
+    await refuseForeignVersion(url, config);
     return { memberId: own.id, clusterId: BigInt(`0x${found.clusterId}`), members, isNewCluster: false };
   }
   throw new StartupError(
     `cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs (${failures.join('; ')}). Check --initial-cluster and that a member is running`,
   );
+}
+
+/** Throws StartupError when the data belong to a cluster whose version is newer than this program. */
+export function refuseTooOld(clusterVersion: string | undefined): void {
+  if (isTooOldFor(versions.server, clusterVersion))
+    throw new StartupError(
+      `invalid downgrade; server version is lower than determined cluster version (current-server-version ${versions.server}, determined-cluster-version ${clusterVersion}). Start the newer version again, or enable a downgrade with it first`,
+    );
+}
+
+/** The same for a member that joins; a peer that does not tell is asked again by the leader later. */
+async function refuseForeignVersion(url: string, config: StoreConfig): Promise<void> {
+  const answer = await peerGet(`${url}/version`, config.peerTls).catch(() => '{}');
+  const { etcdcluster } = JSON.parse(answer) as { etcdcluster?: string };
+  if (isTooOldFor(versions.server, etcdcluster))
+    throw new StartupError(
+      `incompatible with current running cluster: it has version ${etcdcluster}, this program is ${versions.server}. Start a member of the cluster's version or newer`,
+    );
 }
 
 /** One GET of a peer's HTTP side. */

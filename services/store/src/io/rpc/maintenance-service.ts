@@ -44,7 +44,7 @@ export function registerMaintenance(
       raftAppliedIndex: status.appliedIndex,
       errors,
       isLearner: status.role === 'learner',
-      storageVersion: versions.storage,
+      storageVersion: machine.clusterVersion ?? versions.storage,
       dbSizeQuota: options.quotaBytes,
       downgradeInfo: { enabled: target !== undefined, targetVersion: target ?? '' },
     };
