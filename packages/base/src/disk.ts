@@ -9,6 +9,8 @@ export interface DiskFile {
   write(offset: number, bytes: Uint8Array): void;
   /** Makes every finished write durable (fdatasync). Throws when the device reports an error. */
   sync(): void;
+  /** The same for a thread that must not wait: rejects where `sync` throws. */
+  syncInBackground(): Promise<void>;
   truncate(length: number): void;
   /** Size in bytes. */
   size(): number;
@@ -24,6 +26,7 @@ export interface Disk {
   makeDirectory(path: string): void;
   /** Replaces `to` atomically. Durable only after {@link Disk.syncDirectory} of the directory. */
   rename(from: string, to: string): void;
+  /** The name is gone at once; the room of a large file comes back soon after. */
   remove(path: string): void;
   syncDirectory(path: string): void;
 }

@@ -251,6 +251,11 @@ class SimulatedFile implements DiskFile {
     this.#context.sync(this.#node);
   }
 
+  /** At once: a simulated disk has no thread of its own. */
+  async syncInBackground(): Promise<void> {
+    this.sync();
+  }
+
   truncate(length: number): void {
     this.#context.check();
     this.#context.step();

@@ -1,6 +1,6 @@
 import { decodeMessage, encodeMessage, etcdserverpb, mvccpb } from '@pilothouse/proto';
 import { keyRange } from '../key-text.ts';
-import type { KeyVersion } from '../mvcc/key-index.ts';
+import type { KeyVersion } from '../mvcc/key-table.ts';
 import type { MvccStore } from '../mvcc/mvcc-store.ts';
 
 const { RangeRequest_SortOrder: SortOrder, RangeRequest_SortTarget: SortTarget } = etcdserverpb;

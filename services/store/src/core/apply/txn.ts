@@ -1,7 +1,7 @@
 import { decodeMessage, etcdserverpb, mvccpb, type MessageInput } from '@pilothouse/proto';
 import { StoreError } from '../errors.ts';
 import { keyRange, keyText, type KeyText } from '../key-text.ts';
-import type { KeyVersion } from '../mvcc/key-index.ts';
+import type { KeyVersion } from '../mvcc/key-table.ts';
 import type { MvccStore, WriteTxn } from '../mvcc/mvcc-store.ts';
 import { executeRange } from './range.ts';
 
@@ -66,8 +66,9 @@ export class TxnExecutor {
     const { versions } = this.#store.range(keyRange(request.key, request.rangeEnd));
     const prevKvs = request.prevKv ? versions.map((version) => this.#store.read(version)) : [];
     for (const version of versions) {
-      txn.delete(version.key);
-      this.#leases.attach(version.key, 0n);
+      const key = this.#store.keys.keyOf(version);
+      txn.delete(key);
+      this.#leases.attach(key, 0n);
     }
     return { header: { revision: this.#store.readableRevision(0) }, deleted: versions.length, prevKvs };
   }
@@ -97,7 +98,7 @@ export class TxnExecutor {
   }
 
   #current(key: KeyText): KeyVersion | undefined {
-    return this.#store.index.get(key)?.at(Number.MAX_SAFE_INTEGER);
+    return this.#store.versionAt(key, Number.MAX_SAFE_INTEGER);
   }
 
   #choose(request: etcdserverpb.TxnRequest): Path {
@@ -120,9 +121,10 @@ export class TxnExecutor {
     const range = keyRange(compare.key, compare.rangeEnd);
     let holds = true;
     let any = false;
-    this.#store.index.walk(range, Number.MAX_SAFE_INTEGER, (version) => {
+    const { keys } = this.#store;
+    keys.walk(range, Number.MAX_SAFE_INTEGER, (row) => {
       any = true;
-      holds = this.#matches(compare, version);
+      holds = this.#matches(compare, keys.version(row));
       return holds;
     });
     if (any) return holds;
@@ -138,7 +140,7 @@ export class TxnExecutor {
       case CompareTarget.MOD:
         return compareHolds(compare.result, (version?.main ?? 0) - (compare.modRevision ?? 0));
       case CompareTarget.LEASE: {
-        const lease = version === undefined ? 0n : this.#leases.leaseOf(version.key);
+        const lease = version === undefined ? 0n : this.#leases.leaseOf(this.#store.keys.keyOf(version));
         const wanted = compare.lease ?? 0n;
         return compareHolds(compare.result, lease < wanted ? -1 : lease > wanted ? 1 : 0);
       }

@@ -1,63 +1,39 @@
-import type { KeyIndex } from './key-index.ts';
+import { NumberQueue } from './number-queue.ts';
 import { difference, sumOf } from './revision-sums.ts';
 
-/** A revision that a compaction may remove. */
-export interface Garbage {
-  /** Removable by a compaction at this revision or later. */
-  readonly at: number;
-  readonly index: KeyIndex;
-  readonly main: number;
-  readonly sub: number;
-  /** Bytes that it takes. */
-  readonly bytes: number;
-  /** Its part of the sum over all revisions. */
-  readonly sum: number;
-}
-
-interface Queued extends Garbage {
-  /** Sum of this one and of all that came before it, also those that are gone. */
-  readonly total: number;
-}
-
-/** Superseded revisions in the order in which compactions may remove them. */
+/** Superseded revisions, by their rows, in the order in which compactions may remove them. */
 export class GarbageQueue {
-  #items: (Queued | undefined)[] = [];
-  #head = 0;
+  /** From which compaction on each can be removed, its row, and the sum of it and of all before it, also those that are gone. */
+  readonly #ats = new NumberQueue();
+  readonly #rows = new NumberQueue();
+  readonly #totals = new NumberQueue();
   #total = 0;
   #takenTotal = 0;
 
-  push(garbage: Garbage): void {
-    this.#total = sumOf(this.#total, garbage.sum);
-    const { at, index, main, sub, bytes, sum } = garbage;
-    this.#items.push({ at, index, main, sub, bytes, sum, total: this.#total });
+  /** `at`: removable by a compaction at this revision or later; `sum`: its part of the sum over all revisions. */
+  push(at: number, row: number, sum: number): void {
+    this.#total = sumOf(this.#total, sum);
+    this.#ats.push(at);
+    this.#rows.push(row);
+    this.#totals.push(this.#total);
   }
 
   hasUpTo(revision: number): boolean {
-    const next = this.#items[this.#head];
-    return next !== undefined && next.at <= revision;
+    return this.#ats.length > 0 && this.#ats.at(0) <= revision;
   }
 
-  /** Takes the next one that a compaction at `revision` removes. */
-  take(revision: number): Garbage | undefined {
-    const next = this.#items[this.#head];
-    if (next === undefined || next.at > revision) return undefined;
-    this.#items[this.#head++] = undefined;
-    this.#takenTotal = next.total;
-    if (this.#head > 4096 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
-    return next;
+  /** Takes the row of the next one that a compaction at `revision` removes; 0: there is none. */
+  take(revision: number): number {
+    if (!this.hasUpTo(revision)) return 0;
+    const row = this.#rows.at(0);
+    this.#takenTotal = this.#totals.at(0);
+    for (const queue of [this.#ats, this.#rows, this.#totals]) queue.drop(1);
+    return row;
   }
 
   /** The sum of what a compaction at `revision` removes and has not removed yet. */
   sumUpTo(revision: number): number {
-    let [low, high] = [this.#head, this.#items.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#items[middle] as Queued).at <= revision) low = middle + 1;
-      else high = middle;
-    }
-    return low === this.#head ? 0 : difference((this.#items[low - 1] as Queued).total, this.#takenTotal);
+    const count = this.#ats.countUpTo(revision);
+    return count === 0 ? 0 : difference(this.#totals.at(count - 1), this.#takenTotal);
   }
 }

@@ -3,11 +3,9 @@ import type { Backend } from '../backend.ts';
 import { StoreError } from '../errors.ts';
 import { keyBytes, keyText, type KeyRange, type KeyText } from '../key-text.ts';
 import { limits } from '../limits.ts';
-import type { KeyIndex, KeyVersion } from './key-index.ts';
-import type { Garbage } from './garbage.ts';
-import { foldSum, difference, revisionSum } from './revision-sums.ts';
+import type { KeyTable, KeyVersion } from './key-table.ts';
+import { difference, foldSum } from './revision-sums.ts';
 import { StoredIndex } from './stored-index.ts';
-import type { TreeIndex } from './tree-index.ts';
 import { ValueCache } from './value-cache.ts';
 
 /** A change as watchers see it. */
@@ -52,8 +50,8 @@ export class MvccStore {
     this.#backend = backend;
   }
 
-  get index(): TreeIndex {
-    return this.#state.index;
+  get keys(): KeyTable {
+    return this.#state.keys;
   }
 
   /** Revision of the last write; 1 in an empty store. */
@@ -110,9 +108,10 @@ export class MvccStore {
     const limit = options.limit ?? 0;
     const versions: KeyVersion[] = [];
     let count = 0;
-    this.index.walk(range, at, (version) => {
+    const { keys } = this;
+    keys.walk(range, at, (row) => {
       count++;
-      if (!options.countOnly && (limit === 0 || versions.length < limit)) versions.push(version);
+      if (!options.countOnly && (limit === 0 || versions.length < limit)) versions.push(keys.version(row));
       return true;
     });
     return { versions, count };
@@ -133,8 +132,15 @@ export class MvccStore {
   /** The value of `key` as of `revision`, undefined when it did not exist or was compacted. For prev_kv. */
   valueAt(key: KeyText, revision: number): Uint8Array | undefined {
     if (revision < this.#compacted) return undefined;
-    const version = this.index.get(key)?.at(revision);
+    const version = this.versionAt(key, revision);
     return version === undefined ? undefined : this.read(version);
+  }
+
+  /** The version of `key` as of `revision`, undefined when it did not exist. */
+  versionAt(key: KeyText, revision: number): KeyVersion | undefined {
+    const slot = this.keys.find(key);
+    const row = slot === 0 ? 0 : this.keys.at(slot, revision);
+    return row === 0 ? undefined : this.keys.version(row);
   }
 
   /** Starts the one write transaction. {@link WriteTxn.end} must follow in the same transition. */
@@ -142,37 +148,38 @@ export class MvccStore {
     if (this.#openTxn !== undefined) throw new Error('A write transaction is open already');
     const main = this.#current + 1;
     const changes: Change[] = [];
-    const tombstones: Garbage[] = [];
+    const tombstones: number[] = [];
     const state = this.#state;
+    const { keys } = state;
     const put = (key: KeyText, keyAsBytes: Uint8Array, value: Uint8Array, lease: bigint): void => {
-      const index = state.index.getOrAdd(key);
+      const slot = keys.findOrAdd(key);
       const sub = changes.length;
-      if (index.isAlive) state.garbage.push({ at: main, ...index.newest });
+      if (keys.isAlive(slot)) state.supersede(keys.newest(slot), main);
       else state.liveKeys++;
       this.counts.put++;
       this.counts.putBytes += keyAsBytes.length + value.length;
-      const { createMain, version } = index.put(main, sub);
+      const row = keys.put(slot, main, sub);
       const bytes = encodeMessage(mvccpb.KeyValue, {
         key: keyAsBytes,
-        createRevision: createMain,
+        createRevision: keys.revisions.createMainOf(row),
         modRevision: main,
-        version,
+        version: keys.revisions.versionOf(row),
         value,
         lease,
       });
-      this.#store(index, main, sub, bytes);
+      this.#store(row, main, sub, bytes);
       changes.push({ isDelete: false, key, main, sub, bytes });
     };
     const remove = (key: KeyText): void => {
-      const index = state.index.get(key) as KeyIndex;
+      const slot = keys.find(key);
       const sub = changes.length;
-      state.garbage.push({ at: main, ...index.newest });
+      state.supersede(keys.newest(slot), main);
       this.counts.delete++;
-      index.tombstone(main, sub);
+      const row = keys.tombstone(slot, main, sub);
       state.liveKeys--;
       const bytes = encodeMessage(mvccpb.KeyValue, { key: keyBytes(key), modRevision: main });
-      this.#store(index, main, sub, bytes);
-      tombstones.push({ at: main + 1, ...index.newest });
+      this.#store(row, main, sub, bytes);
+      tombstones.push(row);
       changes.push({ isDelete: true, key, main, sub, bytes });
     };
     const txn: WriteTxn = {
@@ -185,7 +192,7 @@ export class MvccStore {
       end: () => {
         this.#openTxn = undefined;
         if (changes.length === 0) return [];
-        for (const each of tombstones) state.garbage.push(each);
+        for (const row of tombstones) state.supersede(row, main + 1);
         this.#current = main;
         this.counts.txn++;
         return changes;
@@ -195,14 +202,10 @@ export class MvccStore {
     return txn;
   }
 
-  #store(index: KeyIndex, main: number, sub: number, bytes: Uint8Array): void {
+  #store(row: number, main: number, sub: number, bytes: Uint8Array): void {
     this.#backend.writeRevision(main, sub, bytes);
     this.#values.add(main, sub, bytes);
-    const taken = bytes.length + limits.putOverheadBytes;
-    const sum = revisionSum(sub, bytes);
-    index.stored(taken, sum);
-    this.#state.sums.add(main, sum);
-    this.#state.liveBytes += taken;
+    this.#state.stored(row, main, sub, bytes);
   }
 
   /** Forbids reads below `revision` from now on. The space comes back through {@link MvccStore.compactStep}. */
@@ -223,17 +226,18 @@ export class MvccStore {
   /** Removes up to a batch of revisions that the last compaction made unreadable; true when there is more to do. Reads nothing. */
   compactStep(batch: number = limits.compactionBatchRevisions): boolean {
     const state = this.#state;
+    const { keys } = state;
+    const { revisions } = keys;
     for (let done = 0; done < batch; done++) {
-      const next = state.garbage.take(this.#compacted);
-      if (next === undefined) break;
-      const { index, main, sub, bytes, sum } = next;
+      const row = state.garbage.take(this.#compacted);
+      if (row === 0) break;
+      const [main, sub] = [revisions.mainOf(row), revisions.subOf(row)];
       this.#values.delete(main, sub);
-      state.liveBytes -= bytes;
-      state.sums.remove(sum);
+      state.liveBytes -= revisions.bytesOf(row);
+      state.sums.remove(revisions.sumOf(row));
       this.counts.compacted++;
       this.#backend.deleteRevision(main, sub);
-      index.remove(main, sub);
-      state.index.removeIfEmpty(index);
+      keys.remove(row);
     }
     // What was removed counts no more after the compaction, which is an entry before: each part of the work can stand alone.
     this.#backend.entryDone();

@@ -1,4 +1,5 @@
 import { crc32c } from '../crc32c.ts';
+import { NumberQueue } from './number-queue.ts';
 
 const modulus = 2 ** 48;
 const spread = 40_503;
@@ -29,8 +30,8 @@ export function foldSum(sum: number): number {
 export class RevisionSums {
   #total = 0;
   /** Ascending revisions after the last compaction, and the sum of all that was added up to each; `#base` before the first. */
-  #mains: number[] = [];
-  #sums: number[] = [];
+  readonly #mains = new NumberQueue();
+  readonly #sums = new NumberQueue();
   #added = 0;
   #base = 0;
 
@@ -38,7 +39,7 @@ export class RevisionSums {
     this.#total = sumOf(this.#total, sum);
     this.#added = sumOf(this.#added, sum);
     const last = this.#mains.length - 1;
-    if (this.#mains[last] === main) this.#sums[last] = this.#added;
+    if (last >= 0 && this.#mains.at(last) === main) this.#sums.set(last, this.#added);
     else {
       this.#mains.push(main);
       this.#sums.push(this.#added);
@@ -51,27 +52,17 @@ export class RevisionSums {
 
   /** States before `revision` are not asked for any more. */
   compacted(revision: number): void {
-    const count = this.#countUpTo(revision);
+    const count = this.#mains.countUpTo(revision);
     if (count === 0) return;
-    this.#base = this.#sums[count - 1] as number;
-    this.#mains = this.#mains.slice(count);
-    this.#sums = this.#sums.slice(count);
+    this.#base = this.#sums.at(count - 1);
+    this.#mains.drop(count);
+    this.#sums.drop(count);
   }
 
   /** The sum of the kept revisions up to `revision`, which is not below the last compaction. */
   upTo(revision: number): number {
-    const count = this.#countUpTo(revision);
-    const before = count === 0 ? this.#base : (this.#sums[count - 1] as number);
+    const count = this.#mains.countUpTo(revision);
+    const before = count === 0 ? this.#base : this.#sums.at(count - 1);
     return difference(this.#total, difference(this.#added, before));
-  }
-
-  #countUpTo(revision: number): number {
-    let [low, high] = [0, this.#mains.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.#mains[middle] as number) <= revision) low = middle + 1;
-      else high = middle;
-    }
-    return low;
   }
 }

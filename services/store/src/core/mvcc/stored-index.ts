@@ -1,13 +1,13 @@
 import { decodeMessage, mvccpb } from '@pilothouse/proto';
 import { keyText, type KeyText } from '../key-text.ts';
 import { limits } from '../limits.ts';
-import { GarbageQueue, type Garbage } from './garbage.ts';
+import { GarbageQueue } from './garbage.ts';
+import { KeyTable } from './key-table.ts';
 import { revisionSum, RevisionSums } from './revision-sums.ts';
-import { TreeIndex } from './tree-index.ts';
 
 /** What memory knows of a stored state; built from its revisions one after the other, in their order. */
 export class StoredIndex {
-  readonly index = new TreeIndex();
+  readonly keys = new KeyTable();
   readonly garbage = new GarbageQueue();
   readonly sums = new RevisionSums();
   /** Leases of the keys that exist; keys without one are not in it. */
@@ -15,24 +15,22 @@ export class StoredIndex {
   liveBytes = 0;
   liveKeys = 0;
   lastMain = 0;
-  #tombstones: Garbage[] = [];
+  #tombstones: number[] = [];
 
   add(main: number, sub: number, stored: Uint8Array): void {
     const value = decodeMessage(mvccpb.KeyValue, stored);
     const key = keyText(value.key);
-    const index = this.index.getOrAdd(key);
+    const { keys } = this;
+    const slot = keys.findOrAdd(key);
     // A tombstone of a revision can go one revision later than what it replaced.
     if (main !== this.lastMain) this.#flush();
     this.lastMain = main;
-    const isAlive = index.isAlive;
-    if (isAlive) this.garbage.push({ at: main, ...index.newest });
-    const bytes = stored.length + limits.putOverheadBytes;
-    const sum = revisionSum(sub, stored);
-    index.restore({ main, sub, bytes, sum }, value.createRevision, value.version);
-    this.sums.add(main, sum);
-    this.liveBytes += bytes;
+    const isAlive = keys.isAlive(slot);
+    if (isAlive) this.supersede(keys.newest(slot), main);
+    const row = keys.add(slot, main, sub, value.createRevision, value.version);
+    this.stored(row, main, sub, stored);
     if (value.createRevision === 0) {
-      this.#tombstones.push({ at: main + 1, ...index.newest });
+      this.#tombstones.push(row);
       if (isAlive) this.liveKeys--;
       this.leases.delete(key);
       return;
@@ -47,8 +45,22 @@ export class StoredIndex {
     this.#flush();
   }
 
+  /** A compaction at `at` or later may remove the revision of `row`. */
+  supersede(row: number, at: number): void {
+    this.garbage.push(at, row, this.keys.revisions.sumOf(row));
+  }
+
+  /** Takes note of the bytes that are stored for a row. */
+  stored(row: number, main: number, sub: number, bytes: Uint8Array): void {
+    const taken = bytes.length + limits.putOverheadBytes;
+    const sum = revisionSum(sub, bytes);
+    this.keys.revisions.stored(row, taken, sum);
+    this.sums.add(main, sum);
+    this.liveBytes += taken;
+  }
+
   #flush(): void {
-    for (const each of this.#tombstones) this.garbage.push(each);
+    for (const row of this.#tombstones) this.supersede(row, this.keys.revisions.mainOf(row) + 1);
     if (this.#tombstones.length > 0) this.#tombstones = [];
   }
 }

@@ -395,9 +395,9 @@ export class LmdbBackend implements Backend {
   /** Goes on with another file, under the name of the present one. */
   async #take(next: StateFile, onTaken: () => void = () => {}): Promise<void> {
     const old = this.#stored;
-    fs.renameSync(next.file, this.#file);
+    await fs.promises.rename(next.file, this.#file);
     fs.rmSync(`${next.file}-lock`, { force: true });
-    syncDirectory(this.#options.directory);
+    await syncDirectory(this.#options.directory);
     this.#stored = next;
     onTaken();
     await old.retire();
@@ -415,11 +415,11 @@ export class LmdbBackend implements Backend {
   }
 }
 
-function syncDirectory(directory: string): void {
-  const descriptor = fs.openSync(directory, 'r');
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await fs.promises.open(directory, 'r');
   try {
-    fs.fsyncSync(descriptor);
+    await handle.sync();
   } finally {
-    fs.closeSync(descriptor);
+    await handle.close();
   }
 }

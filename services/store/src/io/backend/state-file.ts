@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { open, type Database, type RootDatabase, type Transaction } from 'lmdb';
 import { errorMessage } from '@pilothouse/base';
 import { recordBytes, revisionBytes, type Overlay } from './overlay.ts';
@@ -22,6 +23,8 @@ export class StateFile {
   readonly revisions: Database<Buffer, Uint8Array>;
   readonly records: Database<Buffer, string>;
   readonly #root: RootDatabase;
+  /** Keeps the file in being past LMDB's closing of it, see {@link StateFile.retire}. */
+  readonly #descriptor: number;
   #readers = 0;
   #onUnread: (() => void) | undefined;
 
@@ -29,6 +32,7 @@ export class StateFile {
   constructor(file: string, name: string) {
     this.file = file;
     this.#root = open({ path: file, noSubdir: true, maxDbs: 4, encoding: 'binary' });
+    this.#descriptor = fs.openSync(file, 'r');
     this.revisions = this.#root.openDB({ name: 'revisions', encoding: 'binary', keyEncoding: 'binary' });
     this.records = this.#root.openDB({ name: 'records', encoding: 'binary' });
     const formats = this.#root.openDB<string, string>({ name: 'format', encoding: 'string' });
@@ -98,8 +102,20 @@ export class StateFile {
 
   /** Closes it, once nobody reads it any more. */
   async retire(): Promise<void> {
-    if (this.#readers === 0) await this.#root.close();
-    else this.#onUnread = () => void this.#root.close();
+    if (this.#readers === 0) await this.#close();
+    else this.#onUnread = () => void this.#close();
+  }
+
+  /**
+   * Another file may have taken this one's name. Then closing the last descriptor gives all its pages back, which takes longer than the event loop may
+   * stand still; LMDB would do it there, Node does it in a thread.
+   */
+  async #close(): Promise<void> {
+    try {
+      await this.#root.close();
+    } finally {
+      fs.close(this.#descriptor, () => {});
+    }
   }
 }
 

@@ -225,16 +225,16 @@ test('a cut tree is found even without a checksum', async () => {
   assert.match(await refusal(restoreTo('r', file('cut-tree'), await freePort(), true)), /is damaged/);
 });
 
-test('bbolt pages: what the writer writes the reader reads, entries of all sizes', () => {
+test('bbolt pages: what the writer writes the reader reads, entries of all sizes', async () => {
   const entries = Array.from({ length: 5000 }, (_, at) => {
     const key = Buffer.alloc(8);
     key.writeUInt32BE(at, 4);
     return [key, Buffer.alloc(at % 97 === 0 ? 20_000 : at % 50, at)] as const;
   });
-  const writer = new BboltWriter(file('pages'));
+  const writer = await BboltWriter.open(file('pages'));
   Array.from(writer.bucket('big', entries));
   Array.from(writer.bucket('empty', []));
-  writer.finish(3);
+  await writer.finish(3);
   const reader = new BboltReader(file('pages'));
   assert.deepEqual(reader.names(), ['big', 'empty']);
   assert.deepEqual([...reader.entries('empty')], []);

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Clock } from '@pilothouse/base';
-import { nodeClock } from '@pilothouse/host';
+import { nodeClock, removeLarge } from '@pilothouse/host';
 import { decodeMessage, encodeMessage, etcdserverpb, mvccpb, Writer } from '@pilothouse/proto';
 import type { BackendImage } from '../../core/backend.ts';
 import type { StoreStateMachine } from '../../core/index.ts';
@@ -38,14 +38,14 @@ export async function makeBackup(
   const { appliedIndex, appliedTerm } = machine;
   let size = 0;
   try {
-    const writer = new BboltWriter(file);
+    const writer = await BboltWriter.open(file);
     try {
       const moment = { machine, compacted, revision, appliedIndex, appliedTerm };
       for (const [name, entries] of buckets(image, moment))
-        await inTimeSlices(writer.bucket(name, entries), clock);
-      size = writer.finish(appliedIndex + 1);
+        await inTimeSlices(writer.bucket(name, entries), clock, () => writer.written());
+      size = await writer.finish(appliedIndex + 1);
     } catch (error) {
-      writer.abort();
+      await writer.abort();
       throw error;
     }
   } catch (error) {
@@ -57,7 +57,7 @@ export async function makeBackup(
   return {
     size,
     chunks: readChunks(file),
-    release: () => fs.rmSync(file, { force: true }),
+    release: () => removeLarge(file),
   };
 }
 

@@ -3,7 +3,8 @@ import { bbolt, fnv1a64 } from './bbolt-format.ts';
 
 /**
  * Writes a file in bbolt's format (version 2), which etcd's tools read: pages of 4 KiB, B+ trees of sorted entries, two meta
- * pages. Write-only and in one pass: entries must come in key order, and the meta pages are filled in last.
+ * pages. Write-only and in one pass: entries must come in key order, and the meta pages are filled in last. Pages gather in memory until
+ * {@link BboltWriter.written}, so that no write makes the event loop wait for the disk.
  */
 const { pageBytes, pageHeaderBytes, elementBytes, flag, bucketElement, magic, version } = bbolt;
 
@@ -19,13 +20,20 @@ interface Element {
 }
 
 export class BboltWriter {
-  readonly #file: number;
+  readonly #file: fs.promises.FileHandle;
+  /** Consecutive pages up to `#nextPage` that are not in the file yet, and their bytes. */
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
   /** Pages 0 and 1 are meta, 2 is the empty list of free pages. */
   #nextPage = 3;
   readonly #buckets: Element[] = [];
 
-  constructor(path: string) {
-    this.#file = fs.openSync(path, 'w', 0o600);
+  private constructor(file: fs.promises.FileHandle) {
+    this.#file = file;
+  }
+
+  static async open(path: string): Promise<BboltWriter> {
+    return new BboltWriter(await fs.promises.open(path, 'w', 0o600));
   }
 
   /** Writes one bucket. Yields from time to time, so that the caller can let others run. */
@@ -47,17 +55,34 @@ export class BboltWriter {
     }
     if (pending.length > 0 || children.length === 0) children.push(this.#leaf(pending));
     const header = Buffer.alloc(16);
-    header.writeBigUInt64LE(BigInt(this.#tree(children)), 0);
+    header.writeBigUInt64LE(BigInt(yield* this.#tree(children)), 0);
     this.#buckets.push({ flags: bucketElement, key: Buffer.from(name), value: header });
   }
 
+  /** Brings to the file what has gathered. */
+  async written(): Promise<void> {
+    const pages = this.#pending;
+    const at = this.#nextPage * pageBytes - this.#pendingBytes;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    if (pages.length > 0) await this.#put(Buffer.concat(pages), at);
+  }
+
+  async #put(bytes: Buffer, at: number): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      const { bytesWritten } = await this.#file.write(bytes, done, bytes.length - done, at + done);
+      done += bytesWritten;
+    }
+  }
+
   /** Writes the list of buckets and the meta pages; the file is complete afterwards. Returns its size. */
-  finish(transaction: number): number {
+  async finish(transaction: number): Promise<number> {
     this.#buckets.sort((a, b) => Buffer.compare(a.key, b.key));
     const root = this.#leaf(this.#buckets).page;
+    await this.written();
     const freelist = Buffer.alloc(pageBytes);
     writeHeader(freelist, 2, flag.freelist, 0, 0);
-    fs.writeSync(this.#file, freelist, 0, pageBytes, 2 * pageBytes);
+    await this.#put(freelist, 2 * pageBytes);
     for (const page of [0, 1]) {
       const buffer = Buffer.alloc(pageBytes);
       writeHeader(buffer, page, flag.meta, 0, 0);
@@ -70,15 +95,15 @@ export class BboltWriter {
       meta.writeBigUInt64LE(BigInt(this.#nextPage), 40);
       meta.writeBigUInt64LE(BigInt(transaction + page), 48);
       meta.writeBigUInt64LE(fnv1a64(meta.subarray(0, 56)), 56);
-      fs.writeSync(this.#file, buffer, 0, pageBytes, page * pageBytes);
+      await this.#put(buffer, page * pageBytes);
     }
-    fs.closeSync(this.#file);
+    await this.#file.close();
     return this.#nextPage * pageBytes;
   }
 
   /** Ends without a usable file. */
-  abort(): void {
-    fs.closeSync(this.#file);
+  async abort(): Promise<void> {
+    await this.#file.close();
   }
 
   #leaf(elements: readonly Element[]): Child {
@@ -98,12 +123,11 @@ export class BboltWriter {
       buffer.set(value, data + key.length);
       data += key.length + value.length;
     });
-    this.#write(page, buffer);
     return { firstKey: elements[0]?.key ?? new Uint8Array(0), page };
   }
 
   /** Branch pages above `children` up to one root; returns the root's page. */
-  #tree(children: readonly Child[]): number {
+  *#tree(children: readonly Child[]): Generator<void, number> {
     let level = children;
     while (level.length > 1) {
       const parents: Child[] = [];
@@ -117,6 +141,7 @@ export class BboltWriter {
         }
         parents.push(this.#branch(level.slice(start, stop)));
         start = stop;
+        if (parents.length % 8 === 0) yield;
       }
       level = parents;
     }
@@ -138,7 +163,6 @@ export class BboltWriter {
       buffer.set(firstKey, data);
       data += firstKey.length;
     });
-    this.#write(page, buffer);
     return { firstKey: (children[0] as Child).firstKey, page };
   }
 
@@ -148,11 +172,9 @@ export class BboltWriter {
     const page = this.#nextPage;
     this.#nextPage += pages;
     writeHeader(buffer, page, flags, count, pages - 1);
+    this.#pending.push(buffer);
+    this.#pendingBytes += buffer.length;
     return { buffer, page };
-  }
-
-  #write(page: number, buffer: Buffer): void {
-    fs.writeSync(this.#file, buffer, 0, buffer.length, page * pageBytes);
   }
 }
 

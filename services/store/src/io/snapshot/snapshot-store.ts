@@ -13,6 +13,8 @@ export class SnapshotError extends CodedError {
 // File: magic u32 | then frames: length u32 | crc32c u32 chained over all frames | bytes | … | end frame of length 0xffffffff, crc.
 const magic = 0x50485331;
 const endMark = 0xffffffff;
+/** What waits for the disk at most while an image is written, so that making it durable in the end is no long stop. */
+const unsyncedBytesMax = 8 * 1024 * 1024;
 const chunkBytesMax = 64 * 1024 * 1024;
 const pattern = /^([0-9a-f]{16})-([0-9a-f]{16})\.snap$/;
 
@@ -64,9 +66,15 @@ export class SnapshotStore {
         file.write(offset + 8, bytes);
         offset += 8 + bytes.length;
       };
-      for await (const chunk of chunks) if (chunk.length > 0) put(chunk.length, chunk);
+      let synced = 0;
+      for await (const chunk of chunks) {
+        if (chunk.length > 0) put(chunk.length, chunk);
+        if (offset - synced < unsyncedBytesMax) continue;
+        await file.syncInBackground();
+        synced = offset;
+      }
       put(endMark, new Uint8Array(0));
-      file.sync();
+      await file.syncInBackground();
       isDone = true;
     } finally {
       file.close();
