@@ -54,6 +54,17 @@ export function badValue(value: unknown): string {
   );
 }
 
+/**
+ * Bytes that belong to no UTF-8 character, which Go's strings may hold: each stands as a character of its own from the end of the last
+ * private use plane, so that messages can show it as Go does.
+ */
+export const strayByte = (byte: number): string => String.fromCodePoint(0x10ff00 + byte);
+const firstStrayByte = 0x10ff80;
+
+/** As Go writes such bytes in JSON: U+FFFD each. */
+export const withoutStrayBytes = (text: string): string =>
+  text.replace(/[\u{10ff80}-\u{10ffff}]/gu, '\ufffd');
+
 /** Go's strconv.Quote for the characters that occur in practice. */
 export function goQuote(text: string): string {
   let out = '"';
@@ -68,6 +79,7 @@ export function goQuote(text: string): string {
     else if (point === 12) out += '\\f';
     else if (point === 11) out += '\\v';
     else if (point < 0x20 || point === 0x7f) out += `\\x${point.toString(16).padStart(2, '0')}`;
+    else if (point >= firstStrayByte) out += `\\x${(point & 0xff).toString(16)}`;
     else if (point >= 0x80 && point < 0xa0) out += `\\u${point.toString(16).padStart(4, '0')}`;
     else out += character;
   }

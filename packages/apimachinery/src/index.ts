@@ -18,7 +18,7 @@ export type {
 } from './meta.ts';
 export { apiVersionOf, groupKindString, groupResourceString, parseApiVersion } from './meta.ts';
 export type { FieldError, FieldErrorType } from './field-error.ts';
-export { badValue, fieldError, FieldPath, goQuote } from './field-error.ts';
+export { badValue, fieldError, FieldPath, goQuote, strayByte, withoutStrayBytes } from './field-error.ts';
 export type { Status, StatusCause, StatusDetails } from './status-error.ts';
 export { hasReason, StatusError, statusErrors } from './status-error.ts';
 export type { QuantityFormat } from './quantity.ts';

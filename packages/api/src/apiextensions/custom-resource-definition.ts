@@ -188,13 +188,13 @@ function validateConversion(spec: Json): FieldError[] {
     if (versions.length === 0) errors.push(fieldError.required(at));
     else if (!versions.some((version) => version === 'v1' || version === 'v1beta1'))
       errors.push(fieldError.invalid(at, versions, 'must include at least one of v1, v1beta1'));
-  } else if (isSet(webhook?.['clientConfig']))
-    errors.push(
-      fieldError.forbidden(
-        path.child('webhookClientConfig'),
-        'should not be set when strategy is not set to Webhook',
-      ),
-    );
+    return errors;
+  }
+  const detail = 'should not be set when strategy is not set to Webhook';
+  if (isSet(webhook?.['clientConfig']))
+    errors.push(fieldError.forbidden(path.child('webhookClientConfig'), detail));
+  if (list(webhook?.['conversionReviewVersions']).length > 0)
+    errors.push(fieldError.forbidden(path.child('conversionReviewVersions'), detail));
   return errors;
 }
 
@@ -370,9 +370,8 @@ export const customResourceDefinitionStrategy: ResourceStrategy = {
       setZeroDefault(names, 'singular', kind.toLowerCase());
       setZeroDefault(names, 'listKind', `${kind}List`);
     }
-    const conversion = ensure(spec, 'conversion');
-    setZeroDefault(conversion, 'strategy', 'None');
-    const service = conversion['webhook']?.clientConfig?.service as Json | null | undefined;
+    spec['conversion'] ??= { strategy: 'None' };
+    const service = spec['conversion'].webhook?.clientConfig?.service as Json | null | undefined;
     if (isSet(service)) setDefault(service, 'port', 443);
     if (list(object['status']?.storedVersions).length === 0) rememberStorageVersion(object);
   },

@@ -10,10 +10,12 @@ import { isSet, list, problems, text } from '../validation/values.ts';
 
 const nameLabel = 'kubernetes.io/metadata.name';
 
-function validateFinalizers(object: KubeObject): FieldError[] {
-  return list(object['spec']?.finalizers).flatMap((each) => {
+/** Only the write of finalizers alone tells which one is meant (`indexed`). */
+function validateFinalizers(object: KubeObject, indexed: boolean): FieldError[] {
+  return list(object['spec']?.finalizers).flatMap((each, index) => {
     const finalizer = text(each);
-    const path = specPath.child('finalizers');
+    const all = specPath.child('finalizers');
+    const path = indexed ? all.index(index) : all;
     const errors = problems(path, finalizer, isQualifiedName(finalizer));
     if (!finalizer.includes('/') && !['kubernetes', 'orphan', 'foregroundDeletion'].includes(finalizer))
       errors.push(
@@ -60,7 +62,7 @@ export const namespaceStrategy: ResourceStrategy = {
     const finalizers = list(spec['finalizers']) as string[];
     if (!finalizers.includes('kubernetes')) spec['finalizers'] = [...finalizers, 'kubernetes'];
   },
-  validate: validateFinalizers,
+  validate: (object) => validateFinalizers(object, false),
   canonicalize(object) {
     // The label follows the name even when someone else set it.
     object.metadata.labels = { ...object.metadata.labels, [nameLabel]: text(object.metadata.name) };
@@ -78,7 +80,7 @@ export const namespaceStrategy: ResourceStrategy = {
       prepareForUpdate: (object, old) => {
         restore(object, old, 'status');
       },
-      validateUpdate: validateFinalizers,
+      validateUpdate: (object) => validateFinalizers(object, true),
     },
   },
   noNamespaceField: true,

@@ -16,7 +16,7 @@ import { ageOf, nameOf, orNone } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { validateLabelName } from '../validation/meta.ts';
 import { isValidLabelValue } from '../validation/names.ts';
-import { isIpv6, validateCidr } from '../validation/network.ts';
+import { cidrWarnings, isIpv6, validateCidr } from '../validation/network.ts';
 import { validateResourceQuantity } from '../validation/resources.ts';
 import type { Json } from '../validation/values.ts';
 import { clone, entries, isSet, list, oneOf, problems, semanticEqual, text } from '../validation/values.ts';
@@ -79,6 +79,19 @@ function validateNode(object: KubeObject): FieldError[] {
       );
   }
   return errors;
+}
+
+function nodeWarnings(object: KubeObject): string[] {
+  const spec = (object['spec'] ?? {}) as Json;
+  return [
+    ...(isSet(spec['configSource']) ? ['spec.configSource: the feature is removed'] : []),
+    ...(text(spec['externalID']) === ''
+      ? []
+      : ['spec.externalID: this field is deprecated, and is unused by Kubernetes']),
+    ...(list(spec['podCIDRs']) as string[]).flatMap((cidr, index) =>
+      cidrWarnings(`spec.podCIDRs[${index}]`, cidr),
+    ),
+  ];
 }
 
 function validateAddresses(object: KubeObject): FieldError[] {
@@ -199,16 +212,21 @@ export const nodeStrategy: ResourceStrategy = {
     delete object['spec']?.configSource;
   },
   validate: validateNode,
+  warningsOnCreate: nodeWarnings,
+  warningsOnUpdate: nodeWarnings,
   prepareForUpdate(object, old) {
     restore(object, old, 'status');
     bumpGeneration(object, old, 'nothing');
   },
   validateUpdate: (object, old) => [...validateNode(object), ...validateChange(object, old)],
   subresources: {
-    status: statusHooks((object, old) => [
-      ...validateResources((object['status'] ?? {}) as Json),
-      ...validateChange(object, old),
-    ]),
+    status: {
+      ...statusHooks((object, old) => [
+        ...validateResources((object['status'] ?? {}) as Json),
+        ...validateChange(object, old),
+      ]),
+      warningsOnUpdate: () => [],
+    },
   },
   noNamespaceField: true,
   selectableFields: { 'spec.unschedulable': (object) => String(object['spec']?.unschedulable === true) },

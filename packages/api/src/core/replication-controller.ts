@@ -10,7 +10,7 @@ import { columnsOf } from '../table/columns.ts';
 import { formatLabels } from '../validation/meta.ts';
 import type { Json } from '../validation/values.ts';
 import { clone, entries, isSet, nonNegative } from '../validation/values.ts';
-import { shownLabels, validateLongRunningTemplate } from '../validation/workload.ts';
+import { shownLabels, validateLongRunningTemplate, workloadNameWarnings } from '../validation/workload.ts';
 import { templateWarnings } from './pod/warnings.ts';
 
 function validateSpec(spec: Json): FieldError[] {
@@ -58,7 +58,10 @@ export const replicationControllerStrategy: ResourceStrategy = {
     startGeneration(object);
   },
   validate: (object) => validateSpec((object['spec'] ?? {}) as Json),
-  warningsOnCreate: (object) => templateWarnings(object['spec']?.template, specPath.child('template')),
+  warningsOnCreate: (object) => [
+    ...workloadNameWarnings(object.metadata.name ?? ''),
+    ...templateWarnings(object['spec']?.template, specPath.child('template')),
+  ],
   prepareForUpdate(object, old) {
     restore(object, old, 'status');
     bumpGeneration(object, old);

@@ -1,12 +1,12 @@
 import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
-import { fieldError } from '@pilothouse/apimachinery';
+import { fieldError, shownMember } from '@pilothouse/apimachinery';
 import { validateEnv, validateEnvFrom, validateLocalDescendingPath } from './env.ts';
 import { isDns1123Label, isValidPortName, isValidPortNumber } from './names.ts';
 import { validateLifecycle, validateProbeOf } from './probes.ts';
 import { validateResourceRequirements } from './resources.ts';
 import { validateSecurityContext } from './security-context.ts';
 import type { Json } from './values.ts';
-import { isSet, isZero, list, oneOf, problems, text } from './values.ts';
+import { isSet, list, oneOf, problems, text } from './values.ts';
 
 /** What the containers of a pod share. */
 export interface PodFacts {
@@ -276,6 +276,7 @@ export function validateContainers(containers: unknown, facts: PodFacts, path: F
   return errors;
 }
 
+const policyMissing = 'must specify restartPolicy when restart rules are used';
 const restartRulesMax = 20;
 const restartActions = ['Restart', 'RestartAllContainers'];
 
@@ -285,8 +286,7 @@ function validateContainerRestart(container: Json, path: FieldPath): FieldError[
   const at = path.child('restartPolicy');
   const errors: FieldError[] = [];
   if (isSet(policy)) errors.push(...oneOf(at, policy, ['Always', 'Never', 'OnFailure']));
-  else if (rules.length > 0)
-    errors.push(fieldError.required(at, 'must specify restartPolicy when restart rules are used'));
+  else if (rules.length > 0) errors.push(fieldError.required(at, policyMissing));
   else return errors;
   const rulesPath = path.child('restartPolicyRules');
   if (rules.length > restartRulesMax)
@@ -319,12 +319,13 @@ export function validateInitContainers(
     const sidecar = container['restartPolicy'] === 'Always';
     errors.push(...validateCommon(container, facts, at));
     if (isSet(container['restartPolicy'])) errors.push(...validateContainerRestart(container, at));
+    else if (list(container['restartPolicyRules']).length > 0)
+      errors.push(fieldError.required(at.child('restartPolicy'), policyMissing));
     const name = text(container['name']);
-    if (name !== '') {
-      if (names.has(name)) errors.push(fieldError.duplicate(at.child('name'), name));
-      else names.add(name);
-    }
-    errors.push(...hostPortConflicts([container], at));
+    if (names.has(name)) errors.push(fieldError.duplicate(at.child('name'), name));
+    else if (name !== '') names.add(name);
+    // Upstream looks at each alone, so the first index is named for all.
+    errors.push(...hostPortConflicts([container], path));
     if (sidecar) {
       errors.push(...validateLifecycle(container['lifecycle'], at.child('lifecycle'), facts.graceSeconds));
       errors.push(...validateProbeOf(container, 'livenessProbe', at));
@@ -334,32 +335,22 @@ export function validateInitContainers(
       const detail = 'may not be set for init containers without restartPolicy=Always';
       for (const field of ['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'])
         if (isSet(container[field])) errors.push(fieldError.forbidden(at.child(field), detail));
+      list(container['resizePolicy']).forEach((policy: Json, policyIndex) => {
+        if (policy['restartPolicy'] === 'RestartContainer')
+          errors.push(
+            fieldError.invalid(
+              at.child('resizePolicy').index(policyIndex).child('restartPolicy'),
+              'RestartContainer',
+              "must not be set to 'RestartContainer' for non-sidecar initContainers",
+            ),
+          );
+      });
     }
   });
   return errors;
 }
 
-/** The fields an ephemeral container may have. */
-const ephemeralFields = new Set([
-  'name',
-  'image',
-  'command',
-  'args',
-  'workingDir',
-  'env',
-  'envFrom',
-  'volumeMounts',
-  'volumeDevices',
-  'terminationMessagePath',
-  'terminationMessagePolicy',
-  'imagePullPolicy',
-  'securityContext',
-  'stdin',
-  'stdinOnce',
-  'tty',
-  'targetContainerName',
-]);
-/** The order in which members are refused: that of the internal struct. */
+/** What an ephemeral container may not have, in the order of upstream's internal struct. */
 const ephemeralForbidden = [
   'ports',
   'resources',
@@ -372,38 +363,47 @@ const ephemeralForbidden = [
   'lifecycle',
 ];
 
+const cannotSet = 'cannot be set for an Ephemeral Container';
+
 export function validateEphemeralContainers(spec: Json, facts: PodFacts, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
   const others = [...list(spec['containers']), ...list(spec['initContainers'])] as Json[];
-  const names = new Set(others.map((container) => text(container['name'])));
+  const otherNames = new Set(others.map((container) => text(container['name'])));
+  const names = new Set(otherNames);
   list(spec['ephemeralContainers']).forEach((container: Json, index) => {
     const at = path.index(index);
-    errors.push(
-      ...validateCommon(container, facts, at).filter(
-        (error) => !error.field.startsWith(`${at.child('resources').text}.claims`),
-      ),
-    );
+    errors.push(...validateCommon(container, facts, at), ...validateImageText(container, at));
     const name = text(container['name']);
-    if (name !== '') {
-      if (names.has(name)) errors.push(fieldError.duplicate(at.child('name'), name));
-      else names.add(name);
-    }
+    if (names.has(name)) errors.push(fieldError.duplicate(at.child('name'), name));
+    else names.add(name);
     const target = text(container['targetContainerName']);
-    if (target !== '' && !others.some((other) => text(other['name']) === target))
+    if (target !== '' && !otherNames.has(target))
       errors.push(fieldError.notFound(at.child('targetContainerName'), target));
-    for (const field of ephemeralForbidden)
-      if (!ephemeralFields.has(field) && isSet(container[field]) && !isZero(container[field]))
-        errors.push(fieldError.forbidden(at.child(field), 'cannot be set for an Ephemeral Container'));
+    for (const field of ephemeralForbidden) {
+      // Empty lists and objects were given too, but for `resources` itself.
+      const value = shownMember(container, field);
+      const members = ['limits', 'requests', 'claims'];
+      const given =
+        field === 'resources'
+          ? members.some((each) => isSet(shownMember(value as Json, each)))
+          : isSet(value);
+      if (given) errors.push(fieldError.forbidden(at.child(field), cannotSet));
+    }
     list(container['volumeMounts']).forEach((mount: Json, mountIndex) => {
       for (const field of ['subPath', 'subPathExpr'])
         if (text(mount[field]) !== '')
           errors.push(
-            fieldError.forbidden(
-              at.child('volumeMounts').index(mountIndex).child(field),
-              'cannot be set for an Ephemeral Container',
-            ),
+            fieldError.forbidden(at.child('volumeMounts').index(mountIndex).child(field), cannotSet),
           );
     });
   });
   return errors;
+}
+
+/** A rule that holds for pods but not for templates. */
+export function validateImageText(container: Json, path: FieldPath): FieldError[] {
+  const image = text(container['image']);
+  return image.trim() === image
+    ? []
+    : [fieldError.invalid(path.child('image'), image, 'must not have leading or trailing whitespace')];
 }

@@ -157,6 +157,26 @@ export function validateCidr(path: FieldPath, value: string): FieldError[] {
   return errors;
 }
 
+/** What is told of a range that is accepted but not in its one canonical form. */
+export function cidrWarnings(where: string, value: string): string[] {
+  const cidr = parseCidr(value.trim());
+  if (cidr === undefined) return [];
+  const canonical = `${ipText(maskedIp(cidr))}/${cidr.bits}`;
+  const single = `${ipText(cidr.ip)}/${cidr.ip.length * 8}`;
+  const warnings: string[] = [];
+  if (ipText(maskedIp(cidr)) !== ipText(cidr.ip))
+    warnings.push(
+      `${where}: CIDR value "${value}" is ambiguous in this context (should be "${canonical}" or "${single}"?)`,
+    );
+  if (hasLeadingZero(value) || /\/0[0-9]/.test(value) || (value.includes(':') && isMapped(cidr.ip)))
+    warnings.push(`${where}: non-standard CIDR value "${value}" is invalid: use "${canonical}"`);
+  if (warnings.length === 0 && value.includes(':') && canonical !== value)
+    warnings.push(
+      `${where}: IPv6 CIDR value "${value}" should be in RFC 5952 canonical format ("${canonical}")`,
+    );
+  return warnings;
+}
+
 export function validateCidrLegacy(path: FieldPath, value: string): FieldError[] {
   return parseCidr(value) === undefined ? [fieldError.invalid(path, value, cidrMessage)] : [];
 }

@@ -104,7 +104,7 @@ export function validatePersistentSource(
       );
     else {
       count += 1;
-      errors.push(...rule(source, path.child(name)));
+      errors.push(...rule(source, path.child(name === 'gcePersistentDisk' ? 'persistentDisk' : name)));
       if (name === 'local' && !hasNodeAffinity)
         errors.push(fieldError.required(path.child('nodeAffinity'), 'Local volume requires node affinity'));
     }

@@ -1,8 +1,13 @@
-import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
-import { fieldError } from '@pilothouse/apimachinery';
+import type { FieldError } from '@pilothouse/apimachinery';
+import { fieldError, FieldPath } from '@pilothouse/apimachinery';
 import { validateAffinity, validateTolerations, validateTopologySpread } from './affinity.ts';
 import type { PodFacts } from './containers.ts';
-import { validateContainers, validateEphemeralContainers, validateInitContainers } from './containers.ts';
+import {
+  validateContainers,
+  validateEphemeralContainers,
+  validateImageText,
+  validateInitContainers,
+} from './containers.ts';
 import { validateIpLegacy } from './network.ts';
 import {
   inclusiveRange,
@@ -14,12 +19,14 @@ import {
 } from './names.ts';
 import { validateAnnotations, validateLabels } from './meta.ts';
 import { internalText } from './internal-text.ts';
-import { validateOverhead, validateResourceRequirements } from './resources.ts';
+import { validatePodResources } from './pod-resources.ts';
+import { validateOverhead } from './resources.ts';
 import { validatePodSecurityContext } from './security-context.ts';
 import type { Json } from './values.ts';
 import { isSet, list, oneOf, problems, text } from './values.ts';
 import { validateVolumes } from './volumes.ts';
 import { validateHostProcess } from './windows.ts';
+import { validateWindowsPod } from './windows-pod.ts';
 
 const int32Max = 2147483647;
 const dnsPolicies = ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None'];
@@ -96,15 +103,22 @@ const invalidClaim = (claim: Json, path: FieldPath, detail: string): FieldError 
   message: `Invalid value: ${internalText('PodResourceClaim', claim)}: ${detail}`,
 });
 
-function validateResourceClaims(claims: unknown, podName: string, path: FieldPath): FieldError[] {
+/** Upstream names no field in its refusal of claims, which shows as `[]`. */
+const mirrorPod = 'kubernetes.io/config.mirror';
+
+function validateResourceClaims(claims: unknown, meta: Json | undefined, path: FieldPath): FieldError[] {
+  if (isSet(meta?.['annotations']?.[mirrorPod]))
+    return list(claims).map(() =>
+      fieldError.forbidden(new FieldPath('[]'), 'static pods do not support resource claims'),
+    );
   const errors: FieldError[] = [];
   const names = new Set<string>();
   list(claims).forEach((claim: Json, index) => {
     const at = path.index(index);
     const name = text(claim['name']);
     if (name === '') errors.push(fieldError.required(at.child('name')));
+    else if (names.has(name)) errors.push(fieldError.duplicate(at.child('name'), name));
     else {
-      if (names.has(name)) errors.push(fieldError.duplicate(at.child('name'), name));
       names.add(name);
       errors.push(...problems(at.child('name'), name, isDns1123Label(name)));
     }
@@ -129,27 +143,26 @@ function validateResourceClaims(claims: unknown, podName: string, path: FieldPat
         ...problems(at.child('resourceClaimTemplateName'), template, nameIsDnsSubdomain(template, false)),
       );
   });
-  void podName;
   return errors;
 }
 
-function validateHostNetwork(spec: Json, path: FieldPath): FieldError[] {
+/** On the host's network a port is the host's own. A template may leave that to its pods (`isPod` false). */
+function validateHostNetwork(spec: Json, path: FieldPath, isPod: boolean): FieldError[] {
   if (spec['hostNetwork'] !== true) return [];
   const errors: FieldError[] = [];
-  for (const name of ['containers', 'initContainers'])
-    list(spec[name]).forEach((container: Json, index) => {
-      list(container['ports']).forEach((port: Json, portIndex) => {
-        const hostPort: number = port['hostPort'] ?? 0;
-        if (hostPort !== (port['containerPort'] ?? 0))
-          errors.push(
-            fieldError.invalid(
-              path.child(name).index(index).child('ports').index(portIndex).child('hostPort'),
-              hostPort,
-              'must match `containerPort` when `hostNetwork` is true',
-            ),
-          );
-      });
+  list(spec['containers']).forEach((container: Json, index) => {
+    list(container['ports']).forEach((port: Json, portIndex) => {
+      const hostPort: number = port['hostPort'] ?? 0;
+      if ((isPod || hostPort !== 0) && hostPort !== (port['containerPort'] ?? 0))
+        errors.push(
+          fieldError.invalid(
+            path.child('containers').index(index).child('ports').index(portIndex).child('hostPort'),
+            hostPort,
+            'must match `containerPort` when `hostNetwork` is true',
+          ),
+        );
     });
+  });
   return errors;
 }
 
@@ -165,36 +178,8 @@ function validateGates(gates: unknown, path: FieldPath): FieldError[] {
   return errors;
 }
 
-const linuxOnlyPod = ['hostPID', 'hostIPC', 'shareProcessNamespace'];
-const linuxOnlyPodContext = [
-  'appArmorProfile',
-  'seLinuxOptions',
-  'seccompProfile',
-  'fsGroup',
-  'fsGroupChangePolicy',
-  'sysctls',
-  'runAsUser',
-  'runAsGroup',
-  'supplementalGroups',
-  'supplementalGroupsPolicy',
-];
-const linuxOnlyContext = [
-  'appArmorProfile',
-  'seLinuxOptions',
-  'seccompProfile',
-  'capabilities',
-  'readOnlyRootFilesystem',
-  'privileged',
-  'allowPrivilegeEscalation',
-  'procMount',
-  'runAsUser',
-  'runAsGroup',
-];
-
-const cannotSet = (os: string): string => `cannot be set for a ${os} pod`;
-
 function containersWithPath(spec: Json, path: FieldPath): [Json, FieldPath][] {
-  return ['containers', 'initContainers', 'ephemeralContainers'].flatMap((name) =>
+  return ['initContainers', 'containers', 'ephemeralContainers'].flatMap((name) =>
     list(spec[name]).map((container: Json, index): [Json, FieldPath] => [
       container,
       path.child(name).index(index),
@@ -203,41 +188,15 @@ function containersWithPath(spec: Json, path: FieldPath): [Json, FieldPath][] {
 }
 
 function validateLinux(spec: Json, path: FieldPath): FieldError[] {
-  const errors: FieldError[] = [];
-  if (isSet(spec['securityContext']?.windowsOptions))
-    errors.push(
+  const all: [Json, FieldPath][] = [[spec, path], ...containersWithPath(spec, path)];
+  return all
+    .filter(([each]) => isSet(each['securityContext']?.windowsOptions))
+    .map(([, at]) =>
       fieldError.forbidden(
-        path.child('securityContext', 'windowsOptions'),
+        at.child('securityContext', 'windowsOptions'),
         'windows options cannot be set for a linux pod',
       ),
     );
-  for (const [container, at] of containersWithPath(spec, path))
-    if (isSet(container['securityContext']?.windowsOptions))
-      errors.push(
-        fieldError.forbidden(
-          at.child('securityContext', 'windowsOptions'),
-          'windows options cannot be set for a linux pod',
-        ),
-      );
-  return errors;
-}
-
-const isAbsent = (value: unknown): boolean => !isSet(value) || (Array.isArray(value) && value.length === 0);
-
-function validateWindows(spec: Json, path: FieldPath): FieldError[] {
-  const errors: FieldError[] = [];
-  const context = spec['securityContext'] as Json | null | undefined;
-  for (const name of linuxOnlyPodContext)
-    if (!isAbsent(context?.[name]))
-      errors.push(fieldError.forbidden(path.child('securityContext', name), cannotSet('windows')));
-  for (const name of linuxOnlyPod)
-    if (isSet(spec[name]) && spec[name] !== false)
-      errors.push(fieldError.forbidden(path.child(name), cannotSet('windows')));
-  for (const [container, at] of containersWithPath(spec, path))
-    for (const name of linuxOnlyContext)
-      if (isSet(container['securityContext']?.[name]))
-        errors.push(fieldError.forbidden(at.child('securityContext', name), cannotSet('windows')));
-  return errors;
 }
 
 function validateOs(spec: Json, path: FieldPath): FieldError[] {
@@ -245,35 +204,41 @@ function validateOs(spec: Json, path: FieldPath): FieldError[] {
   if (!isSet(os)) return [];
   const name = text(os['name']);
   if (name === '') return [fieldError.required(path.child('os', 'name'))];
-  if (name !== 'linux' && name !== 'windows')
-    return [fieldError.notSupported(path.child('os'), name, ['linux', 'windows'])];
-  return name === 'linux' ? validateLinux(spec, path) : validateWindows(spec, path);
+  if (name === 'linux') return validateLinux(spec, path);
+  if (name === 'windows') return validateWindowsPod(spec, containersWithPath(spec, path), path);
+  return [fieldError.notSupported(path.child('os'), name, ['linux', 'windows'])];
 }
 
+/** What cannot go with users of its own; two members bear upstream's internal names. */
 function validateHostUsers(spec: Json, path: FieldPath): FieldError[] {
   if (spec['hostUsers'] !== false) return [];
   const errors: FieldError[] = [];
-  for (const name of ['hostNetwork', 'hostIPC', 'hostPID'])
-    if (spec[name] === true) errors.push(fieldError.forbidden(path.child(name), 'when `hostUsers` is false'));
+  for (const [name, shown] of [
+    ['hostNetwork', 'hostNetwork'],
+    ['hostPID', 'HostPID'],
+    ['hostIPC', 'HostIPC'],
+  ] as const)
+    if (spec[name] === true)
+      errors.push(fieldError.forbidden(path.child(shown), 'when `hostUsers` is false'));
   for (const [container, at] of containersWithPath(spec, path))
     if (list(container['volumeDevices']).length > 0)
       errors.push(fieldError.forbidden(at.child('volumeDevices'), 'when `hostUsers` is false'));
   return errors;
 }
 
-/** Files that environment variables are read from lie in volumes of the pod. */
+/** Files that environment variables are read from lie in volumes of the pod, made by its containers. */
 function validateFileKeyVolumes(spec: Json, path: FieldPath): FieldError[] {
-  const names = new Set((list(spec['volumes']) as Json[]).map((volume) => text(volume['name'])));
+  const volumes = new Map((list(spec['volumes']) as Json[]).map((volume) => [text(volume['name']), volume]));
   return containersWithPath(spec, path).flatMap(([container, at]) =>
     (list(container['env']) as Json[]).flatMap((variable, index) => {
       const file = variable['valueFrom']?.fileKeyRef as Json | null | undefined;
-      if (!isSet(file) || (text(file['volumeName']) !== '' && names.has(text(file['volumeName'])))) return [];
-      return [
-        fieldError.notFound(
-          at.child('env').index(index).child('valueFrom', 'fileKeyRef', 'volumeName'),
-          text(file['volumeName']),
-        ),
-      ];
+      if (!isSet(file)) return [];
+      const name = text(file['volumeName']);
+      const where = at.child('env').index(index).child('valueFrom', 'fileKeyRef', 'volumeName');
+      const volume = volumes.get(name);
+      if (volume === undefined) return [fieldError.notFound(where, name)];
+      if (isSet(volume['emptyDir'])) return [];
+      return [fieldError.invalid(where, name, 'referenced volume must be of type emptyDir')];
     }),
   );
 }
@@ -307,9 +272,7 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
     hostUsers: spec['hostUsers'] !== false,
   };
   errors.push(...volumeErrors);
-  errors.push(
-    ...validateResourceClaims(spec['resourceClaims'], text(meta?.['name']), path.child('resourceClaims')),
-  );
+  errors.push(...validateResourceClaims(spec['resourceClaims'], meta, path.child('resourceClaims')));
   errors.push(...validateContainers(spec['containers'], facts, path.child('containers')));
   errors.push(
     ...validateInitContainers(
@@ -320,9 +283,8 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
     ),
   );
   errors.push(...validateEphemeralContainers(spec, facts, path.child('ephemeralContainers')));
-  errors.push(...validateFileKeyVolumes(spec, path));
-  errors.push(...validatePodResources(spec, claimNames, path.child('resources')));
-  errors.push(...validateHostNetwork(spec, path));
+  errors.push(...validatePodResources(spec, path.child('resources')));
+  errors.push(...validateHostNetwork(spec, path, meta !== undefined));
   if (text(spec['restartPolicy']) === '') errors.push(fieldError.required(path.child('restartPolicy')));
   else
     errors.push(
@@ -331,19 +293,7 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
   if (text(spec['dnsPolicy']) === '') errors.push(fieldError.required(path.child('dnsPolicy')));
   else errors.push(...oneOf(path.child('dnsPolicy'), spec['dnsPolicy'], dnsPolicies));
   errors.push(...validateLabels(spec['nodeSelector'], path.child('nodeSelector')));
-  errors.push(...validatePodSecurityContext(spec['securityContext'], path.child('securityContext')));
-  if (
-    isSet(spec['shareProcessNamespace']) &&
-    spec['hostPID'] === true &&
-    spec['shareProcessNamespace'] === true
-  )
-    errors.push(
-      fieldError.invalid(
-        path.child('shareProcessNamespace'),
-        true,
-        'ShareProcessNamespace and HostPID cannot both be enabled',
-      ),
-    );
+  errors.push(...validatePodSecurityContext(spec, path));
   errors.push(...validateAffinity(spec['affinity'], path.child('affinity')));
   errors.push(...validateDnsConfig(spec['dnsConfig'], text(spec['dnsPolicy']), path.child('dnsConfig')));
   list(spec['readinessGates']).forEach((gate: Json, index) => {
@@ -360,7 +310,9 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
   errors.push(
     ...validateTopologySpread(spec['topologySpreadConstraints'], path.child('topologySpreadConstraints')),
   );
-  errors.push(...validateHostProcess(spec, path), ...validateHostUsers(spec, path));
+  errors.push(...validateHostProcess(spec, path));
+  errors.push(...validateHostUsers(spec, path));
+  errors.push(...validateHostnameOverride(spec, path));
   const nameFields = [
     ['serviceAccountName', nameIsDnsSubdomain],
     ['nodeName', nameIsDnsSubdomain],
@@ -373,7 +325,6 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
     errors.push(
       fieldError.invalid(path.child('activeDeadlineSeconds'), deadline, inclusiveRange(1, int32Max)),
     );
-  errors.push(...validateHostnameOverride(spec, path));
   for (const name of ['hostname', 'subdomain'])
     if (text(spec[name]) !== '')
       errors.push(...problems(path.child(name), spec[name], isDns1123Label(text(spec[name]))));
@@ -386,6 +337,7 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
     errors.push(...validatePreemptionPolicy(spec['preemptionPolicy'], path.child('preemptionPolicy')));
   if (isSet(spec['overhead'])) errors.push(...validateOverhead(spec['overhead'], path.child('overhead')));
   errors.push(...validateOs(spec, path));
+  errors.push(...validateFileKeyVolumes(spec, path));
   return errors;
 }
 
@@ -409,25 +361,6 @@ function validateHostnameOverride(spec: Json, path: FieldPath): FieldError[] {
   return [...errors, ...problems(at, name, isDns1123Subdomain(name))];
 }
 
-function validatePodResources(spec: Json, claimNames: ReadonlySet<string>, path: FieldPath): FieldError[] {
-  const resources = spec['resources'] as Json | null | undefined;
-  if (!isSet(resources)) return [];
-  if (spec['os']?.name === 'windows') return [fieldError.forbidden(path, 'may not be set for a windows pod')];
-  const errors: FieldError[] = [];
-  if (list(resources['claims']).length > 0)
-    errors.push(
-      fieldError.forbidden(path.child('claims'), 'claims may not be set for Resources at pod-level'),
-    );
-  for (const kind of ['limits', 'requests'])
-    for (const name of Object.keys((resources[kind] ?? {}) as Json))
-      if (name !== 'cpu' && name !== 'memory' && !name.startsWith('hugepages-'))
-        errors.push(
-          fieldError.notSupported(path.child(kind).key(name), name, ['cpu', 'hugepages', 'memory']),
-        );
-  if (errors.length > 0) return errors;
-  return validateResourceRequirements({ ...resources, claims: undefined }, path, claimNames);
-}
-
 /** Rules that hold for pods but not for templates, kept apart for old templates' sake. */
 export function validateOnlyForPod(spec: Json, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
@@ -448,13 +381,10 @@ export function validateOnlyForPod(spec: Json, path: FieldPath): FieldError[] {
           );
       });
     });
-  for (const [container, at] of containersWithPath(spec, path)) {
-    const image = text(container['image']);
-    if (image.trim() !== image)
-      errors.push(
-        fieldError.invalid(at.child('image'), image, 'must not have leading or trailing whitespace'),
-      );
-  }
+  for (const name of ['containers', 'initContainers'])
+    list(spec[name]).forEach((container: Json, index) =>
+      errors.push(...validateImageText(container, path.child(name).index(index))),
+    );
   return errors;
 }
 

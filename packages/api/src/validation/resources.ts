@@ -131,11 +131,12 @@ export function validateResourceQuantity(name: string, value: unknown, path: Fie
   return errors;
 }
 
-/** Resource requirements of a container. `claimNames` are those of spec.resourceClaims. */
+/** Resource requirements of a container, or by other names of a pod. `claimNames` are those of spec.resourceClaims. */
 export function validateResourceRequirements(
   resources: Json | null | undefined,
   path: FieldPath,
   claimNames: ReadonlySet<string> | undefined,
+  validateName: (name: string, path: FieldPath) => FieldError[] = validateContainerResourceName,
 ): FieldError[] {
   if (resources === null || resources === undefined) return [];
   const errors: FieldError[] = [];
@@ -152,14 +153,14 @@ export function validateResourceRequirements(
   };
   for (const [name, value] of entries(limits)) {
     const at = limitsPath.key(name);
-    errors.push(...validateContainerResourceName(name, at));
+    errors.push(...validateName(name, at));
     errors.push(...validateResourceQuantity(name, value, at));
     see(name, value);
     if (isHugePage(name)) errors.push(...validateHugePage(name, value, at));
   }
   for (const [name, value] of entries(requests)) {
     const at = requestsPath.key(name);
-    errors.push(...validateContainerResourceName(name, at));
+    errors.push(...validateName(name, at));
     errors.push(...validateResourceQuantity(name, value, at));
     const limit: unknown = limits[name];
     if (limit !== undefined && limit !== null) {
@@ -195,9 +196,9 @@ export function validateResourceRequirements(
 function validateHugePage(name: string, value: unknown, path: FieldPath): FieldError[] {
   const page = quantityOf(name.slice('hugepages-'.length));
   const amount = quantityOf(value);
-  if (page.nano > 0n && amount.nano % page.nano !== 0n)
-    return [fieldError.invalid(path, amount.toString(), 'must be a multiple of the page size')];
-  return [];
+  if (page.nano > 0n && page.nano % 1_000_000_000n === 0n && amount.value % page.value === 0) return [];
+  const written = amount.toString();
+  return [fieldError.invalid(path, written, `${written} is not positive integer multiple of ${name}`)];
 }
 
 function validateClaimReferences(

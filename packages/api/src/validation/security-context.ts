@@ -19,7 +19,37 @@ const sysctlSegment = '[a-z0-9]([-_a-z0-9]*[a-z0-9])?';
 const sysctlPattern = `^(${sysctlSegment}[\\./])*${sysctlSegment}$`;
 const sysctl = new RegExp(`^(${sysctlSegment}[./])*${sysctlSegment}$`);
 
-function validateSysctls(context: Json, path: FieldPath): FieldError[] {
+const ipcSysctls = new Set([
+  'kernel.sem',
+  'kernel.shmall',
+  'kernel.shmmax',
+  'kernel.shmmni',
+  'kernel.shm_rmid_forced',
+  'kernel.shm',
+  'kernel.msgmax',
+  'kernel.msgmnb',
+  'kernel.msgmni',
+  'kernel.msg',
+]);
+
+/** With slashes for dots where the first separator is a slash: `net/ipv4/conf/eno2.100/rp_filter`. */
+function withDots(name: string): string {
+  if (/[./]/.exec(name)?.[0] !== '/') return name;
+  return name.replace(/[./]/g, (separator) => (separator === '.' ? '/' : '.'));
+}
+
+/** Settings of a namespace that the pod shares with its host are the host's. */
+function validateHostSysctl(name: string, spec: Json, path: FieldPath): FieldError[] {
+  const dotted = withDots(name).split('*')[0] as string;
+  const isIpc = ipcSysctls.has(dotted) || dotted.startsWith('fs.mqueue.');
+  if (spec['hostNetwork'] === true && !isIpc && dotted.startsWith('net.'))
+    return [fieldError.invalid(path, name, "may not be specified when 'hostNetwork' is true")];
+  if (spec['hostIPC'] === true && isIpc)
+    return [fieldError.invalid(path, name, "may not be specified when 'hostIPC' is true")];
+  return [];
+}
+
+function validateSysctls(context: Json, spec: Json, path: FieldPath): FieldError[] {
   const errors: FieldError[] = [];
   const seen = new Set<string>();
   list(context['sysctls']).forEach((each: Json, index) => {
@@ -31,7 +61,8 @@ function validateSysctls(context: Json, path: FieldPath): FieldError[] {
         fieldError.invalid(at, name, `must have at most 253 characters and match regex ${sysctlPattern}`),
       );
     else if (seen.has(name)) errors.push(fieldError.duplicate(at, name));
-    seen.add(name.replaceAll('/', '.') === name ? name : name);
+    errors.push(...validateHostSysctl(name, spec, at));
+    seen.add(name);
   });
   return errors;
 }
@@ -108,9 +139,10 @@ export function validateAppArmorProfile(profile: Json | null | undefined, path: 
   return errors;
 }
 
-/** spec.securityContext of a pod. */
-export function validatePodSecurityContext(context: Json | null | undefined, path: FieldPath): FieldError[] {
-  if (!isSet(context)) return [];
+/** spec.securityContext of a pod; with the members of the spec that upstream keeps there. `path` is that of the spec. */
+export function validatePodSecurityContext(spec: Json, specPath: FieldPath): FieldError[] {
+  const context = (spec['securityContext'] ?? {}) as Json;
+  const path = specPath.child('securityContext');
   const errors: FieldError[] = [];
   errors.push(...validateId(context['fsGroup'], path.child('fsGroup')));
   errors.push(...validateId(context['runAsUser'], path.child('runAsUser')));
@@ -118,7 +150,15 @@ export function validatePodSecurityContext(context: Json | null | undefined, pat
   list(context['supplementalGroups']).forEach((group, index) => {
     errors.push(...validateId(group, path.child('supplementalGroups').index(index)));
   });
-  errors.push(...validateSysctls(context, path.child('sysctls')));
+  if (spec['shareProcessNamespace'] === true && spec['hostPID'] === true)
+    errors.push(
+      fieldError.invalid(
+        path.child('shareProcessNamespace'),
+        true,
+        'ShareProcessNamespace and HostPID cannot both be enabled',
+      ),
+    );
+  errors.push(...validateSysctls(context, spec, path.child('sysctls')));
   if (isSet(context['fsGroupChangePolicy']))
     errors.push(
       ...oneOf(path.child('fsGroupChangePolicy'), context['fsGroupChangePolicy'], [

@@ -10,7 +10,7 @@ const userLengthMax = 104;
 
 // eslint-disable-next-line no-control-regex -- control characters are what it looks for
 const control = /[\u0000-\u001f\u007f]/;
-const netBios = /^[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}$/;
+const netBios = /^[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}$/u;
 const dnsLabel = '[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?';
 const dnsName = new RegExp(`^${dnsLabel}(?:\\.${dnsLabel})*$`);
 
@@ -46,13 +46,13 @@ function userFaults(name: string): string[] {
   const domain = parts.length === 2 ? parts[0] : undefined;
   const faults: string[] = [];
   if (domain !== undefined) {
-    if (domain.length > domainLengthMax)
+    if (byteLength(domain) > domainLengthMax)
       faults.push(`runAsUserName's Domain length must be under ${domainLengthMax + 1} characters`);
     if (!netBios.test(domain) && !dnsName.test(domain))
       faults.push("runAsUserName's Domain doesn't match the NetBios nor the DNS format");
   }
   if (user === '') faults.push("runAsUserName's User cannot be empty");
-  else if (user.length > userLengthMax)
+  else if (byteLength(user) > userLengthMax)
     faults.push(`runAsUserName's User length must not be longer than ${userLengthMax} characters`);
   if (/^[. ]+$/.test(user)) faults.push("runAsUserName's User cannot contain only periods or spaces");
   if (/["/\\:;|=,+*?<>@[\]]/.test(user))

@@ -122,11 +122,13 @@ export function notDecremented(status: Json, old: Json, path: FieldPath, name: s
 }
 
 /** Names of workloads end up in names of pods and so in hostnames. */
-export function workloadNameWarnings(name: string): string[] {
+export const workloadNameWarnings = (name: string): string[] => nameWarnings(name, 'Pod names and hostnames');
+
+export const podNameWarnings = (name: string): string[] => nameWarnings(name, "the Pod's hostname");
+
+function nameWarnings(name: string, use: string): string[] {
   const found = isDns1123Label(name);
-  return found.length === 0
-    ? []
-    : [
-        `metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [${found.join(' ')}]`,
-      ];
+  if (found.length === 0) return [];
+  const advice = 'which can result in surprising behavior; a DNS label is recommended';
+  return [`metadata.name: this is used in ${use}, ${advice}: [${found.join(' ')}]`];
 }

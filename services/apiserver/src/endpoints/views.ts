@@ -119,6 +119,10 @@ export function tableRow(request: TableRequest, stored: Stored): object {
   return { cells, ...(conditions ? { conditions } : {}), object: rowObject(request, stored) };
 }
 
+const defaultNames = defaultColumns.map((column) => column.name).join();
+const isDefault = (columns: readonly TableColumn[]): boolean =>
+  columns === defaultColumns || columns.map((column) => column.name).join() === defaultNames;
+
 /** A Table of all rows. `columns` false leaves the definitions out, as in all but the first event of a watch. */
 export function tableOf(
   request: TableRequest,
@@ -137,7 +141,7 @@ export function tableOf(
     metadata: meta,
     columnDefinitions: columns ? tableColumns(request.storage) : null,
     // Upstream's converter of kinds without columns of their own has no list where there are no rows.
-    rows: out.length === 0 && tableColumns(request.storage) === defaultColumns ? null : out,
+    rows: out.length === 0 && isDefault(tableColumns(request.storage)) ? null : out,
   };
 }
 

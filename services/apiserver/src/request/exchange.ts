@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Span } from '@pilothouse/base';
 import type { AuditContext } from '../audit/audit-context.ts';
 import type { UserInfo } from '../authentication/interface.ts';
+import { parseQuery } from './query.ts';
 import type { RequestInfo } from './request-info.ts';
 import { isLongRunning, requestInfoOf } from './request-info.ts';
 
@@ -76,7 +77,7 @@ export class Exchange {
     const mark = url.indexOf('?');
     this.rawPath = mark < 0 ? url : url.slice(0, mark);
     this.path = decodePath(this.rawPath);
-    this.query = mark < 0 ? noQuery : new URLSearchParams(url.slice(mark + 1));
+    this.query = mark < 0 ? noQuery : parseQuery(url.slice(mark + 1));
     this.info = requestInfoOf(this.method, this.path, this.query);
     this.longRunning = isLongRunning(this.info);
     this.userAgent = header(request, 'user-agent');

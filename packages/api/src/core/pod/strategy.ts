@@ -9,6 +9,7 @@ import { validateOnlyForPod, validatePodSpec } from '../../validation/pod-spec.t
 import { nameIsDnsSubdomain } from '../../validation/names.ts';
 import type { Json } from '../../validation/values.ts';
 import { isSet, list, text } from '../../validation/values.ts';
+import { podNameWarnings } from '../../validation/workload.ts';
 import { podCells, podRowConditions } from './cells.ts';
 import { ephemeralContainersHooks } from './ephemeral-containers.ts';
 import { qosClassOf } from './qos.ts';
@@ -147,7 +148,7 @@ export const podStrategy: ResourceStrategy = {
       );
     return errors;
   },
-  warningsOnCreate: (pod) => podWarnings(pod, undefined),
+  warningsOnCreate: (pod) => [...podNameWarnings(pod.metadata.name ?? ''), ...podWarnings(pod, undefined)],
   prepareForUpdate(pod, old) {
     restore(pod, old, 'status');
     bumpGeneration(pod, old);

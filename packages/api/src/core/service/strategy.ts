@@ -6,7 +6,7 @@ import { ageOf, nameOf, orNone } from '../../table/cells.ts';
 import { columnsOf } from '../../table/columns.ts';
 import { formatLabels } from '../../validation/meta.ts';
 import { nameIsDnsLabel } from '../../validation/names.ts';
-import { ipText, maskedIp, parseCidr, parseIp } from '../../validation/network.ts';
+import { cidrWarnings, ipText, parseIp } from '../../validation/network.ts';
 import type { Json } from '../../validation/values.ts';
 import { isSet, list, text } from '../../validation/values.ts';
 import { agreeOnClusterIp, dropFieldsOfOtherTypes, keepAllocated } from './allocation-fields.ts';
@@ -58,15 +58,7 @@ function ipWarnings(service: KubeObject): string[] {
   if (spec['type'] === 'LoadBalancer' && text(spec['loadBalancerIP']) !== '')
     warnings.push(...nonCanonical(text(spec['loadBalancerIP']), 'spec.loadBalancerIP'));
   (list(spec['loadBalancerSourceRanges']) as string[]).forEach((range, index) => {
-    const cidr = parseCidr(range.trim());
-    if (cidr === undefined) return;
-    const canonical = `${ipText(maskedIp(cidr))}/${cidr.bits}`;
-    if (canonical !== range)
-      warnings.push(
-        ipText(maskedIp(cidr)) === ipText(cidr.ip)
-          ? `spec.loadBalancerSourceRanges[${index}]: IPv6 CIDR value "${range}" should be in RFC 5952 canonical format ("${canonical}")`
-          : `spec.loadBalancerSourceRanges[${index}]: CIDR value "${range}" is ambiguous in this context (should be "${canonical}" or "${ipText(cidr.ip)}/${cidr.ip.length * 8}"?)`,
-      );
+    warnings.push(...cidrWarnings(`spec.loadBalancerSourceRanges[${index}]`, range));
   });
   if (spec['type'] === 'ExternalName' && externalIps.length > 0)
     warnings.push('spec.externalIPs is ignored when spec.type is "ExternalName"');

@@ -1,5 +1,5 @@
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { goQuote, hasReason } from '@pilothouse/apimachinery';
+import { goQuote, isValidPathSegmentName, hasReason } from '@pilothouse/apimachinery';
 import type { Random } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
 import { resources } from '../../security/object-access.ts';
@@ -65,9 +65,13 @@ async function findAccount(
   try {
     return await objects.get(resources.serviceAccounts, attributes.namespace, name);
   } catch (error) {
-    const cause = hasReason(error, 'NotFound')
-      ? `serviceaccount ${goQuote(name)} not found`
-      : errorMessage(error);
+    const illegal = isValidPathSegmentName(name);
+    const cause =
+      illegal.length > 0
+        ? `invalid resource name ${goQuote(name)}: [${illegal.join(' ')}]`
+        : hasReason(error, 'NotFound')
+          ? `serviceaccount ${goQuote(name)} not found`
+          : errorMessage(error);
     throw forbid(attributes, `error looking up service account ${attributes.namespace}/${name}: ${cause}`);
   }
 }

@@ -5,6 +5,7 @@ import {
   SelectorError,
   statusErrors,
   unsupportedFieldMessage,
+  withoutStrayBytes,
 } from '@pilothouse/apimachinery';
 import type { ResourceStrategy } from '@pilothouse/api';
 import type { SelectionPredicate } from '../../storage/interface.ts';
@@ -30,7 +31,9 @@ export function selectionPredicate(
       if (field === 'metadata.namespace' && strategy.noNamespaceField !== true) continue;
       if (selectable === undefined || !Object.hasOwn(selectable, field)) {
         const text = strategy.unsupportedField?.(field);
-        throw statusErrors.badRequest(text ?? unsupportedFieldMessage(field, selectable !== undefined));
+        throw statusErrors.badRequest(
+          withoutStrayBytes(text ?? unsupportedFieldMessage(field, selectable !== undefined)),
+        );
       }
     }
     if (labels.isEmpty && fields.isEmpty) return matchEverything;
@@ -50,7 +53,7 @@ export function selectionPredicate(
       ...(triggerValue === undefined ? {} : { trigger: triggerValue }),
     };
   } catch (error) {
-    if (error instanceof SelectorError) throw statusErrors.badRequest(error.message);
+    if (error instanceof SelectorError) throw statusErrors.badRequest(withoutStrayBytes(error.message));
     throw error;
   }
 }
