@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { writeLocalMonitoring } from '../../../deploy/monitoring/local.ts';
@@ -8,6 +8,7 @@ import { expectResult, run } from '../checks.ts';
 import { startPlane } from '../plane.ts';
 import { repository } from '../tools.ts';
 import { ApiTraffic } from './api-traffic.ts';
+import { dashboardProblems, readDashboards } from './dashboards.ts';
 import { stockQueries } from './stock-queries.ts';
 
 const folder = path.join(repository, 'deploy', 'monitoring');
@@ -31,11 +32,6 @@ async function consoleTraffic(base: string, untilMs: number): Promise<void> {
   }
 }
 
-interface Panel {
-  readonly title: string;
-  readonly targets?: readonly { readonly expr: string }[];
-}
-
 /** promtool on the configuration, then a real Prometheus on a running plane: every panel and every stock query has data, every rule evaluates. */
 export async function monitoring(checks: Checks, port: number): Promise<void> {
   if ((await run('promtool', ['--version'])).code !== 0) {
@@ -54,6 +50,12 @@ export async function monitoring(checks: Checks, port: number): Promise<void> {
     expectResult('promtool test rules', await run('promtool', ['test', 'rules', file]), {
       matches: [/SUCCESS/],
     });
+  });
+
+  await checks.check('dashboards have everything in place', () => {
+    const problems = dashboardProblems(readDashboards(path.join(folder, 'dashboards')));
+    if (problems.length > 0) throw new Error(problems.join('\n'));
+    return Promise.resolve();
   });
 
   const plane = await startPlane({ port, args: ['--console'] });
@@ -137,16 +139,11 @@ async function queryAll(checks: Checks, base: string, targetCount: number): Prom
     );
     if (critical.length > 0) throw new Error(JSON.stringify(critical, null, 2));
   });
-  for (const file of readdirSync(path.join(folder, 'dashboards'))) {
-    const dashboard = JSON.parse(readFileSync(path.join(folder, 'dashboards', file), 'utf8')) as {
-      title: string;
-      panels: Panel[];
-    };
+  for (const dashboard of readDashboards(path.join(folder, 'dashboards')))
     for (const { title, targets = [] } of dashboard.panels)
       for (const { expr } of targets)
         await checks.check(`${dashboard.title}: ${title}`, () =>
           expectData(expr.replaceAll('$__rate_interval', '30s').replaceAll('$instance', '.*')),
         );
-  }
   for (const query of stockQueries) await checks.check(query, () => expectData(query));
 }

@@ -7,7 +7,16 @@ import { Load } from './load.ts';
 import type { DrillResult, Mark, Operation } from './model.ts';
 import type { Target, TargetProcess } from './target.ts';
 
-const times = { warmUpMs: 2500, calmMs: 1500, healthyMs: 45_000, quorumMs: 10_000, lookMs: 250 } as const;
+const times = {
+  warmUpMs: 2500,
+  calmMs: 1500,
+  healthyMs: 45_000,
+  quorumMs: 10_000,
+  lookMs: 250,
+  /** A machine whose slowest answer before the fault took longer than this is busy: everything may take longer there, in proportion, up to so many times. */
+  busyMs: 500,
+  busyTimesMax: 4,
+} as const;
 
 /** A small generator (mulberry32) whose numbers follow from the seed. */
 export function seeded(seed: number): (bound: number) => number {
@@ -75,7 +84,6 @@ export async function runDrill(
     namespace: `drill-${drill.name}-${seed.toString(36)}-${Math.floor(clock.now() % 1e7).toString(36)}`,
     withPods: target.hasNodes,
   });
-  const context = makeContext(target, load, clock, seeded(seed), marks, problems);
   try {
     await load.start();
   } catch (error) {
@@ -84,6 +92,8 @@ export async function runDrill(
   }
   await sleep(clock, times.warmUpMs);
   const calmSlowestMs = load.calibrate();
+  const patience = Math.min(times.busyTimesMax, Math.max(1, calmSlowestMs / times.busyMs));
+  const context = makeContext(target, load, clock, { integer: seeded(seed), patience }, marks, problems);
   const faultMs = load.nowMs;
   try {
     await drill.strike(context);
@@ -163,7 +173,7 @@ function makeContext(
   target: Target,
   load: Load,
   clock: Clock,
-  integer: (bound: number) => number,
+  { integer, patience }: { readonly integer: (bound: number) => number; readonly patience: number },
   marks: { atMs: number; text: string; untilMs?: number }[],
   problems: string[],
 ): DrillContext {
@@ -180,7 +190,7 @@ function makeContext(
       return { end: () => void (mark.untilMs = load.nowMs) };
     },
     async leader(component) {
-      const deadline = clock.monotonic() + times.healthyMs;
+      const deadline = clock.monotonic() + times.healthyMs * patience;
       for (;;) {
         const found = (await processes(component)).find((each) => each.role === 'leader' && each.ready);
         if (found) return found;
@@ -188,7 +198,8 @@ function makeContext(
         await sleep(clock, times.lookMs);
       }
     },
-    async healthy(withinMs = times.healthyMs) {
+    async healthy(leastMs = times.healthyMs) {
+      const withinMs = Math.round(leastMs * patience);
       const deadline = clock.monotonic() + withinMs;
       for (;;) {
         const all = await target.processes().catch(() => []);
