@@ -32,6 +32,7 @@ import { Duties } from './io/duties.ts';
 import { VersionDuty } from './io/version-duty.ts';
 import { grpcCodeNames, StoreMetrics } from './io/metrics.ts';
 import { peerMetrics } from './io/peer-metrics.ts';
+import { snapshotMetrics } from './io/snapshot-metrics.ts';
 import { TcpTransport } from './io/peer/tcp-transport.ts';
 import { forceNewCluster } from './io/replica/force-new-cluster.ts';
 import { createReplica } from './io/replica/index.ts';
@@ -219,6 +220,7 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
           ),
         onSync: (seconds) => metrics.walFsync.observe(seconds),
         onLogBytes: (bytes) => (metrics.work.logBytes += bytes),
+        onSnapshot: snapshotMetrics(metrics.registry, clock),
       });
     } catch (error) {
       const [url] = config.listenPeerUrls;
@@ -263,6 +265,8 @@ export async function startStore(given: StoreConfig, ports: StorePorts): Promise
     registerLock(grpc);
     registerElection(grpc);
     registerMaintenance(grpc, started, { backup: () => makeBackup(machine, memberDirectory) });
+    for (const info of grpc.methods) metrics.rpc(info);
+    metrics.features(config.features);
     service = started;
 
     // Clients that asked for a leader lose their streams when there has been none for three election timeouts.
@@ -382,6 +386,7 @@ function createGrpc(
         });
       }
     },
+    messageCounts: (info) => metrics.rpc(info).messages,
     onReceivedBytes: (bytes) => (metrics.clientReceivedBytes += bytes),
     onSentBytes: (bytes) => (metrics.clientSentBytes += bytes),
   });

@@ -24,6 +24,8 @@ export interface Backend {
   flush(): Promise<void>;
   /** Bytes taken from the disk; 0 in memory. */
   sizeAllocated(): number;
+  /** Images that are not released yet; 0 in memory. */
+  readonly openImages: number;
   /** Gives unused disk space back. */
   defragment(): Promise<void>;
   close(): Promise<void>;

@@ -81,6 +81,8 @@ export class MemoryBackend implements Backend {
     return Promise.resolve();
   }
 
+  readonly openImages = 0;
+
   sizeAllocated(): number {
     return 0;
   }

@@ -154,7 +154,9 @@ export class Duties {
         hasMore = store.compactStep(Math.min(left, compactionPiece));
         left -= compactionPiece;
       }
-      metrics?.observe('compactionPause', this.#clock.monotonic() - began);
+      const tookMs = this.#clock.monotonic() - began;
+      metrics?.observe('compactionPause', tookMs);
+      metrics?.observe('indexPause', tookMs);
       if (hasMore) {
         this.#compaction = this.#clock.setTimeout(step, this.#config.compactionSleepMs);
         return;

@@ -2,8 +2,9 @@ import fs from 'node:fs';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { collectDefaultMetrics } from 'prom-client';
 import type { MethodInfo } from '@pilothouse/proto';
-import type { StoreStateMachine } from '../core/index.ts';
+import { grpcStatus, type StoreStateMachine } from '../core/index.ts';
 import type { Replication } from '../core/replication.ts';
+import { Durations, scrapedHistogram } from './durations.ts';
 import { versions } from './rpc/store-service.ts';
 import { WorkMetrics } from './work-metrics.ts';
 
@@ -41,36 +42,16 @@ interface RpcCounts {
   readonly handled: number[];
   /** How long calls took; streams are not measured. */
   readonly seconds: Durations;
+  /** Of streams. */
+  readonly messages: { received: number; sent: number };
 }
 
-/** Not cumulative counts of a histogram: adding one is cheap enough for every call. */
-class Durations {
-  readonly counts: number[] = Array.from({ length: grpcBuckets.length + 1 }, () => 0);
-  sum = 0;
+/** What "unlimited" is to upstream's collector. */
+const unlimited = 2 ** 64;
 
-  observe(seconds: number): void {
-    let index = 0;
-    while (index < grpcBuckets.length && seconds > (grpcBuckets[index] as number)) index++;
-    this.counts[index] = (this.counts[index] ?? 0) + 1;
-    this.sum += seconds;
-  }
-
-  values(name: string, labels: Record<string, string>): object[] {
-    let total = 0;
-    const buckets = this.counts.map((count, index) => {
-      total += count;
-      return {
-        metricName: `${name}_bucket`,
-        labels: { ...labels, le: grpcBuckets[index] ?? '+Inf' },
-        value: total,
-      };
-    });
-    return [
-      ...buckets,
-      { metricName: `${name}_sum`, labels, value: this.sum },
-      { metricName: `${name}_count`, labels, value: total },
-    ];
-  }
+function addressSpaceMax(): number {
+  const limit = /^Max address space\s+(\S+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  return limit === 'unlimited' ? unlimited : Number(limit ?? 0);
 }
 
 const clientVersionsMax = 20;
@@ -92,6 +73,8 @@ export class StoreMetrics {
   readonly slowRequests: Counter;
   readonly healthSuccess: Counter;
   readonly healthFailure: Counter;
+  readonly #checks: { readonly last: Gauge; readonly total: Counter };
+  readonly #scrapes: { readonly inFlight: Gauge; readonly total: Counter };
 
   constructor(withProcess: boolean) {
     const registers = [this.registry];
@@ -123,20 +106,31 @@ export class StoreMetrics {
       },
     });
     const handling = 'grpc_server_handling_seconds';
-    // The registry asks no more of a metric than its name and `get`.
-    this.registry.registerMetric({
-      name: handling,
-      get: () =>
-        Promise.resolve({
-          name: handling,
-          help: 'How long unary RPCs took.',
-          type: 'histogram',
-          aggregator: 'sum',
-          values: Array.from(rpcs.values())
-            .filter(({ labels }) => labels.grpc_type === 'unary')
-            .flatMap(({ labels, seconds }) => seconds.values(handling, { ...labels })),
-        }),
-    } as never);
+    this.registry.registerMetric(
+      scrapedHistogram(handling, 'How long unary RPCs took.', () =>
+        Array.from(rpcs.values())
+          .filter(({ labels, started }) => labels.grpc_type === 'unary' && started > 0)
+          .flatMap(({ labels, seconds }) => seconds.values(handling, { ...labels })),
+      ),
+    );
+    const messages = (name: string, help: string, read: (counts: RpcCounts) => number): void => {
+      new Counter({
+        name,
+        help,
+        labelNames: grpcLabels,
+        registers,
+        collect() {
+          this.reset();
+          for (const counts of rpcs.values()) this.inc(counts.labels, read(counts));
+        },
+      });
+    };
+    messages('grpc_server_msg_received_total', 'Messages received in RPCs.', (counts) =>
+      counts.labels.grpc_type === 'unary' ? counts.started : counts.messages.received,
+    );
+    messages('grpc_server_msg_sent_total', 'Messages sent in RPCs.', (counts) =>
+      counts.labels.grpc_type === 'unary' ? (counts.handled[grpcStatus.ok] ?? 0) : counts.messages.sent,
+    );
     this.#total(
       'etcd_network_client_grpc_received_bytes_total',
       'Bytes received from gRPC clients.',
@@ -162,6 +156,7 @@ export class StoreMetrics {
       },
     });
     if (withProcess) {
+      this.#descriptors('process_virtual_memory_max_bytes', 'Most virtual memory, bytes.', addressSpaceMax);
       this.#descriptors('os_fd_used', 'Open file descriptors.', () => fs.readdirSync('/proc/self/fd').length);
       this.#descriptors('os_fd_limit', 'Most file descriptors.', () =>
         Number(/^Max open files\s+(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 0),
@@ -182,6 +177,34 @@ export class StoreMetrics {
     this.slowRequests = counter('etcd_server_slow_apply_total', 'Slow requests.');
     this.healthSuccess = counter('etcd_server_health_success', 'Successful health checks.');
     this.healthFailure = counter('etcd_server_health_failures', 'Failed health checks.');
+    this.#checks = {
+      last: new Gauge({
+        name: 'etcd_server_healthcheck',
+        help: 'Result of the last check of each kind: 1 success.',
+        labelNames: ['type', 'name'],
+        registers,
+      }),
+      total: new Counter({
+        name: 'etcd_server_healthchecks_total',
+        help: 'Checks of each kind.',
+        labelNames: ['type', 'name', 'status'],
+        registers,
+      }),
+    };
+    this.#scrapes = {
+      inFlight: new Gauge({
+        name: 'promhttp_metric_handler_requests_in_flight',
+        help: 'Scrapes being served.',
+        registers,
+      }),
+      total: new Counter({
+        name: 'promhttp_metric_handler_requests_total',
+        help: 'Scrapes by HTTP status.',
+        labelNames: ['code'],
+        registers,
+      }),
+    };
+    for (const code of ['200', '500', '503']) this.#scrapes.total.inc({ code }, 0);
     const buckets = [
       0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024,
       2.048, 4.096, 8.192,
@@ -204,6 +227,23 @@ export class StoreMetrics {
       labelNames: ['server_version'],
       registers,
     }).set({ server_version: versions.server }, 1);
+  }
+
+  /** One check of /livez or /readyz. */
+  checked(type: string, name: string, isOk: boolean): void {
+    this.#checks.last.set({ type, name }, isOk ? 1 : 0);
+    this.#checks.total.inc({ type, name, status: isOk ? 'success' : 'error' });
+  }
+
+  /** Everything, for one scrape. */
+  async scrape(): Promise<string> {
+    this.#scrapes.inFlight.inc();
+    try {
+      return await this.registry.metrics();
+    } finally {
+      this.#scrapes.inFlight.dec();
+      this.#scrapes.total.inc({ code: '200' });
+    }
   }
 
   /** What only Linux tells; left out elsewhere. */
@@ -256,11 +296,24 @@ export class StoreMetrics {
         labels: { grpc_type: type, grpc_service: info.service, grpc_method: info.method },
         started: 0,
         handled: Array.from({ length: grpcCodeNames.length }, () => 0),
-        seconds: new Durations(),
+        seconds: new Durations(grpcBuckets),
+        messages: { received: 0, sent: 0 },
       };
       this.rpcs.set(info.path, counts);
     }
     return counts;
+  }
+
+  /** Feature gates. */
+  features(gates: Readonly<Record<string, boolean>>): void {
+    const gauge = new Gauge({
+      name: 'etcd_server_feature_enabled',
+      help: 'Feature gates: 1 on, 0 off.',
+      labelNames: ['name', 'stage'],
+      registers: [this.registry],
+    });
+    // Every gate that can be set here is off by default, as upstream's alpha ones are.
+    for (const [name, isOn] of Object.entries(gates)) gauge.set({ name, stage: 'ALPHA' }, isOn ? 1 : 0);
   }
 
   /** Adds what is read from the running parts at scrape time. */

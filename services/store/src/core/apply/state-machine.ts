@@ -33,6 +33,12 @@ export interface StateMachineOptions {
   readonly monotonic?: () => number;
 }
 
+/** Where durations go; milliseconds. */
+export interface StateMachineTimings {
+  onApplied(command: Command, isOk: boolean, ms: number): void;
+  onRange(isOk: boolean, ms: number): void;
+}
+
 const appliedRecord = 'meta/applied';
 const leasePrefix = 'lease/';
 const checkpointPrefix = 'checkpoint/';
@@ -68,6 +74,9 @@ export class StoreStateMachine implements StateMachine {
 
   /** Called when a compaction left space to reclaim. */
   onCompact: () => void = () => {};
+
+  /** Told how long commands and local reads took, in milliseconds; for metrics. */
+  timings: StateMachineTimings | undefined;
 
   constructor(options: StateMachineOptions) {
     this.#backend = options.backend;
@@ -164,12 +173,15 @@ export class StoreStateMachine implements StateMachine {
     this.#setApplied(entry.index, entry.term);
     let result: ApplyResult | undefined;
     if (entry.payload.length > 0) {
+      const began = this.#monotonic();
+      const command = decodeCommand(entry.payload);
       try {
-        result = { response: this.#execute(decodeCommand(entry.payload), entry.term) };
+        result = { response: this.#execute(command, entry.term) };
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         result = { error };
       }
+      this.timings?.onApplied(command, 'response' in result, this.#monotonic() - began);
     }
     this.onApplied(entry.index);
     return result;
@@ -386,8 +398,15 @@ export class StoreStateMachine implements StateMachine {
 
   /** A local read. Throws StoreError. */
   range(request: etcdserverpb.RangeRequest): RangeReply & { readonly header: { revision: number } } {
-    const reply = executeRange(this.store, request);
-    return { header: this.#header(), ...reply };
+    const began = this.#monotonic();
+    let isDone = false;
+    try {
+      const reply = executeRange(this.store, request);
+      isDone = true;
+      return { header: this.#header(), ...reply };
+    } finally {
+      this.timings?.onRange(isDone, this.#monotonic() - began);
+    }
   }
 
   /** A transaction without writes, on the local state. Throws StoreError. */

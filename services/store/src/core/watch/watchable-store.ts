@@ -106,6 +106,13 @@ export class WatchableStore {
     return count;
   }
 
+  /** Revisions that watchers which are behind have still to look through, all of them together. */
+  get pendingCount(): number {
+    let count = 0;
+    for (const stream of this.#streams) count += stream.pendingCount;
+    return count;
+  }
+
   get streamCount(): number {
     return this.#streams.size;
   }
@@ -335,6 +342,13 @@ export class WatchStream {
 
   get unsyncedCount(): number {
     return this.#unsynced.size;
+  }
+
+  get pendingCount(): number {
+    const end = this.#parent.store.currentRevision + 1;
+    let count = 0;
+    for (const watcher of this.#unsynced) count += Math.max(0, end - watcher.next);
+    return count;
   }
 
   watchers(): Iterable<Watcher> {

@@ -302,6 +302,10 @@ export class LmdbBackend implements Backend {
     await this.#stored.flushed();
   }
 
+  get openImages(): number {
+    return this.#stored.readers;
+  }
+
   sizeAllocated(): number {
     try {
       return fs.statSync(this.#file).size;

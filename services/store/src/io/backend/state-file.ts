@@ -68,6 +68,11 @@ export class StateFile {
     this.#root.resetReadTxn();
   }
 
+  /** Views that are not released yet. */
+  get readers(): number {
+    return this.#readers;
+  }
+
   async flushed(): Promise<void> {
     await this.#root.flushed;
   }

@@ -32,7 +32,7 @@ export async function createReplica(
   const wal = { segmentBytes: options.walSegmentBytes ?? 16 * megabyte };
   const walDirectory = options.walDirectory ?? `${options.dataDirectory}/wal`;
   disk.makeDirectory(options.dataDirectory);
-  const snapshots = new SnapshotStore(disk, `${options.dataDirectory}/snap`);
+  const snapshots = new SnapshotStore(disk, `${options.dataDirectory}/snap`, options.onSnapshot);
   const restored = await restore({
     memberId: options.memberId,
     clusterId: options.clusterId,
@@ -113,6 +113,7 @@ export async function createReplica(
     defer: options.defer ?? ((callback) => void setImmediate(callback)),
     onFatal,
     onRemoved: options.onRemoved ?? (() => {}),
+    onSnapshot: options.onSnapshot,
   });
   fail = (error) => shell.fail(error);
   try {

@@ -4,6 +4,7 @@ import type { PeerTls } from '../peer/tcp-transport.ts';
 import type { PeerTransport } from '../peer/transport.ts';
 import type { LogWriter } from '../wal/log-writer.ts';
 import type { WalPosition } from '../wal/wal.ts';
+import type { SnapshotObserver } from './snapshot-observer.ts';
 
 /** Options of {@link createReplica}. Ports default to the machine's own. */
 export interface CreateReplicaOptions {
@@ -55,4 +56,6 @@ export interface CreateReplicaOptions {
   readonly onSync?: (seconds: number) => void;
   /** Bytes of records that the log was given, for metrics. */
   readonly onLogBytes?: (bytes: number) => void;
+  /** Told of work on snapshots, for metrics. */
+  readonly onSnapshot?: SnapshotObserver;
 }

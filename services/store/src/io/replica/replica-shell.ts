@@ -19,6 +19,7 @@ import type { PeerTransport, SnapshotHeader } from '../peer/transport.ts';
 import type { SnapshotStore } from '../snapshot/snapshot-store.ts';
 import type { LogWriter } from '../wal/log-writer.ts';
 import { encodeBatch } from '../wal/wal.ts';
+import { observed, type SnapshotObserver } from './snapshot-observer.ts';
 
 export interface ReplicaShellOptions {
   readonly memberId: MemberId;
@@ -37,6 +38,7 @@ export interface ReplicaShellOptions {
   readonly defer: (callback: () => void) => void;
   readonly onFatal: (error: Error) => void;
   readonly onRemoved: () => void;
+  readonly onSnapshot?: SnapshotObserver | undefined;
 }
 
 /**
@@ -368,12 +370,13 @@ export class ReplicaShell implements Replication {
   async #takeSnapshot(): Promise<void> {
     if (this.#isSnapshotting || this.#isInstalling || this.#isStopped) return;
     this.#isSnapshotting = true;
-    const { stateMachine, snapshots, writer, logger, snapshotCatchUpEntries } = this.#options;
+    const { stateMachine, snapshots, writer, logger, snapshotCatchUpEntries, onSnapshot } = this.#options;
+    const saved = onSnapshot?.('save');
     const checkpoint = this.#replica.checkpoint();
     const { index, term } = checkpoint;
     try {
       if (stateMachine.durableIndex) {
-        await stateMachine.flush?.();
+        await observed(onSnapshot, 'flush', async () => stateMachine.flush?.());
         if (stateMachine.durableIndex() < index)
           throw new Error(`The backend is durable only up to ${stateMachine.durableIndex()}`);
       } else {
@@ -407,6 +410,7 @@ export class ReplicaShell implements Replication {
       this.#guard(() =>
         this.#replica.snapshotTaken(index, Math.max(0, index - snapshotCatchUpEntries) as LogIndex),
       );
+      saved?.(true);
       logger.info('saved snapshot', { 'snapshot-index': index });
     });
   }
@@ -435,7 +439,8 @@ export class ReplicaShell implements Replication {
         snapshot: { index, term, config },
         members: membership,
       };
-      isDelivered = await transport.sendSnapshot(header, image.chunks());
+      const send = (): Promise<boolean> => transport.sendSnapshot(header, image.chunks());
+      isDelivered = await observed(this.#options.onSnapshot, 'send', send, message.to);
       logger.info('sent snapshot', { to: message.to.toString(16), 'snapshot-index': index, isDelivered });
     } catch (error) {
       logger.warn('Cannot send snapshot', { to: message.to.toString(16), error: errorMessage(error) });
@@ -455,7 +460,8 @@ export class ReplicaShell implements Replication {
     if (header.term < status.term || index <= status.commitIndex) {
       for await (const chunk of chunks) void chunk;
     } else {
-      await this.#options.snapshots.save(index, term, chunks);
+      const save = (): Promise<void> => this.#options.snapshots.save(index, term, chunks);
+      await observed(this.#options.onSnapshot, 'receive', save, header.from);
     }
     if (this.#isStopped || this.#isInstalling)
       throw new ReplicationError('stopped', 'This member takes no snapshot now');
@@ -469,7 +475,8 @@ export class ReplicaShell implements Replication {
   async #install(index: LogIndex, term: Term, members: Uint8Array): Promise<void> {
     const { stateMachine, snapshots, writer, logger } = this.#options;
     try {
-      await stateMachine.restore(snapshots.read(index, term));
+      const restore = (): Promise<void> => stateMachine.restore(snapshots.read(index, term));
+      await observed(this.#options.onSnapshot, 'install', restore);
       if (stateMachine.durableIndex) await stateMachine.flush?.();
     } catch (error) {
       this.fail(error);

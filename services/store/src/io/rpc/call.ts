@@ -56,8 +56,15 @@ export interface GrpcServerOptions {
   readonly onHandled?: (info: MethodInfo<unknown, unknown>, status: number, durationMs: number) => void;
   /** Absent: nothing is traced. */
   readonly tracer?: Tracer;
+  /** Counts of messages of a method, kept up by its streams; a unary call has one each way. */
+  readonly messageCounts?: (info: MethodInfo<unknown, unknown>) => MessageCounts;
   readonly onReceivedBytes?: (bytes: number) => void;
   readonly onSentBytes?: (bytes: number) => void;
+}
+
+export interface MessageCounts {
+  received: number;
+  sent: number;
 }
 
 /** What calls use of their server. */

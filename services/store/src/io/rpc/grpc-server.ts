@@ -87,6 +87,10 @@ export class GrpcServer implements CallContext {
     return this.#methods.has(path);
   }
 
+  get methods(): readonly MethodInfo<unknown, unknown>[] {
+    return [...this.#methods.values()].map(({ info }) => info);
+  }
+
   /** What must be awaited before a call with these headers is made by {@link callUnary} or {@link callStream}. */
   async prepare(headers: CallHeaders): Promise<void> {
     await this.options.prepare?.(headers);

@@ -33,8 +33,7 @@ export async function routeHttp(
 ): Promise<HttpReply | undefined> {
   const { pathname, searchParams } = new URL(target, 'http://localhost');
   const isGet = method === 'GET' || method === 'HEAD';
-  if (pathname === '/metrics')
-    return reply(200, await metrics.registry.metrics(), metrics.registry.contentType);
+  if (pathname === '/metrics') return reply(200, await metrics.scrape(), metrics.registry.contentType);
   if (pathname === '/version') {
     return isGet
       ? json(200, {
@@ -68,6 +67,7 @@ export async function routeHttp(
   for (const check of chosen) {
     const why = await check.run();
     failed ||= why !== undefined;
+    metrics.checked(probe[1] as string, check.name, why === undefined);
     lines.push(why === undefined ? `[+]${check.name} ok` : `[-]${check.name} failed: ${why}`);
   }
   if (failed) return reply(503, `${lines.join('\n')}\n${probe[1] as string} check failed\n`);

@@ -29,6 +29,15 @@ export function localLeaderCalls(service: StoreService): LeaderCalls {
     if (!service.isLeader || !machine.lessor.isPrimary || service.replication.status().term !== term)
       throw new StoreError('notLeader');
   };
+  const promote = async (id: MemberId): Promise<void> => {
+    await mustLead();
+    const member = machine.members.get(id);
+    if (member === undefined) throw new StoreError('memberNotFound');
+    if (!member.isLearner) throw new StoreError('memberNotLearner');
+    const { progress, commitIndex } = service.replication.status();
+    if ((progress.get(id) ?? 0) < commitIndex * 0.9) throw new StoreError('learnerNotReady');
+    await service.consensus(service.replication.changeMembership({ kind: 'promote', id }));
+  };
   return {
     async keepAlive(id) {
       await mustLead();
@@ -49,13 +58,13 @@ export function localLeaderCalls(service: StoreService): LeaderCalls {
       return machine.lessor.remainingSeconds(id, options.clock.monotonic());
     },
     async promote(id) {
-      await mustLead();
-      const member = machine.members.get(id);
-      if (member === undefined) throw new StoreError('memberNotFound');
-      if (!member.isLearner) throw new StoreError('memberNotLearner');
-      const { progress, commitIndex } = service.replication.status();
-      if ((progress.get(id) ?? 0) < commitIndex * 0.9) throw new StoreError('learnerNotReady');
-      await service.consensus(service.replication.changeMembership({ kind: 'promote', id }));
+      try {
+        await promote(id);
+        options.metrics?.learnersPromoted.inc();
+      } catch (error) {
+        if (error instanceof StoreError) options.metrics?.learnersNotPromoted.inc({ Reason: error.message });
+        throw error;
+      }
     },
   };
 }

@@ -2,7 +2,7 @@ import { errorMessage } from '@pilothouse/base';
 import type { ServerStream, StreamReceiver } from '@pilothouse/http2';
 import type { MessageInput, MethodInfo } from '@pilothouse/proto';
 import { grpcStatus, StoreError } from '../../core/index.ts';
-import type { BidiCall, CallContext, CallHeaders } from './call.ts';
+import type { BidiCall, CallContext, CallHeaders, MessageCounts } from './call.ts';
 import { commonNameOf, errorTrailers, GrpcError, okTrailers, readSingle, responseHead } from './grpc-wire.ts';
 
 const nothing = Buffer.alloc(0);
@@ -16,6 +16,7 @@ export class StreamCall<Req, Res> implements BidiCall<Req, Res>, StreamReceiver 
   readonly #info: MethodInfo<Req, Res>;
   readonly #stream: ServerStream;
   readonly #started: number;
+  readonly #counts: MessageCounts | undefined;
   #pending: Buffer = nothing;
   #onMessage: ((message: Req) => void) | undefined;
   #onHalfClose: (() => void) | undefined;
@@ -29,6 +30,7 @@ export class StreamCall<Req, Res> implements BidiCall<Req, Res>, StreamReceiver 
     this.#stream = stream;
     this.headers = headers;
     this.#started = context.options.clock.monotonic();
+    this.#counts = context.options.messageCounts?.(info as unknown as MethodInfo<unknown, unknown>);
     stream.receiver = this;
   }
 
@@ -45,12 +47,14 @@ export class StreamCall<Req, Res> implements BidiCall<Req, Res>, StreamReceiver 
   write(message: MessageInput<Res>): boolean {
     if (this.#isEnded || this.#stream.isClosed) return false;
     this.#respond();
+    if (this.#counts) this.#counts.sent++;
     return this.#stream.write(this.#context.frame(this.#info.response, message));
   }
 
   writeParts(parts: readonly Uint8Array[]): boolean {
     if (this.#isEnded || this.#stream.isClosed) return false;
     this.#respond();
+    if (this.#counts) this.#counts.sent++;
     let length = 0;
     for (const part of parts) length += part.length;
     const bytes = 5 + length;
@@ -117,6 +121,7 @@ export class StreamCall<Req, Res> implements BidiCall<Req, Res>, StreamReceiver 
         if (pending.length < 5 + length) break;
         const message = readSingle(this.#info.request, pending.subarray(0, 5 + length));
         pending = pending.subarray(5 + length);
+        if (this.#counts) this.#counts.received++;
         this.#onMessage?.(message);
       }
     } catch (error) {

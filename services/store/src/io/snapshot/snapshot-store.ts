@@ -2,6 +2,7 @@ import { CodedError } from '@pilothouse/base';
 import type { Disk, DiskFile } from '@pilothouse/base';
 import type { LogIndex, Term } from '@pilothouse/raft';
 import { crc32c } from '../../core/crc32c.ts';
+import { observed, type SnapshotObserver } from '../replica/snapshot-observer.ts';
 
 /** An image on disk that cannot be used. */
 export class SnapshotError extends CodedError {
@@ -24,10 +25,12 @@ const hex = (value: number): string => value.toString(16).padStart(16, '0');
 export class SnapshotStore {
   readonly #disk: Disk;
   readonly #directory: string;
+  readonly #observer: SnapshotObserver | undefined;
   #counter = 0;
 
-  constructor(disk: Disk, directory: string) {
+  constructor(disk: Disk, directory: string, observer?: SnapshotObserver) {
     this.#disk = disk;
+    this.#observer = observer;
     this.#directory = directory;
     disk.makeDirectory(directory);
     for (const name of disk.list(directory)) if (name.endsWith('.tmp')) disk.remove(`${directory}/${name}`);
@@ -49,6 +52,7 @@ export class SnapshotStore {
   ): Promise<void> {
     const temporary = `${this.#directory}/incoming-${++this.#counter}.tmp`;
     const file = this.#disk.open(temporary, 'create');
+    const sync = (): Promise<void> => observed(this.#observer, 'sync', () => file.syncInBackground());
     let isDone = false;
     try {
       let offset = 0;
@@ -70,11 +74,11 @@ export class SnapshotStore {
       for await (const chunk of chunks) {
         if (chunk.length > 0) put(chunk.length, chunk);
         if (offset - synced < unsyncedBytesMax) continue;
-        await file.syncInBackground();
+        await sync();
         synced = offset;
       }
       put(endMark, new Uint8Array(0));
-      await file.syncInBackground();
+      await sync();
       isDone = true;
     } finally {
       file.close();
