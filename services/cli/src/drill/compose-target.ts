@@ -2,11 +2,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { sleep } from '@pilothouse/base';
+import type { ClusterAccess } from '@pilothouse/client';
 import { loadKubeconfig } from '@pilothouse/client';
 import { nodeClock } from '@pilothouse/host';
 import { CommandError } from '../errors.ts';
 import { probe } from '../plane/readiness.ts';
 import { cannotCutContainers, cutContainer, descendants, runProgram } from './privileges.ts';
+import { waitUntilContainersTook } from './compose-authorities.ts';
 import { restoreContainers } from './compose-restore.ts';
 import type { Cut, Target, TargetProcess, Undo } from './target.ts';
 
@@ -76,24 +78,46 @@ export function composeTarget(file: string, next: string): Target {
     return found;
   };
   const nodePid = (init: number): number => descendants(init)[0] ?? init;
-  const scratch = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-drill-'));
-  const kubeconfig = path.join(scratch, 'admin.yaml');
-  docker('cp', `${find('store-0').id}:/kubeconfig/admin.yaml`, kubeconfig);
-  const access = loadKubeconfig(kubeconfig);
-  rmSync(scratch, { recursive: true, force: true });
-  const base = {
+  const readAccess = (): ClusterAccess => {
+    const scratch = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-drill-'));
+    try {
+      const kubeconfig = path.join(scratch, 'admin.yaml');
+      docker('cp', `${find('store-0').id}:/kubeconfig/admin.yaml`, kubeconfig);
+      return loadKubeconfig(kubeconfig);
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  };
+  let access = readAccess();
+  const base = (): { ca: string; cert: string; key: string; timeoutMs: number } => ({
     ca: access.ca as string,
     cert: access.cert as string,
     key: access.key as string,
     timeoutMs: 5000,
-  };
+  });
   const holder = async (lease: string): Promise<string> => {
     const answer = await probe({
-      ...base,
+      ...base(),
       url: `${access.server}/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/${lease}`,
     });
     if (answer?.status !== 200) return '';
     return (JSON.parse(answer.body) as { spec?: { holderIdentity?: string } }).spec?.holderIdentity ?? '';
+  };
+  const runCerts = (...args: string[]): string => {
+    const { id } = find('certs');
+    const image = docker('inspect', '--format', '{{.Config.Image}}', id).trim();
+    return docker(
+      'run',
+      '--rm',
+      '--read-only',
+      '--tmpfs',
+      '/tmp',
+      '--volumes-from',
+      id,
+      image,
+      'certs',
+      ...args,
+    );
   };
   let hasNextCertificates = false;
   const stores = (): Container[] => containers().filter((each) => each.service.startsWith('store-'));
@@ -101,7 +125,9 @@ export function composeTarget(file: string, next: string): Target {
   return {
     kind: 'compose',
     flag: `--compose ${file}${next === '' ? '' : ` --next ${next}`}`,
-    access,
+    get access() {
+      return access;
+    },
     hasNodes: containers().some((each) => each.service.startsWith('node-')),
     async processes(): Promise<readonly TargetProcess[]> {
       const holders: Readonly<Record<string, string>> = {
@@ -189,25 +215,29 @@ export function composeTarget(file: string, next: string): Target {
       throw new CommandError(`${name} did not become a voter within 60 s`);
     },
     cannotRotate: () => undefined,
+    async replaceAuthorities(step) {
+      for (const name of ['trust', 'sign', 'drop']) {
+        step(name);
+        runCerts('rotate-ca', '--cert-dir=/pki', '--kubeconfig-dir=/kubeconfig', '--until', name);
+        // It reads authorities when it is told to; its connections stay.
+        docker('kill', '--signal', 'USR2', find('haproxy').id);
+        access = readAccess();
+        await waitUntilContainersTook(
+          containers,
+          (id, directory) => void docker('cp', `${id}:/pki`, directory),
+          {
+            clock: nodeClock,
+            access,
+          },
+        );
+      }
+    },
     rotateCertificates() {
       // The init container makes what is missing; `renew` removes the leaves before.
-      const image = docker('inspect', '--format', '{{.Config.Image}}', find('certs').id).trim();
       const command = JSON.parse(
         docker('inspect', '--format', '{{json .Config.Cmd}}', find('certs').id),
       ) as string[];
-      docker(
-        'run',
-        '--rm',
-        '--read-only',
-        '--tmpfs',
-        '/tmp',
-        '--volumes-from',
-        find('certs').id,
-        image,
-        'certs',
-        'renew',
-        ...command.slice(2),
-      );
+      runCerts('renew', ...command.slice(2));
       return Promise.resolve('all leaf certificates');
     },
     cannotRestore: () =>

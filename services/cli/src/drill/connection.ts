@@ -1,5 +1,5 @@
 import type { Clock } from '@pilothouse/base';
-import type { ClusterAccess, Transport } from '@pilothouse/client';
+import type { ClusterAccess, RenewableTransport, Transport } from '@pilothouse/client';
 import { createHttp2Transport, TransportError } from '@pilothouse/client';
 
 /** An answer that is not a success. */
@@ -27,16 +27,19 @@ export interface KubeLike {
  * the next one goes through the balancer to whoever is ready.
  */
 export class Connection {
-  readonly #access: ClusterAccess;
+  readonly #access: () => ClusterAccess;
   readonly #clock: Clock;
   readonly #timeoutMs: () => number;
-  #transport: Transport;
+  #transport: RenewableTransport;
+  #inUse: ClusterAccess;
 
-  constructor(access: ClusterAccess, clock: Clock, timeoutMs: () => number) {
+  /** `access` is asked before each call: authorities may change. */
+  constructor(access: () => ClusterAccess, clock: Clock, timeoutMs: () => number) {
     this.#access = access;
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
-    this.#transport = createHttp2Transport(access, clock);
+    this.#inUse = access();
+    this.#transport = createHttp2Transport(this.#inUse, clock);
   }
 
   async call<T>(
@@ -59,7 +62,7 @@ export class Connection {
     body: unknown,
     timeoutMs: number,
   ): Promise<{ status: number; text: string }> {
-    const transport = this.#transport;
+    const transport = this.#current();
     const abort = new AbortController();
     const timer = this.#clock.setTimeout(() => abort.abort(), timeoutMs);
     try {
@@ -93,7 +96,7 @@ export class Connection {
     path: string,
     signal: AbortSignal,
   ): AsyncGenerator<{ type: string; object: KubeLike & { code?: number } }> {
-    const transport = this.#transport;
+    const transport = this.#current();
     try {
       const response = await transport.request({
         method: 'GET',
@@ -124,7 +127,15 @@ export class Connection {
   /** The next call opens a new connection. */
   renew(old: Transport = this.#transport): void {
     old.close();
-    if (old === this.#transport) this.#transport = createHttp2Transport(this.#access, this.#clock);
+    if (old !== this.#transport) return;
+    this.#inUse = this.#access();
+    this.#transport = createHttp2Transport(this.#inUse, this.#clock);
+  }
+
+  #current(): Transport {
+    const access = this.#access();
+    if (access !== this.#inUse) this.#transport.use((this.#inUse = access));
+    return this.#transport;
   }
 
   close(): void {

@@ -263,6 +263,21 @@ export const drills: readonly Drill[] = [
     },
   },
   {
+    name: 'authority-rotation',
+    title: 'All authorities are replaced: trusted, signing, and the old ones dropped',
+    wantsRetriedReadsToSucceed: true,
+    cannot: (target) => target.cannotRotate(),
+    async strike(context) {
+      let mark = { end: (): void => undefined };
+      await context.target.replaceAuthorities((step) => {
+        mark.end();
+        mark = context.mark(`authorities: ${step}`);
+      });
+      mark.end();
+      await context.healthy();
+    },
+  },
+  {
     name: 'frozen-leader-election',
     title: 'The active scheduler stands still past its lease and goes on',
     async strike(context) {

@@ -39,7 +39,7 @@ export class Load {
   readonly operations: Operation[] = [];
   acknowledged: Acknowledged[] = [];
   readonly staleReads: string[] = [];
-  readonly #access: ClusterAccess;
+  readonly #access: () => ClusterAccess;
   readonly #clock: Clock;
   readonly #namespace: string;
   readonly #withPods: boolean;
@@ -55,7 +55,7 @@ export class Load {
   #busy = 0;
   readonly #tasks: Promise<void>[] = [];
 
-  constructor(options: { access: ClusterAccess; clock: Clock; namespace: string; withPods: boolean }) {
+  constructor(options: { access: () => ClusterAccess; clock: Clock; namespace: string; withPods: boolean }) {
     this.#access = options.access;
     this.#clock = options.clock;
     this.#namespace = options.namespace;

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { sleep } from '@pilothouse/base';
@@ -22,6 +23,18 @@ const send = (pid: number, signal: NodeJS.Signals): void => {
 function pilothouse(...args: string[]): string {
   const [program, ...rest] = pilothouseCommand() as [string, ...string[]];
   return runProgram(program, [...rest, ...args]);
+}
+
+/** The same while this process goes on. */
+function pilothouseToItsEnd(...args: string[]): Promise<void> {
+  const [program, ...rest] = pilothouseCommand() as [string, ...string[]];
+  return new Promise((resolve, reject) => {
+    execFile(program, [...rest, ...args], { maxBuffer: 64 << 20 }, (error, _, stderr) => {
+      if (error === null) resolve();
+      else
+        reject(new CommandError(`pilothouse ${args.join(' ')} failed: ${stderr.trim().split('\n').at(-1)}`));
+    });
+  });
 }
 
 /** A plane that `pilothouse up` runs on this host. */
@@ -52,10 +65,13 @@ export function localTarget(dataDir: string, next: string): Target {
   const clockFile = (name: string): string | undefined =>
     /FAKETIME_TIMESTAMP_FILE=([^\0]+)/.exec(readFileSync(`/proc/${record(name).pid}/environ`, 'utf8'))?.[1];
 
+  let access = loadKubeconfig(kubeconfigPath(dataDir, 'admin'));
   const target: Target = {
     kind: 'local',
     flag: `--data-dir ${dataDir}${next === '' ? '' : ` --next ${next}`}`,
-    access: loadKubeconfig(kubeconfigPath(dataDir, 'admin')),
+    get access() {
+      return access;
+    },
     hasNodes: first.processes.some((each) => each.component === 'node-agent'),
     async processes(): Promise<readonly TargetProcess[]> {
       const { processes } = await planeStatus(dataDir, state());
@@ -162,6 +178,13 @@ export function localTarget(dataDir: string, next: string): Target {
         '--service-address=10.0.0.1',
       );
       return Promise.resolve('all leaf certificates');
+    },
+    async replaceAuthorities(step) {
+      for (const name of ['trust', 'sign', 'drop']) {
+        step(name);
+        await pilothouseToItsEnd('certs', 'rotate-ca', '--data-dir', dataDir, '--until', name);
+        access = loadKubeconfig(kubeconfigPath(dataDir, 'admin'));
+      }
     },
     cannotRestore: () =>
       first.arguments === undefined ? 'the plane was started by an older version: restart it' : undefined,

@@ -79,7 +79,7 @@ export async function runDrill(
   const problems: string[] = [];
   const marks: { atMs: number; text: string; untilMs?: number }[] = [];
   const load = new Load({
-    access: target.access,
+    access: () => target.access,
     clock,
     namespace: `drill-${drill.name}-${seed.toString(36)}-${Math.floor(clock.now() % 1e7).toString(36)}`,
     withPods: target.hasNodes,

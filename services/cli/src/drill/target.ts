@@ -23,6 +23,7 @@ export interface Target {
   readonly kind: 'local' | 'compose';
   /** The flag that names it, for the command to repeat. */
   readonly flag: string;
+  /** As the administrator's kubeconfig has it now. */
   readonly access: ClusterAccess;
   readonly hasNodes: boolean;
   processes(): Promise<readonly TargetProcess[]>;
@@ -40,6 +41,8 @@ export interface Target {
   /** New certificates for all components of a running plane. Resolves to whom they were made for. */
   rotateCertificates(): Promise<string>;
   cannotRotate(): string | undefined;
+  /** Replaces all authorities: trust, sign, drop, each taken by every process before the next. `step` hears of each before it is done. */
+  replaceAuthorities(step: (name: string) => void): Promise<void>;
   /** Takes a backup, then loses everything and restores it. */
   restoreFromBackup(hooks: { backedUp(): Promise<void>; down(): Promise<void> }): Promise<void>;
   cannotRestore(): string | undefined;

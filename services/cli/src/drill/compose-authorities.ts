@@ -1,0 +1,74 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { Clock } from '@pilothouse/base';
+import { sleep } from '@pilothouse/base';
+import type { ClusterAccess } from '@pilothouse/client';
+import { expectedHashes, notTaken } from '../certificates/taken.ts';
+import { CommandError } from '../errors.ts';
+import type { Component } from '../plane/layout.ts';
+import { probe } from '../plane/readiness.ts';
+
+const waitMs = 180_000;
+const pollMs = 1000;
+/** For HAProxy, which does not tell what it has taken, and for stores, which look at each new connection. */
+const settleMs = 6000;
+
+interface Place {
+  readonly id: string;
+  readonly service: string;
+  readonly address: string;
+}
+
+/** Where the metrics of a service are, by the beginning of its name, and a name that its certificate has. */
+const metricsOf: readonly [prefix: string, component: Component, port: number, serverName?: string][] = [
+  ['apiserver-', 'apiserver', 6443, 'kubernetes'],
+  ['scheduler-', 'scheduler', 10259, 'localhost'],
+  ['controller-manager-', 'controller-manager', 10257, 'localhost'],
+  ['node-', 'node-agent', 10250],
+];
+
+/** Waits until every container of the project tells that it has taken the files of its /pki as they are now. Throws CommandError when one does not. */
+export async function waitUntilContainersTook(
+  containers: () => readonly Place[],
+  copyPki: (id: string, directory: string) => void,
+  ports: { readonly clock: Clock; readonly access: ClusterAccess },
+): Promise<void> {
+  const { clock, access } = ports;
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-drill-'));
+  try {
+    const holder = containers().find(({ service }) => service === 'certs');
+    if (holder === undefined) throw new CommandError('The project has no service "certs"');
+    copyPki(holder.id, scratch);
+    const directory = path.join(scratch, readdirSync(scratch)[0] ?? 'pki');
+    const deadline = clock.monotonic() + waitMs;
+    for (;;) {
+      const found = await Promise.all(
+        containers().map(async ({ service, address }) => {
+          const place = metricsOf.find(([prefix]) => service.startsWith(prefix));
+          if (place === undefined) return [];
+          const [, component, port, serverName = service] = place;
+          const answer = await probe({
+            url: `https://${address}:${port}/metrics`,
+            ca: access.ca as string,
+            cert: access.cert as string,
+            key: access.key as string,
+            timeoutMs: 5000,
+            serverName,
+          });
+          if (answer?.status !== 200) return [`${service} does not tell (${answer?.status ?? 'no answer'})`];
+          const missing = notTaken(expectedHashes(directory, component, service), answer.body);
+          return missing.length === 0 ? [] : [`${service} has old ${missing.join(', ')}`];
+        }),
+      );
+      const missing = found.flat();
+      if (missing.length === 0) break;
+      if (clock.monotonic() > deadline)
+        throw new CommandError(`Not taken after ${waitMs / 1000} s: ${missing.join('; ')}`);
+      await sleep(clock, pollMs);
+    }
+    await sleep(clock, settleMs);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
