@@ -1,28 +1,26 @@
 import type { FieldError } from '@pilothouse/apimachinery';
-import { decodeYaml } from '@pilothouse/serializer';
+import { decodeYaml } from './yaml/decode.ts';
 
 /** The members that a document may have; what is not listed is refused, as a misspelt rule must not count as absent. */
-export type Shape =
+export type ConfigShape =
   | 'string'
   | 'boolean'
   | 'number'
   /** Whatever it is, someone else reads it. */
   | 'any'
-  | { readonly list: Shape }
-  | { readonly fields: Readonly<Record<string, Shape>> };
-
-export const apiServerConfigGroup = 'apiserver.config.k8s.io';
+  | { readonly list: ConfigShape }
+  | { readonly fields: Readonly<Record<string, ConfigShape>> };
 
 /**
- * Reads a document of `apiserver.config.k8s.io`, or another group (YAML or JSON). Throws an Error that names the first bad member,
+ * Reads a configuration file of a component (YAML or JSON), of one of the `versions` of `group`. Throws an Error that names the first bad member,
  * another kind or an unknown version.
  */
 export function readConfigDocument(
   text: string,
   kind: string,
   versions: readonly string[],
-  shape: Readonly<Record<string, Shape>>,
-  group: string = apiServerConfigGroup,
+  shape: Readonly<Record<string, ConfigShape>>,
+  group: string,
 ): Readonly<Record<string, unknown>> {
   if (text.trim() === '') throw new Error('empty config data');
   const { value, duplicates } = decodeYaml(text);
@@ -46,7 +44,7 @@ export function readConfigDocument(
   return document;
 }
 
-function misfits(value: unknown, shape: Shape, path: string): string[] {
+function misfits(value: unknown, shape: ConfigShape, path: string): string[] {
   if (value === null || value === undefined) return [];
   if (shape === 'any') return [];
   if (typeof shape === 'string') {

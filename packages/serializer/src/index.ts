@@ -35,6 +35,8 @@ export {
   yamlMediaType,
 } from './negotiation.ts';
 export type { AcceptClause, NegotiatedOutput, NegotiateOptions } from './negotiation.ts';
+export { joinedFindings, readConfigDocument } from './config-document.ts';
+export type { ConfigShape } from './config-document.ts';
 export { decodeYaml } from './yaml/decode.ts';
 export type { DecodedYaml } from './yaml/decode.ts';
 export { encodeYaml } from './yaml/encode.ts';

@@ -4,8 +4,6 @@ export const schedulerLimits = {
   bindingsInFlightMax: 256,
   /** The loop lets other work run after so long. */
   sliceMs: 8,
-  /** A pod whose volumes are not bound by then is tried again. */
-  volumeBindTimeoutMs: 600_000,
   /** Ends of backoffs are looked for at least so often. */
   queueTickMs: 1_000,
 } as const;

@@ -1,11 +1,13 @@
+import { readFileSync } from 'node:fs';
 import os from 'node:os';
+import { errorMessage } from '@pilothouse/base';
 import {
   createHttp2Transport,
   followKubeconfig,
   loadKubeconfig,
   measuredTransport,
 } from '@pilothouse/client';
-import type { FlagSpecs } from '@pilothouse/host';
+import type { FlagSpecs, FlagValue } from '@pilothouse/host';
 import {
   clientMetrics,
   createLogger,
@@ -22,6 +24,8 @@ import {
   tlsPolicyFlags,
   tlsPolicyFrom,
 } from '@pilothouse/host';
+import type { SchedulerConfiguration } from './config/scheduler-configuration.ts';
+import { parseSchedulerConfiguration } from './config/scheduler-configuration.ts';
 import { startScheduler } from './scheduler.ts';
 
 const ignored = (type: FlagSpecs[string]['type']): FlagSpecs[string] => ({
@@ -39,8 +43,17 @@ const specs: FlagSpecs = {
   'tls-private-key-file': { type: 'string', default: '', help: 'Its key' },
   ...tlsPolicyFlags,
   ...leaderElectionFlags('kube-scheduler'),
+  'pod-max-in-unschedulable-pods-duration': {
+    type: 'duration',
+    default: '5m',
+    help: 'A pod that fits nowhere is tried again after so long at the latest',
+  },
   v: { type: 'integer', default: 0, help: 'Log verbosity; 4 and more shows debug lines' },
-  config: ignored('string'),
+  config: {
+    type: 'string',
+    default: '',
+    help: 'File with a KubeSchedulerConfiguration (v1): profiles, plugins and their arguments, backoffs; flags given win over it',
+  },
   'write-config-to': ignored('string'),
   'cert-dir': ignored('string'),
   'authentication-kubeconfig': ignored('string'),
@@ -63,7 +76,6 @@ const specs: FlagSpecs = {
   'kube-api-burst': ignored('integer'),
   'kube-api-qps': ignored('float'),
   'kube-api-content-type': ignored('string'),
-  'pod-max-in-unschedulable-pods-duration': ignored('duration'),
   'disable-http2-serving': ignored('boolean'),
   'http2-max-streams-per-connection': ignored('integer'),
   'permit-address-sharing': ignored('boolean'),
@@ -79,7 +91,9 @@ export async function runScheduler(
   argv: readonly string[],
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<void> {
-  const { values, warnings } = parseFlags(specs, argv);
+  const { values: flags, given, warnings } = parseFlags(specs, argv);
+  const config = readConfiguration(flags['config'] as string);
+  const values = { ...flags, ...fromConfiguration(config, given) };
   const text = (name: string): string => values[name] as string;
   const number = (name: string): number => values[name] as number;
   if (text('kubeconfig') === '')
@@ -115,6 +129,8 @@ export async function runScheduler(
     logger,
     host: os.hostname(),
     ...(election === undefined ? {} : { leaderElection: election }),
+    ...(config === undefined ? {} : { profiles: config.profiles }),
+    queue: { ...config?.queue, unschedulableMaxMs: number('pod-max-in-unschedulable-pods-duration') },
     ...(number('secure-port') === 0
       ? {}
       : {
@@ -135,4 +151,35 @@ export async function runScheduler(
   watcher.close();
   await scheduler.close();
   transport.close();
+}
+
+function readConfiguration(file: string): SchedulerConfiguration | undefined {
+  if (file === '') return undefined;
+  try {
+    return parseSchedulerConfiguration(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new FlagError(`Cannot use --config ${file}: ${errorMessage(error)}`);
+  }
+}
+
+/** What the file says of things that flags say, too; flags that were given win. */
+function fromConfiguration(
+  config: SchedulerConfiguration | undefined,
+  given: ReadonlySet<string>,
+): Record<string, FlagValue> {
+  if (config === undefined) return {};
+  const { leaderElection } = config;
+  const said: Record<string, FlagValue> = {
+    kubeconfig: config.kubeconfig === '' ? undefined : config.kubeconfig,
+    'leader-elect': leaderElection.leaderElect,
+    'leader-elect-lease-duration': leaderElection.leaseDurationMs,
+    'leader-elect-renew-deadline': leaderElection.renewDeadlineMs,
+    'leader-elect-retry-period': leaderElection.retryPeriodMs,
+    'leader-elect-resource-lock': leaderElection.resourceLock,
+    'leader-elect-resource-name': leaderElection.resourceName,
+    'leader-elect-resource-namespace': leaderElection.resourceNamespace,
+  };
+  return Object.fromEntries(
+    Object.entries(said).filter(([name, value]) => value !== undefined && !given.has(name)),
+  );
 }

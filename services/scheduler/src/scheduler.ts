@@ -7,14 +7,15 @@ import { InformerFactory, LeaderElector, RestClient } from '@pilothouse/client';
 import type { FileWatcher, TlsPolicy } from '@pilothouse/host';
 import { Metrics, startComponentServer } from '@pilothouse/host';
 import { SchedulerCache } from './core/cache.ts';
-import { defaultPlugins } from './core/default-profile.ts';
+import { defaultProfile } from './core/default-profile.ts';
 import type { ClusterEvent, ClusterView } from './core/framework.ts';
 import { Nominator } from './core/nominator.ts';
 import type { PodInfo } from './core/pod-info.ts';
 import { podInfoOf } from './core/pod-info.ts';
+import type { Profile } from './core/profile.ts';
 import type { Placement } from './core/scheduling-algorithm.ts';
 import { SchedulingAlgorithm } from './core/scheduling-algorithm.ts';
-import type { QueuedPod } from './core/scheduling-queue.ts';
+import type { QueuedPod, QueueLimits } from './core/scheduling-queue.ts';
 import { SchedulingQueue } from './core/scheduling-queue.ts';
 import type { ClusterInformers } from './io/cluster-informers.ts';
 import { clusterInformers, clusterView } from './io/cluster-informers.ts';
@@ -28,8 +29,10 @@ export interface SchedulerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  /** Pods with this spec.schedulerName are placed. Default `default-scheduler`. */
-  readonly schedulerName?: string;
+  /** Pods whose spec.schedulerName has one of these are placed. Default: upstream's default profile. */
+  readonly profiles?: readonly Profile[];
+  /** How long pods wait after failed attempts, and at most for an event that may help. Defaults 1 s, 10 s, 5 min. */
+  readonly queue?: QueueLimits;
   /** Name of this host, told in events. */
   readonly host?: string;
   /** Absent: schedules without election. Times in milliseconds. */
@@ -53,8 +56,6 @@ export interface SchedulerOptions {
     readonly watcher?: FileWatcher;
     readonly policy?: TlsPolicy;
   };
-  /** 0 or absent: adapts to the number of nodes. */
-  readonly percentageOfNodesToScore?: number;
   /** Where the scheduler's metrics go, beside those of the process. Default: its own. */
   readonly metrics?: Metrics;
 }
@@ -78,17 +79,23 @@ export async function startScheduler(options: SchedulerOptions): Promise<Schedul
 /** More attempts are one label, so that a pod that is never placed makes no new series. */
 const attemptsLabelMax = 16;
 
+/** What places the pods of one profile. */
+interface Lane {
+  readonly profile: Profile;
+  readonly algorithm: SchedulingAlgorithm;
+  readonly writer: PodWriter;
+}
+
 class SchedulerService implements Scheduler {
   readonly #options: SchedulerOptions;
-  readonly #name: string;
   readonly #factory: InformerFactory;
   readonly #informers: ClusterInformers;
   readonly #cluster: ClusterView;
   readonly #cache = new SchedulerCache();
   readonly #nominator = new Nominator();
-  readonly #queue = new SchedulingQueue(defaultPlugins);
-  readonly #algorithm: SchedulingAlgorithm;
-  readonly #writer: PodWriter;
+  readonly #queue: SchedulingQueue;
+  /** By spec.schedulerName. */
+  readonly #lanes = new Map<string, Lane>();
   readonly #elector: LeaderElector | undefined;
   readonly #metrics: SchedulerMetrics;
   #server: { port: number; close(): Promise<void> } | undefined;
@@ -102,7 +109,6 @@ class SchedulerService implements Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
-    this.#name = options.schedulerName ?? 'default-scheduler';
     const { clock, random, logger } = options;
     const client = new RestClient(options.transport, {
       clock,
@@ -111,24 +117,29 @@ class SchedulerService implements Scheduler {
     this.#factory = new InformerFactory({ client, clock, random, logger });
     this.#informers = clusterInformers(this.#factory);
     this.#cluster = clusterView(this.#informers);
-    this.#algorithm = new SchedulingAlgorithm({
-      cache: this.#cache,
-      nominator: this.#nominator,
-      cluster: this.#cluster,
-      plugins: defaultPlugins,
-      random,
-      ...(options.percentageOfNodesToScore === undefined
-        ? {}
-        : { percentageOfNodesToScore: options.percentageOfNodesToScore }),
-    });
-    const events = new EventSink({
-      client,
-      clock,
-      logger,
-      controller: this.#name,
-      instance: `${this.#name}-${options.host ?? 'localhost'}`,
-    });
-    this.#writer = new PodWriter({ client, clock, logger, events, schedulerName: this.#name });
+    const host = options.host ?? 'localhost';
+    for (const profile of options.profiles ?? [defaultProfile()]) {
+      const { schedulerName } = profile;
+      const events = new EventSink({
+        client,
+        clock,
+        logger,
+        controller: schedulerName,
+        instance: `${schedulerName}-${host}`,
+      });
+      this.#lanes.set(schedulerName, {
+        profile,
+        algorithm: new SchedulingAlgorithm({
+          cache: this.#cache,
+          nominator: this.#nominator,
+          cluster: this.#cluster,
+          profile,
+          random,
+        }),
+        writer: new PodWriter({ client, clock, logger, events, schedulerName }),
+      });
+    }
+    this.#queue = new SchedulingQueue((pod) => this.#laneOf(pod)?.profile, options.queue);
     const election = options.leaderElection;
     if (election !== undefined) {
       const { namespace = 'kube-system', name = 'kube-scheduler', ...rest } = election;
@@ -196,6 +207,10 @@ class SchedulerService implements Scheduler {
     await Promise.race([this.#factory.stop(), sleep(this.#options.clock, 1_000)]);
     await this.#loop;
     await this.#server?.close();
+  }
+
+  #laneOf(pod: PodInfo): Lane | undefined {
+    return this.#lanes.get((pod.pod['spec']?.schedulerName as string | undefined) ?? '');
   }
 
   #setActive(active: boolean): void {
@@ -269,7 +284,7 @@ class SchedulerService implements Scheduler {
       else if (podChangeMatters(pod, old)) this.#emit('AssignedPod', 'update', pod, old);
       return;
     }
-    if (pod['spec']?.schedulerName !== this.#name) return;
+    if (this.#laneOf(info) === undefined) return;
     const nominated = (pod['status']?.nominatedNodeName as string | undefined) ?? '';
     if (nominated !== '' && !this.#cache.isAssumed(info.uid)) this.#nominator.add(info, nominated);
     if (info.terminating) {
@@ -333,28 +348,35 @@ class SchedulerService implements Scheduler {
     const { clock, logger } = this.#options;
     const { pod } = queued;
     if (pod.terminating || this.#cache.has(pod.uid)) return;
+    const lane = this.#laneOf(pod);
+    if (lane === undefined) return;
     const started = clock.monotonic();
     let placement: Placement;
     try {
-      placement = this.#algorithm.schedule(pod);
+      placement = lane.algorithm.schedule(pod);
     } catch (error) {
       logger.error('Scheduling failed', { pod: pod.key, error: errorMessage(error) });
-      this.#metrics.countAttempt({ profile: this.#name, result: 'error' });
+      this.#metrics.countAttempt({ profile: lane.profile.schedulerName, result: 'error' });
       this.#queue.requeue(queued, new Set(), clock.monotonic());
-      void this.#writer.reportFailure(pod, 'SchedulerError', errorMessage(error), undefined);
+      void lane.writer.reportFailure(pod, 'SchedulerError', errorMessage(error), undefined);
       return;
     }
     this.#metrics.observeAlgorithm((clock.monotonic() - started) / 1000);
-    if (placement.kind === 'placed') this.#bindInBackground(queued, placement, started);
-    else this.#notPlaced(queued, placement, started);
+    if (placement.kind === 'placed') this.#bindInBackground(lane, queued, placement, started);
+    else this.#notPlaced(lane, queued, placement, started);
   }
 
-  #notPlaced(queued: QueuedPod, placement: Placement & { kind: 'unschedulable' }, started: number): void {
+  #notPlaced(
+    { profile, writer }: Lane,
+    queued: QueuedPod,
+    placement: Placement & { kind: 'unschedulable' },
+    started: number,
+  ): void {
     const { clock, logger } = this.#options;
     const { pod } = queued;
-    this.#metrics.countAttempt({ profile: this.#name, result: 'unschedulable' });
+    this.#metrics.countAttempt({ profile: profile.schedulerName, result: 'unschedulable' });
     this.#metrics.observeAttempt((clock.monotonic() - started) / 1000, {
-      profile: this.#name,
+      profile: profile.schedulerName,
       result: 'unschedulable',
     });
     const { preemption, nominatedNodeName } = placement;
@@ -373,27 +395,32 @@ class SchedulerService implements Scheduler {
         (other) => other.priority < pod.priority,
       );
       for (const other of displaced) this.#nominator.remove(other.uid);
-      work = this.#writer.evict(pod, preemption);
-      for (const other of displaced) work = work.then(() => this.#writer.clearNomination(other));
+      work = writer.evict(pod, preemption);
+      for (const other of displaced) work = work.then(() => writer.clearNomination(other));
     }
     work
-      .then(() => this.#writer.reportFailure(pod, 'Unschedulable', placement.message, nominatedNodeName))
+      .then(() => writer.reportFailure(pod, 'Unschedulable', placement.message, nominatedNodeName))
       .catch((error: unknown) =>
         logger.warn('Failed attempt not reported', { pod: pod.key, error: errorMessage(error) }),
       );
   }
 
-  #bindInBackground(queued: QueuedPod, placement: Placement & { kind: 'placed' }, started: number): void {
+  #bindInBackground(
+    lane: Lane,
+    queued: QueuedPod,
+    placement: Placement & { kind: 'placed' },
+    started: number,
+  ): void {
     const { clock } = this.#options;
     const { pod } = queued;
     this.#cache.assume(pod, placement.nodeName);
     this.#nominator.remove(pod.uid);
     this.#bindings++;
-    this.#bind(queued, placement)
+    this.#bind(lane, queued, placement)
       .then(() => {
-        this.#metrics.countAttempt({ profile: this.#name, result: 'scheduled' });
+        this.#metrics.countAttempt({ profile: lane.profile.schedulerName, result: 'scheduled' });
         this.#metrics.observeAttempt((clock.monotonic() - started) / 1000, {
-          profile: this.#name,
+          profile: lane.profile.schedulerName,
           result: 'scheduled',
         });
         this.#metrics.observeAttempts(queued.attempts + 1);
@@ -401,20 +428,34 @@ class SchedulerService implements Scheduler {
           attempts: String(Math.min(queued.attempts + 1, attemptsLabelMax)),
         });
       })
-      .catch((error: unknown) => this.#bindFailed(queued, placement, error))
+      .catch((error: unknown) => this.#bindFailed(lane, queued, placement, error))
       .finally(() => {
         this.#bindings--;
         this.#wakeUp();
       });
   }
 
-  async #bind(queued: QueuedPod, placement: Placement & { kind: 'placed' }): Promise<void> {
+  async #bind(
+    { profile, writer }: Lane,
+    queued: QueuedPod,
+    placement: Placement & { kind: 'placed' },
+  ): Promise<void> {
     if (placement.volumes.length > 0)
-      await this.#writer.bindVolumes(this.#cluster, placement.nodeName, placement.volumes);
-    await this.#writer.bind(queued.pod, placement.nodeName);
+      await writer.bindVolumes(
+        this.#cluster,
+        placement.nodeName,
+        placement.volumes,
+        profile.volumeBindTimeoutMs,
+      );
+    await writer.bind(queued.pod, placement.nodeName);
   }
 
-  #bindFailed(queued: QueuedPod, placement: Placement & { kind: 'placed' }, error: unknown): void {
+  #bindFailed(
+    { profile, writer }: Lane,
+    queued: QueuedPod,
+    placement: Placement & { kind: 'placed' },
+    error: unknown,
+  ): void {
     const { clock, logger } = this.#options;
     const { pod } = queued;
     const stillAssumed = this.#cache.isAssumed(pod.uid);
@@ -422,14 +463,14 @@ class SchedulerService implements Scheduler {
     // Gone, or bound after all and only the answer was lost.
     if (hasReason(error, 'NotFound') || !stillAssumed || this.#closed) return;
     logger.warn('Binding failed', { pod: pod.key, node: placement.nodeName, error: errorMessage(error) });
-    this.#metrics.countAttempt({ profile: this.#name, result: 'error' });
+    this.#metrics.countAttempt({ profile: profile.schedulerName, result: 'error' });
     // The room that was held for it is free again.
     this.#emit('AssignedPod', 'delete', undefined, pod.pod);
     const current = this.#informers.pods.lister.get(pod.name, pod.namespace);
     if (current === undefined || current.metadata.uid !== pod.uid || isAssigned(current)) return;
     const latest: PodInfo = podInfoOf(current);
     this.#queue.requeue({ ...queued, pod: latest }, new Set(), clock.monotonic());
-    void this.#writer.reportFailure(
+    void writer.reportFailure(
       latest,
       'SchedulerError',
       `binding rejected: ${errorMessage(error)}`,

@@ -60,8 +60,6 @@ export interface PreFilterResult {
 /** A unit of scheduling policy. All extension points are optional and synchronous, but for those of the binding cycle, which run in the shell. */
 export interface Plugin {
   readonly name: string;
-  /** Score weight in the default profile. */
-  readonly weight?: number;
   /** May hold a pod back from the queue. */
   preEnqueue?(pod: PodInfo): PluginStatus | undefined;
   preFilter?(cycle: Cycle): PreFilterResult | undefined;

@@ -8,8 +8,16 @@ import type { PodInfo } from './pod-info.ts';
 import type { Diagnosis, PluginStatus } from './status.ts';
 import { fitErrorMessage } from './status.ts';
 
-const minCandidateNodesPercentage = 10;
-const minCandidateNodesAbsolute = 100;
+/** DefaultPreemptionArgs: how many nodes are tried before the best of them is taken. */
+export interface PreemptionLimits {
+  readonly minCandidateNodesPercentage: number;
+  readonly minCandidateNodesAbsolute: number;
+}
+
+export const defaultPreemptionLimits: PreemptionLimits = {
+  minCandidateNodesPercentage: 10,
+  minCandidateNodesAbsolute: 100,
+};
 
 export interface PreemptionCandidate {
   readonly nodeName: string;
@@ -24,6 +32,7 @@ export interface PreemptionInput {
   readonly plugins: readonly Plugin[];
   readonly nominatedNodeName: string;
   readonly random: Random;
+  readonly limits: PreemptionLimits;
   node(name: string): NodeInfo | undefined;
   /** First refusal of the filters on a node, promised pods counted. */
   filter(cycle: Cycle, node: NodeInfo): PluginStatus | undefined;
@@ -51,7 +60,10 @@ export function preempt(input: PreemptionInput): PreemptionOutcome {
   if (possible.length > 0) {
     const wanted = Math.min(
       possible.length,
-      Math.max(minCandidateNodesAbsolute, Math.floor((possible.length * minCandidateNodesPercentage) / 100)),
+      Math.max(
+        input.limits.minCandidateNodesAbsolute,
+        Math.floor((possible.length * input.limits.minCandidateNodesPercentage) / 100),
+      ),
     );
     const budgets = cycle.cluster.disruptionBudgets(cycle.pod.namespace);
     const offset = input.random.integer(possible.length);

@@ -5,6 +5,7 @@ import { refuse } from './framework.ts';
 import type { NodeInfo } from './node-info.ts';
 import type { Nominator } from './nominator.ts';
 import type { PodInfo } from './pod-info.ts';
+import type { Profile } from './profile.ts';
 import type { PreemptionCandidate } from './preemption.ts';
 import { preempt } from './preemption.ts';
 import type { Diagnosis, PluginStatus } from './status.ts';
@@ -36,10 +37,8 @@ export interface AlgorithmOptions {
   readonly cache: SchedulerCache;
   readonly nominator: Nominator;
   readonly cluster: ClusterView;
-  readonly plugins: readonly Plugin[];
+  readonly profile: Profile;
   readonly random: Random;
-  /** 0: adapt to the size of the cluster. */
-  readonly percentageOfNodesToScore?: number;
 }
 
 /** Finds a node for a pod. Pure decision: what follows (assume, bind, evict) is for the caller. */
@@ -51,7 +50,7 @@ export class SchedulingAlgorithm {
   }
 
   schedule(pod: PodInfo): Placement {
-    const { cache, cluster, plugins } = this.#options;
+    const { cache, cluster, profile } = this.#options;
     const nodes = cache.nodes();
     const cycle: Cycle = {
       pod,
@@ -73,9 +72,8 @@ export class SchedulingAlgorithm {
     if (nodes.length === 0) return this.#fail(diagnosis, undefined, undefined);
     let allowed: Set<string> | undefined;
     const narrowing: string[] = [];
-    for (const plugin of plugins) {
-      if (plugin.preFilter === undefined) continue;
-      const result = plugin.preFilter(cycle);
+    for (const plugin of profile.preFilter) {
+      const result = plugin.preFilter?.(cycle);
       if (result?.skip === true) cycle.skipFilter.add(plugin.name);
       if (result?.status !== undefined) {
         diagnosis.absent = result.status;
@@ -104,9 +102,7 @@ export class SchedulingAlgorithm {
         }
       }
     }
-    const filters = plugins.filter(
-      (plugin) => plugin.filter !== undefined && !cycle.skipFilter.has(plugin.name),
-    );
+    const filters = profile.filter.filter((plugin) => !cycle.skipFilter.has(plugin.name));
     const feasible = this.#findFeasible(cycle, filters, allowed, diagnosis);
     if (feasible.length === 0) {
       if (allowed !== undefined) {
@@ -165,7 +161,7 @@ export class SchedulingAlgorithm {
 
   #feasibleWanted(count: number): number {
     if (count < feasibleNodesMin) return count;
-    let percentage = this.#options.percentageOfNodesToScore ?? 0;
+    let percentage = this.#options.profile.percentageOfNodesToScore;
     if (percentage === 0) percentage = Math.max(5, 50 - Math.floor(count / 125));
     if (percentage >= 100) return count;
     return Math.max(feasibleNodesMin, Math.floor((count * percentage) / 100));
@@ -179,11 +175,12 @@ export class SchedulingAlgorithm {
         promised.push(pod);
     }
     if (promised.length > 0) {
-      const trial = trialCycle(cycle, this.#options.plugins);
+      const { plugins } = this.#options.profile;
+      const trial = trialCycle(cycle, plugins);
       const copy = node.clone();
       for (const pod of promised) {
         copy.addPod(pod);
-        for (const plugin of this.#options.plugins) plugin.adjust?.(trial, pod, copy, 1);
+        for (const plugin of plugins) plugin.adjust?.(trial, pod, copy, 1);
       }
       const status = runFilters(trial, filters, copy);
       if (status !== undefined) return status;
@@ -193,12 +190,10 @@ export class SchedulingAlgorithm {
 
   #best(cycle: Cycle, feasible: readonly NodeInfo[]): NodeInfo {
     const totals = new Float64Array(feasible.length);
-    for (const plugin of this.#options.plugins) {
-      if (plugin.score === undefined) continue;
+    for (const { plugin, weight } of this.#options.profile.score) {
       if (plugin.preScore?.(cycle, feasible) === true) continue;
       const scores = feasible.map((node) => (plugin.score as NonNullable<Plugin['score']>)(cycle, node));
       plugin.normalize?.(cycle, scores, feasible);
-      const weight = plugin.weight ?? 0;
       for (let index = 0; index < scores.length; index++)
         totals[index] = (totals[index] as number) + weight * (scores[index] as number);
     }
@@ -216,11 +211,18 @@ export class SchedulingAlgorithm {
   }
 
   #postFilter(cycle: Cycle, diagnosis: Diagnosis & { postFilterMessage: string }): Placement {
-    const { plugins, cache } = this.#options;
+    const { profile, cache } = this.#options;
+    // What upstream's DynamicResources says of every pod without resource claims.
+    const messages = profile.mindsClaims ? ['no new claims to deallocate'] : [];
+    if (profile.preemption === undefined) {
+      diagnosis.postFilterMessage = messages.join(', ');
+      return this.#fail(diagnosis, undefined, undefined);
+    }
     const outcome = preempt({
       cycle,
       diagnosis,
-      plugins,
+      plugins: profile.plugins,
+      limits: profile.preemption,
       node: (name) => cache.node(name),
       nominatedNodeName:
         (cycle.pod.pod['status']?.nominatedNodeName as string | undefined) ??
@@ -228,14 +230,13 @@ export class SchedulingAlgorithm {
       filter: (trial, node) =>
         this.filterWithNominated(
           trial,
-          plugins.filter((plugin) => plugin.filter !== undefined && !trial.skipFilter.has(plugin.name)),
+          profile.filter.filter((plugin) => !trial.skipFilter.has(plugin.name)),
           node,
         ),
       random: this.#options.random,
     });
-    // The first part is what upstream's DynamicResources says of every pod without resource claims.
     if (outcome.message !== '')
-      diagnosis.postFilterMessage = `no new claims to deallocate, preemption: ${outcome.message}`;
+      diagnosis.postFilterMessage = [...messages, `preemption: ${outcome.message}`].join(', ');
     return this.#fail(diagnosis, outcome.candidate, outcome.nominatedNodeName);
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '@pilothouse/apimachinery';
-import { defaultPlugins } from './default-profile.ts';
+import { defaultProfile } from './default-profile.ts';
 import { podInfoOf } from './pod-info.ts';
 import type { PodInfo } from './pod-info.ts';
 import type { QueuedPod } from './scheduling-queue.ts';
@@ -26,8 +26,10 @@ const node = (labels: Record<string, string>): KubeObject => ({
   status: { allocatable: { cpu: '1', memory: '1Gi', pods: '1' } },
 });
 
+const profile = defaultProfile();
+
 test('pods leave by priority, then by age', () => {
-  const queue = new SchedulingQueue(defaultPlugins);
+  const queue = new SchedulingQueue(() => profile);
   queue.add(pod('old'), 1);
   queue.add(pod('new'), 2);
   queue.add(pod('vip', { priority: 5 }), 3);
@@ -40,7 +42,7 @@ test('pods leave by priority, then by age', () => {
 });
 
 test('a gated pod waits until its gates are gone', () => {
-  const queue = new SchedulingQueue(defaultPlugins);
+  const queue = new SchedulingQueue(() => profile);
   queue.add(pod('g', { schedulingGates: [{ name: 'x' }] }), 0);
   assert.equal(queue.pop(), undefined);
   assert.equal(queue.counts.gated, 1);
@@ -50,7 +52,7 @@ test('a gated pod waits until its gates are gone', () => {
 });
 
 test('a failed pod waits for an event that may help it, and for the end of its backoff', () => {
-  const queue = new SchedulingQueue(defaultPlugins);
+  const queue = new SchedulingQueue(() => profile);
   queue.add(pod('p', { nodeSelector: { disk: 'ssd' } }), 0);
   queue.requeue(popped(queue), new Set(['NodeAffinity']), 0);
   queue.moveOnEvent({ resource: 'Node', action: 'add', object: node({}), old: undefined }, 10);
@@ -70,7 +72,7 @@ test('a failed pod waits for an event that may help it, and for the end of its b
 });
 
 test('a failure that nothing is to blame for is tried again after a growing backoff', () => {
-  const queue = new SchedulingQueue(defaultPlugins);
+  const queue = new SchedulingQueue(() => profile);
   queue.add(pod('p'), 0);
   let now = 0;
   for (const backoff of [1_000, 2_000, 4_000, 8_000, 10_000, 10_000]) {
@@ -82,7 +84,7 @@ test('a failure that nothing is to blame for is tried again after a growing back
 });
 
 test('a pod is tried again after five minutes at the latest', () => {
-  const queue = new SchedulingQueue(defaultPlugins);
+  const queue = new SchedulingQueue(() => profile);
   queue.add(pod('p'), 0);
   queue.requeue(popped(queue), new Set(['NodeAffinity']), 0);
   queue.tick(300_000);

@@ -1,8 +1,15 @@
-import type { ClusterEvent, Plugin } from './framework.ts';
+import type { ClusterEvent } from './framework.ts';
 import type { PodInfo } from './pod-info.ts';
+import type { Profile } from './profile.ts';
 
-const initialBackoffMs = 1_000;
-const maxBackoffMs = 10_000;
+/** Waits in milliseconds. */
+export interface QueueLimits {
+  /** After the first failed attempt; doubled with each. */
+  readonly initialBackoffMs?: number;
+  readonly maxBackoffMs?: number;
+  /** So long a pod waits at most for an event that may help it. */
+  readonly unschedulableMaxMs?: number;
+}
 
 /** A pod that waits for a node. */
 export interface QueuedPod {
@@ -27,8 +34,7 @@ interface Entry extends QueuedPod {
  * Time is a parameter (monotonic milliseconds).
  */
 export class SchedulingQueue {
-  readonly #plugins: ReadonlyMap<string, Plugin>;
-  readonly #preEnqueue: readonly Plugin[];
+  readonly #profileOf: (pod: PodInfo) => Profile | undefined;
   readonly #entries = new Map<string, Entry>();
   readonly #active: Entry[] = [];
   readonly #backoff = new Set<Entry>();
@@ -36,12 +42,16 @@ export class SchedulingQueue {
   readonly #gated = new Set<Entry>();
   /** Heap items are copies: the entry each stands for. */
   readonly #owner = new WeakMap<Entry, Entry>();
-  readonly #unschedulableMaxMs: number;
+  readonly #limits: Required<QueueLimits>;
 
-  constructor(plugins: readonly Plugin[], options: { readonly unschedulableMaxMs?: number } = {}) {
-    this.#plugins = new Map(plugins.map((plugin) => [plugin.name, plugin]));
-    this.#preEnqueue = plugins.filter((plugin) => plugin.preEnqueue !== undefined);
-    this.#unschedulableMaxMs = options.unschedulableMaxMs ?? 300_000;
+  constructor(profileOf: (pod: PodInfo) => Profile | undefined, limits: QueueLimits = {}) {
+    this.#profileOf = profileOf;
+    this.#limits = {
+      initialBackoffMs: 1_000,
+      maxBackoffMs: 10_000,
+      unschedulableMaxMs: 300_000,
+      ...limits,
+    };
   }
 
   get counts(): { active: number; backoff: number; unschedulable: number; gated: number } {
@@ -105,7 +115,8 @@ export class SchedulingQueue {
   }
 
   #enter(entry: Entry): void {
-    if (this.#preEnqueue.some((plugin) => plugin.preEnqueue?.(entry.pod) !== undefined)) {
+    const gates = this.#profileOf(entry.pod)?.preEnqueue ?? [];
+    if (gates.some((plugin) => plugin.preEnqueue?.(entry.pod) !== undefined)) {
       entry.place = 'gated';
       this.#gated.add(entry);
       return;
@@ -151,6 +162,7 @@ export class SchedulingQueue {
   ): void {
     if (this.#entries.has(queued.pod.uid)) return;
     const attempts = queued.attempts + 1;
+    const { initialBackoffMs, maxBackoffMs } = this.#limits;
     const entry: Entry = {
       ...queued,
       attempts,
@@ -177,13 +189,12 @@ export class SchedulingQueue {
   /** Moves waiting pods that the event may help. */
   moveOnEvent(event: ClusterEvent, now: number): void {
     for (const entry of [...this.#unschedulable]) {
-      for (const name of entry.unschedulablePlugins) {
-        const plugin = this.#plugins.get(name);
-        if (plugin?.mayHelp === undefined || plugin.mayHelp(entry.pod, event)) {
-          this.#release(entry, now);
-          break;
-        }
-      }
+      const plugins = this.#profileOf(entry.pod)?.plugins ?? [];
+      const isHelped = [...entry.unschedulablePlugins].some((name) => {
+        const plugin = plugins.find((each) => each.name === name);
+        return plugin?.mayHelp === undefined || plugin.mayHelp(entry.pod, event);
+      });
+      if (isHelped) this.#release(entry, now);
     }
   }
 
@@ -195,7 +206,7 @@ export class SchedulingQueue {
       else next = Math.min(next ?? Number.POSITIVE_INFINITY, entry.backoffUntil - now);
     }
     for (const entry of [...this.#unschedulable]) {
-      if (now - entry.timestamp > this.#unschedulableMaxMs) this.#release(entry, now);
+      if (now - entry.timestamp > this.#limits.unschedulableMaxMs) this.#release(entry, now);
     }
     return next;
   }

@@ -9,7 +9,6 @@ import type { PodInfo } from '../core/pod-info.ts';
 import type { PreemptionCandidate } from '../core/preemption.ts';
 import type { VolumeDecision } from '../core/plugins/volumes.ts';
 import { selectedNodeAnnotation } from '../core/plugins/volumes.ts';
-import { schedulerLimits } from '../limits.ts';
 import type { EventSink } from './event-sink.ts';
 import { refs } from './resources.ts';
 
@@ -66,6 +65,7 @@ export class PodWriter {
     cluster: ClusterView,
     nodeName: string,
     decisions: readonly VolumeDecision[],
+    timeoutMs: number,
   ): Promise<void> {
     for (const { claim, volume } of decisions) {
       const { name = '', namespace = '', uid = '' } = claim.metadata;
@@ -82,7 +82,7 @@ export class PodWriter {
         await this.#client.patch(refs.volumes, volume.metadata.name ?? '', patch, { type: 'merge' });
       }
     }
-    const deadline = this.#clock.monotonic() + schedulerLimits.volumeBindTimeoutMs;
+    const deadline = this.#clock.monotonic() + timeoutMs;
     for (const { claim } of decisions) {
       const { name = '', namespace = '' } = claim.metadata;
       for (;;) {

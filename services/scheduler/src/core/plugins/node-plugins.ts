@@ -1,3 +1,4 @@
+import type { NodeSelectorTerm } from '@pilothouse/apimachinery';
 import { nodeTermMatches } from '@pilothouse/apimachinery';
 import { nodeBecame, nodeMoved, podItselfChanged } from '../event-hints.ts';
 import type { Plugin } from '../framework.ts';
@@ -53,7 +54,6 @@ function untoleratedTaint(pod: PodInfo, node: NodeInfo): boolean {
 
 export const taintToleration: Plugin = {
   name: 'TaintToleration',
-  weight: 3,
   filter: ({ pod }, node) => {
     if (node.taints.length === 0 || !untoleratedTaint(pod, node)) return undefined;
     return refuse('TaintToleration', 'unschedulableAndUnresolvable', 'node(s) had untolerated taint(s)');
@@ -81,50 +81,73 @@ export function nodeAffinityMatches(pod: PodInfo, node: NodeInfo): boolean {
   return terms === undefined || terms.some((term) => nodeTermMatches(term, node.labels, node.name));
 }
 
-export const nodeAffinity: Plugin = {
-  name: 'NodeAffinity',
-  weight: 2,
-  preFilter: ({ pod }) => {
-    const terms = pod.requiredNodeTerms;
-    if (terms === undefined) return Object.keys(pod.nodeSelector).length === 0 ? { skip: true } : undefined;
-    // When every term names its nodes (as daemon pods do), only those need a look.
-    const names = new Set<string>();
-    for (const term of terms) {
-      let ofTerm: Set<string> | undefined;
-      for (const field of term.matchFields ?? []) {
-        if (field.key !== 'metadata.name' || field.operator !== 'In') continue;
-        const values = new Set(field.values ?? []);
-        ofTerm = ofTerm === undefined ? values : new Set([...ofTerm].filter((name) => values.has(name)));
+/** NodeAffinityArgs.addedAffinity: holds for all pods of a profile, beside their own. */
+export interface AddedAffinity {
+  readonly required: readonly NodeSelectorTerm[] | undefined;
+  readonly preferred: readonly { readonly weight: number; readonly preference: NodeSelectorTerm }[];
+}
+
+const noAddedAffinity: AddedAffinity = { required: undefined, preferred: [] };
+
+/** Required and preferred node affinity, and the node selector. */
+export function nodeAffinity(added: AddedAffinity = noAddedAffinity): Plugin {
+  const isAdmitted = (node: NodeInfo): boolean =>
+    added.required === undefined ||
+    added.required.some((term) => nodeTermMatches(term, node.labels, node.name));
+  return {
+    name: 'NodeAffinity',
+    preFilter: ({ pod }) => {
+      const terms = pod.requiredNodeTerms;
+      const isFree = terms === undefined && Object.keys(pod.nodeSelector).length === 0;
+      if (isFree && added.required === undefined) return { skip: true };
+      if (terms === undefined) return undefined;
+      // When every term names its nodes (as daemon pods do), only those need a look.
+      const names = new Set<string>();
+      for (const term of terms) {
+        let ofTerm: Set<string> | undefined;
+        for (const field of term.matchFields ?? []) {
+          if (field.key !== 'metadata.name' || field.operator !== 'In') continue;
+          const values = new Set(field.values ?? []);
+          ofTerm = ofTerm === undefined ? values : new Set([...ofTerm].filter((name) => values.has(name)));
+        }
+        if (ofTerm === undefined) return undefined;
+        for (const name of ofTerm) names.add(name);
       }
-      if (ofTerm === undefined) return undefined;
-      for (const name of ofTerm) names.add(name);
-    }
-    if (terms.length > 0 && names.size === 0) {
-      return {
-        status: refuse('NodeAffinity', 'unschedulableAndUnresolvable', 'pod affinity terms conflict'),
-      };
-    }
-    return names.size > 0 ? { nodeNames: names } : undefined;
-  },
-  filter: ({ pod }, node) =>
-    nodeAffinityMatches(pod, node)
-      ? undefined
-      : refuse(
+      if (terms.length > 0 && names.size === 0) {
+        return {
+          status: refuse('NodeAffinity', 'unschedulableAndUnresolvable', 'pod affinity terms conflict'),
+        };
+      }
+      return names.size > 0 ? { nodeNames: names } : undefined;
+    },
+    filter: ({ pod }, node) => {
+      if (!isAdmitted(node))
+        return refuse(
           'NodeAffinity',
           'unschedulableAndUnresolvable',
-          "node(s) didn't match Pod's node affinity/selector",
-        ),
-  preScore: ({ pod }) => pod.preferredNodeTerms.length === 0,
-  score: ({ pod }, node) => {
-    let sum = 0;
-    for (const { weight, preference } of pod.preferredNodeTerms) {
-      if (weight !== 0 && nodeTermMatches(preference, node.labels, node.name)) sum += weight;
-    }
-    return sum;
-  },
-  normalize: (_cycle, scores) => defaultNormalize(scores, false),
-  mayHelp: (pod, event) => nodeBecame(event, (node) => nodeAffinityMatches(pod, node)),
-};
+          "node(s) didn't match scheduler-enforced node affinity",
+        );
+      if (nodeAffinityMatches(pod, node)) return undefined;
+      return refuse(
+        'NodeAffinity',
+        'unschedulableAndUnresolvable',
+        "node(s) didn't match Pod's node affinity/selector",
+      );
+    },
+    preScore: ({ pod }) => pod.preferredNodeTerms.length + added.preferred.length === 0,
+    score: ({ pod }, node) => {
+      let sum = 0;
+      for (const terms of [pod.preferredNodeTerms, added.preferred]) {
+        for (const { weight, preference } of terms) {
+          if (weight !== 0 && nodeTermMatches(preference, node.labels, node.name)) sum += weight;
+        }
+      }
+      return sum;
+    },
+    normalize: (_cycle, scores) => defaultNormalize(scores, false),
+    mayHelp: (pod, event) => nodeBecame(event, (node) => isAdmitted(node) && nodeAffinityMatches(pod, node)),
+  };
+}
 
 export const nodePorts: Plugin = {
   name: 'NodePorts',
@@ -147,7 +170,6 @@ function normalizedImage(name: string): string {
 
 export const imageLocality: Plugin = {
   name: 'ImageLocality',
-  weight: 1,
   preScore: (cycle) => {
     const wanted = cycle.pod.images.map(normalizedImage);
     const spread = new Map<string, number>();

@@ -4,8 +4,25 @@ import { refuse } from '../framework.ts';
 import type { NodeInfo } from '../node-info.ts';
 import type { PodInfo } from '../pod-info.ts';
 import type { StatusCode } from '../status.ts';
+import type { ResourceWeight, ScoringStrategy } from './resource-scoring.ts';
+import { balanceScore, defaultResourceWeights, strategyScore } from './resource-scoring.ts';
 
 const name = 'NodeResourcesFit';
+
+/** NodeResourcesFitArgs. */
+export interface FitOptions {
+  /** Extended resources that are not looked at, by name and by the part before the slash. */
+  readonly ignoredResources: ReadonlySet<string>;
+  readonly ignoredResourceGroups: ReadonlySet<string>;
+  readonly scoringStrategy: ScoringStrategy;
+}
+
+const noNames: ReadonlySet<string> = new Set();
+export const defaultFit: FitOptions = {
+  ignoredResources: noNames,
+  ignoredResourceGroups: noNames,
+  scoringStrategy: { type: 'LeastAllocated', resources: defaultResourceWeights },
+};
 
 function isEmptyRequest(pod: PodInfo): boolean {
   const { cpu, memory, ephemeralStorage, scalar } = pod.requests;
@@ -16,6 +33,7 @@ function isEmptyRequest(pod: PodInfo): boolean {
 export function insufficientResources(
   pod: PodInfo,
   node: NodeInfo,
+  { ignoredResources, ignoredResourceGroups }: FitOptions = defaultFit,
 ): { reasons: string[]; resolvable: boolean } {
   const reasons: string[] = [];
   let resolvable = true;
@@ -41,65 +59,52 @@ export function insufficientResources(
   );
   if (requests.scalar !== undefined) {
     for (const [resource, wanted] of requests.scalar) {
+      if (ignoredResources.has(resource)) continue;
+      if (ignoredResourceGroups.size > 0 && ignoredResourceGroups.has(resource.split('/')[0] ?? '')) continue;
       check(resource, wanted, allocatable.scalar?.get(resource) ?? 0, requested.scalar?.get(resource) ?? 0);
     }
   }
   return { reasons, resolvable };
 }
 
-export const nodeResourcesFit: Plugin = {
-  name,
-  weight: 1,
-  filter: ({ pod }, node) => {
-    const { reasons, resolvable } = insufficientResources(pod, node);
-    if (reasons.length === 0) return undefined;
-    const code: StatusCode = resolvable ? 'unschedulable' : 'unschedulableAndUnresolvable';
-    return refuse(name, code, ...reasons);
-  },
-  // The emptier the node, the better (LeastAllocated).
-  score: ({ pod }, node) => {
-    let sum = 0;
-    let weights = 0;
-    const part = (allocatable: number, used: number): void => {
-      if (allocatable === 0) return;
-      weights++;
-      if (used <= allocatable) sum += Math.floor(((allocatable - used) * 100) / allocatable);
-    };
-    part(node.allocatable.cpu, node.scoreRequested.cpu + pod.scoreRequests.cpu);
-    part(node.allocatable.memory, node.scoreRequested.memory + pod.scoreRequests.memory);
-    return weights === 0 ? 0 : Math.floor(sum / weights);
-  },
-  mayHelp: (pod, event) => {
-    if (podItselfChanged(pod, event) || freedResources(pod, event)) return true;
-    if (event.resource !== 'Node' || event.object === undefined) return false;
-    const now = nodeOf(event.object);
-    if (insufficientResources(pod, now).reasons.length > 0) return false;
-    if (event.old === undefined) return true;
-    // More of what the pod asks for; or a taint or mark gone that hid the room there was.
-    const before = nodeOf(event.old);
-    return (
-      now.podsMax > before.podsMax ||
-      now.allocatable.cpu > before.allocatable.cpu ||
-      now.allocatable.memory > before.allocatable.memory ||
-      now.allocatable.ephemeralStorage > before.allocatable.ephemeralStorage ||
-      [...(pod.requests.scalar?.keys() ?? [])].some(
-        (resource) =>
-          (now.allocatable.scalar?.get(resource) ?? 0) > (before.allocatable.scalar?.get(resource) ?? 0),
-      )
-    );
-  },
-};
+/** Whether a node has room for what a pod requests, and which room is the best. */
+export function nodeResourcesFit(options: FitOptions = defaultFit): Plugin {
+  return {
+    name,
+    filter: ({ pod }, node) => {
+      const { reasons, resolvable } = insufficientResources(pod, node, options);
+      if (reasons.length === 0) return undefined;
+      const code: StatusCode = resolvable ? 'unschedulable' : 'unschedulableAndUnresolvable';
+      return refuse(name, code, ...reasons);
+    },
+    score: ({ pod }, node) => strategyScore(options.scoringStrategy, pod, node),
+    mayHelp: (pod, event) => {
+      if (podItselfChanged(pod, event) || freedResources(pod, event)) return true;
+      if (event.resource !== 'Node' || event.object === undefined) return false;
+      const now = nodeOf(event.object);
+      if (insufficientResources(pod, now, options).reasons.length > 0) return false;
+      if (event.old === undefined) return true;
+      // More of what the pod asks for; or a taint or mark gone that hid the room there was.
+      const before = nodeOf(event.old);
+      return (
+        now.podsMax > before.podsMax ||
+        now.allocatable.cpu > before.allocatable.cpu ||
+        now.allocatable.memory > before.allocatable.memory ||
+        now.allocatable.ephemeralStorage > before.allocatable.ephemeralStorage ||
+        [...(pod.requests.scalar?.keys() ?? [])].some(
+          (resource) =>
+            (now.allocatable.scalar?.get(resource) ?? 0) > (before.allocatable.scalar?.get(resource) ?? 0),
+        )
+      );
+    },
+  };
+}
 
-export const balancedAllocation: Plugin = {
-  name: 'NodeResourcesBalancedAllocation',
-  weight: 1,
-  preScore: ({ pod }) => isEmptyRequest(pod),
-  score: ({ pod }, node) => {
-    const fraction = (allocatable: number, used: number): number | undefined =>
-      allocatable === 0 ? undefined : Math.min(1, used / allocatable);
-    const cpu = fraction(node.allocatable.cpu, node.requested.cpu + pod.requests.cpu);
-    const memory = fraction(node.allocatable.memory, node.requested.memory + pod.requests.memory);
-    const deviation = cpu === undefined || memory === undefined ? 0 : Math.abs(cpu - memory) / 2;
-    return Math.floor((1 - deviation) * 100);
-  },
-};
+/** Where a pod leaves the use of resources balanced. */
+export function balancedAllocation(resources: readonly ResourceWeight[] = defaultResourceWeights): Plugin {
+  return {
+    name: 'NodeResourcesBalancedAllocation',
+    preScore: ({ pod }) => isEmptyRequest(pod),
+    score: ({ pod }, node) => balanceScore(resources, pod, node),
+  };
+}

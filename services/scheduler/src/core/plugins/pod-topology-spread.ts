@@ -71,16 +71,35 @@ function selectorOf(raw: RawConstraint, pod: PodInfo): LabelSelector {
   }
 }
 
-/** Used when a pod has none of its own and belongs to a service or workload (upstream's system defaults). */
-function defaultConstraints(cycle: Cycle): readonly Constraint[] {
+/** A constraint for pods that have none of their own; the selector is that of the services and workloads behind a pod. */
+export interface DefaultConstraint {
+  readonly topologyKey: string;
+  readonly maxSkew: number;
+  readonly whenUnsatisfiable: 'DoNotSchedule' | 'ScheduleAnyway';
+  readonly minDomains?: number;
+  readonly nodeAffinityPolicy?: string;
+  readonly nodeTaintsPolicy?: string;
+}
+
+const systemDefaults: readonly DefaultConstraint[] = [
+  { topologyKey: hostnameKey, maxSkew: 3, whenUnsatisfiable: 'ScheduleAnyway' },
+  { topologyKey: zoneKey, maxSkew: 5, whenUnsatisfiable: 'ScheduleAnyway' },
+];
+
+function defaultConstraints(cycle: Cycle, defaults: readonly DefaultConstraint[]): readonly Constraint[] {
+  if (defaults.length === 0) return [];
   const set = cycle.cluster.defaultSelector(cycle.pod);
   if (set === undefined || set.size === 0) return [];
   const selector = labelSelectorFromSet(Object.fromEntries(set));
-  const common = { minDomains: 1, hard: false, selector, honorAffinity: true, honorTaints: false };
-  return [
-    { ...common, topologyKey: hostnameKey, maxSkew: 3 },
-    { ...common, topologyKey: zoneKey, maxSkew: 5 },
-  ];
+  return defaults.map((each) => ({
+    topologyKey: each.topologyKey,
+    maxSkew: each.maxSkew,
+    minDomains: each.minDomains ?? 1,
+    hard: each.whenUnsatisfiable !== 'ScheduleAnyway',
+    selector,
+    honorAffinity: each.nodeAffinityPolicy !== 'Ignore',
+    honorTaints: each.nodeTaintsPolicy === 'Honor',
+  }));
 }
 
 function counts(constraint: Constraint, pod: PodInfo, incoming: PodInfo): boolean {
@@ -105,133 +124,139 @@ interface FilterState {
   readonly domains: readonly Map<string, number>[];
 }
 
-export const podTopologySpread: Plugin = {
-  name,
-  weight: 2,
-  preFilter: (cycle) => {
-    const constraints = constraintsOf(cycle.pod).filter(({ hard }) => hard);
-    if (constraints.length === 0) return { skip: true };
-    const domains = constraints.map(() => new Map<string, number>());
-    for (const node of cycle.nodes) {
-      if (!hasAllKeys(constraints, node)) continue;
-      constraints.forEach((constraint, index) => {
-        if (!eligible(constraint, cycle.pod, node)) return;
-        let count = 0;
-        for (const pod of node.pods.values()) if (counts(constraint, pod, cycle.pod)) count++;
-        const map = domains[index] as Map<string, number>;
-        const domain = node.labels[constraint.topologyKey] as string;
-        map.set(domain, (map.get(domain) ?? 0) + count);
-      });
-    }
-    const state: FilterState = { constraints, domains };
-    cycle.state.set(name, state);
-    return undefined;
-  },
-  cloneState: (state) => {
-    const { constraints, domains } = state as FilterState;
-    return { constraints, domains: domains.map((map) => new Map(map)) };
-  },
-  adjust: (cycle, pod, node, sign) => {
-    const state = cycle.state.get(name) as FilterState | undefined;
-    if (state === undefined || !hasAllKeys(state.constraints, node)) return;
-    state.constraints.forEach((constraint, index) => {
-      if (!counts(constraint, pod, cycle.pod) || !eligible(constraint, cycle.pod, node)) return;
-      const map = state.domains[index] as Map<string, number>;
-      const domain = node.labels[constraint.topologyKey] as string;
-      map.set(domain, (map.get(domain) ?? 0) + sign);
-    });
-  },
-  filter: (cycle, node) => {
-    const { constraints, domains } = cycle.state.get(name) as FilterState;
-    for (const [index, constraint] of constraints.entries()) {
-      const domain = node.labels[constraint.topologyKey];
-      const missing = "node(s) didn't match pod topology spread constraints";
-      if (domain === undefined)
-        return refuse(name, 'unschedulableAndUnresolvable', `${missing} (missing required label)`);
-      const map = domains[index] as Map<string, number>;
-      let min = map.size < constraint.minDomains ? 0 : Number.POSITIVE_INFINITY;
-      if (min !== 0) for (const count of map.values()) min = Math.min(min, count);
-      if (min === Number.POSITIVE_INFINITY) min = 0;
-      const self = constraint.selector.matches(cycle.pod.labels) ? 1 : 0;
-      if ((map.get(domain) ?? 0) + self - min > constraint.maxSkew)
-        return refuse(name, 'unschedulable', missing);
-    }
-    return undefined;
-  },
-  preScore: (cycle, nodes) => {
+/** Spreads pods over domains. `defaults` replace upstream's system defaults (`defaultingType: List`). */
+export function podTopologySpread(defaults?: readonly DefaultConstraint[]): Plugin {
+  const constraintsFor = (cycle: Cycle): readonly Constraint[] => {
     const own = constraintsOf(cycle.pod);
-    const constraints = own.length > 0 ? own.filter(({ hard }) => !hard) : defaultConstraints(cycle);
-    if (constraints.length === 0) return true;
-    const needAll = own.length > 0;
-    const ignored = new Set<string>();
-    const domains = constraints.map(() => new Map<string, number>());
-    let scored = 0;
-    for (const node of nodes) {
-      if (needAll && !hasAllKeys(constraints, node)) {
-        ignored.add(node.name);
-        continue;
+    return own.length > 0 ? own : defaultConstraints(cycle, defaults ?? systemDefaults);
+  };
+  return {
+    name,
+    preFilter: (cycle) => {
+      const constraints = constraintsFor(cycle).filter(({ hard }) => hard);
+      if (constraints.length === 0) return { skip: true };
+      const domains = constraints.map(() => new Map<string, number>());
+      for (const node of cycle.nodes) {
+        if (!hasAllKeys(constraints, node)) continue;
+        constraints.forEach((constraint, index) => {
+          if (!eligible(constraint, cycle.pod, node)) return;
+          let count = 0;
+          for (const pod of node.pods.values()) if (counts(constraint, pod, cycle.pod)) count++;
+          const map = domains[index] as Map<string, number>;
+          const domain = node.labels[constraint.topologyKey] as string;
+          map.set(domain, (map.get(domain) ?? 0) + count);
+        });
       }
-      scored++;
-      constraints.forEach(({ topologyKey }, index) => {
-        const domain = node.labels[topologyKey];
-        if (topologyKey !== hostnameKey && domain !== undefined)
-          (domains[index] as Map<string, number>).set(domain, 0);
+      const state: FilterState = { constraints, domains };
+      cycle.state.set(name, state);
+      return undefined;
+    },
+    cloneState: (state) => {
+      const { constraints, domains } = state as FilterState;
+      return { constraints, domains: domains.map((map) => new Map(map)) };
+    },
+    adjust: (cycle, pod, node, sign) => {
+      const state = cycle.state.get(name) as FilterState | undefined;
+      if (state === undefined || !hasAllKeys(state.constraints, node)) return;
+      state.constraints.forEach((constraint, index) => {
+        if (!counts(constraint, pod, cycle.pod) || !eligible(constraint, cycle.pod, node)) return;
+        const map = state.domains[index] as Map<string, number>;
+        const domain = node.labels[constraint.topologyKey] as string;
+        map.set(domain, (map.get(domain) ?? 0) + sign);
       });
-    }
-    const weights = constraints.map(({ topologyKey }, index) =>
-      Math.log((topologyKey === hostnameKey ? scored : (domains[index] as Map<string, number>).size) + 2),
-    );
-    for (const node of cycle.nodes) {
-      if (needAll && !hasAllKeys(constraints, node)) continue;
+    },
+    filter: (cycle, node) => {
+      const { constraints, domains } = cycle.state.get(name) as FilterState;
+      for (const [index, constraint] of constraints.entries()) {
+        const domain = node.labels[constraint.topologyKey];
+        const missing = "node(s) didn't match pod topology spread constraints";
+        if (domain === undefined)
+          return refuse(name, 'unschedulableAndUnresolvable', `${missing} (missing required label)`);
+        const map = domains[index] as Map<string, number>;
+        let min = map.size < constraint.minDomains ? 0 : Number.POSITIVE_INFINITY;
+        if (min !== 0) for (const count of map.values()) min = Math.min(min, count);
+        if (min === Number.POSITIVE_INFINITY) min = 0;
+        const self = constraint.selector.matches(cycle.pod.labels) ? 1 : 0;
+        if ((map.get(domain) ?? 0) + self - min > constraint.maxSkew)
+          return refuse(name, 'unschedulable', missing);
+      }
+      return undefined;
+    },
+    preScore: (cycle, nodes) => {
+      const constraints = constraintsFor(cycle).filter(({ hard }) => !hard);
+      if (constraints.length === 0) return true;
+      // With the system's defaults a node without a zone still counts by its name.
+      const needAll = defaults !== undefined || constraintsOf(cycle.pod).length > 0;
+      const ignored = new Set<string>();
+      const domains = constraints.map(() => new Map<string, number>());
+      let scored = 0;
+      for (const node of nodes) {
+        if (needAll && !hasAllKeys(constraints, node)) {
+          ignored.add(node.name);
+          continue;
+        }
+        scored++;
+        constraints.forEach(({ topologyKey }, index) => {
+          const domain = node.labels[topologyKey];
+          if (topologyKey !== hostnameKey && domain !== undefined)
+            (domains[index] as Map<string, number>).set(domain, 0);
+        });
+      }
+      const weights = constraints.map(({ topologyKey }, index) =>
+        Math.log((topologyKey === hostnameKey ? scored : (domains[index] as Map<string, number>).size) + 2),
+      );
+      for (const node of cycle.nodes) {
+        if (needAll && !hasAllKeys(constraints, node)) continue;
+        constraints.forEach((constraint, index) => {
+          const domain = node.labels[constraint.topologyKey];
+          const map = domains[index] as Map<string, number>;
+          if (domain === undefined || !map.has(domain) || !eligible(constraint, cycle.pod, node)) return;
+          for (const pod of node.pods.values())
+            if (counts(constraint, pod, cycle.pod)) map.set(domain, (map.get(domain) ?? 0) + 1);
+        });
+      }
+      cycle.state.set(`${name}/score`, { constraints, domains, weights, ignored });
+      return undefined;
+    },
+    score: (cycle, node) => {
+      const { constraints, domains, weights, ignored } = cycle.state.get(`${name}/score`) as ScoreState;
+      if (ignored.has(node.name)) return 0;
+      let sum = 0;
       constraints.forEach((constraint, index) => {
         const domain = node.labels[constraint.topologyKey];
-        const map = domains[index] as Map<string, number>;
-        if (domain === undefined || !map.has(domain) || !eligible(constraint, cycle.pod, node)) return;
-        for (const pod of node.pods.values())
-          if (counts(constraint, pod, cycle.pod)) map.set(domain, (map.get(domain) ?? 0) + 1);
+        if (domain === undefined) return;
+        let count = 0;
+        if (constraint.topologyKey === hostnameKey) {
+          for (const pod of node.pods.values()) if (counts(constraint, pod, cycle.pod)) count++;
+        } else count = (domains[index] as Map<string, number>).get(domain) ?? 0;
+        sum += count * (weights[index] as number) + (constraint.maxSkew - 1);
       });
-    }
-    cycle.state.set(`${name}/score`, { constraints, domains, weights, ignored });
-    return undefined;
-  },
-  score: (cycle, node) => {
-    const { constraints, domains, weights, ignored } = cycle.state.get(`${name}/score`) as ScoreState;
-    if (ignored.has(node.name)) return 0;
-    let sum = 0;
-    constraints.forEach((constraint, index) => {
-      const domain = node.labels[constraint.topologyKey];
-      if (domain === undefined) return;
-      let count = 0;
-      if (constraint.topologyKey === hostnameKey) {
-        for (const pod of node.pods.values()) if (counts(constraint, pod, cycle.pod)) count++;
-      } else count = (domains[index] as Map<string, number>).get(domain) ?? 0;
-      sum += count * (weights[index] as number) + (constraint.maxSkew - 1);
-    });
-    return Math.round(sum);
-  },
-  normalize: (cycle, scores, nodes) => {
-    const { ignored } = cycle.state.get(`${name}/score`) as ScoreState;
-    let min = Number.POSITIVE_INFINITY;
-    let max = Number.NEGATIVE_INFINITY;
-    nodes.forEach((node, index) => {
-      if (ignored.has(node.name)) return;
-      min = Math.min(min, scores[index] as number);
-      max = Math.max(max, scores[index] as number);
-    });
-    nodes.forEach((node, index) => {
-      if (ignored.has(node.name)) scores[index] = 0;
-      else
-        scores[index] = max === 0 ? 100 : Math.floor((100 * (max + min - (scores[index] as number))) / max);
-    });
-  },
-  mayHelp: (pod, event) =>
-    podSetChanged(event) ||
-    podItselfChanged(pod, event) ||
-    (event.resource === 'AssignedPod' &&
-      event.object?.metadata.deletionTimestamp !== event.old?.metadata.deletionTimestamp) ||
-    (event.resource === 'Node' && event.action === 'delete') ||
-    nodeMoved(event),
-};
+      return Math.round(sum);
+    },
+    normalize: (cycle, scores, nodes) => {
+      const { ignored } = cycle.state.get(`${name}/score`) as ScoreState;
+      let min = Number.POSITIVE_INFINITY;
+      let max = Number.NEGATIVE_INFINITY;
+      nodes.forEach((node, index) => {
+        if (ignored.has(node.name)) return;
+        min = Math.min(min, scores[index] as number);
+        max = Math.max(max, scores[index] as number);
+      });
+      nodes.forEach((node, index) => {
+        if (ignored.has(node.name)) scores[index] = 0;
+        else
+          scores[index] = max === 0 ? 100 : Math.floor((100 * (max + min - (scores[index] as number))) / max);
+      });
+    },
+    mayHelp: (pod, event) =>
+      podSetChanged(event) ||
+      podItselfChanged(pod, event) ||
+      (event.resource === 'AssignedPod' &&
+        event.object?.metadata.deletionTimestamp !== event.old?.metadata.deletionTimestamp) ||
+      (event.resource === 'Node' && event.action === 'delete') ||
+      nodeMoved(event),
+  };
+}
 
 interface ScoreState {
   readonly constraints: readonly Constraint[];
