@@ -220,7 +220,7 @@ export class ServerConnection implements FrameSink {
 
   #answered(stream: ServerStream): void {
     if (stream.isRequestComplete) this.#close(stream, errorCode.noError);
-    else this.#halfDone.push(stream);
+    else if (!stream.lingers) this.#halfDone.push(stream);
   }
 
   /** Who still sends after the answer is told to stop. */

@@ -37,6 +37,11 @@ export class ServerStream {
   isEndSent = false;
   isClosed = false;
   isPaused = false;
+  /**
+   * The client may go on sending after the answer, until somebody resets the stream. Otherwise it is told to stop at once, which not every
+   * client's library takes for what it is.
+   */
+  lingers = false;
   /** A write was answered with false. */
   wantsDrain = false;
   unsent: Uint8Array[] | undefined;

@@ -232,3 +232,76 @@ test('TLS below 1.2 and suites without forward secrecy are not spoken', async ()
   assert.equal(await hello({ maxVersion: 'TLSv1.2' }), '200');
   assert.equal(await hello({ minVersion: 'TLSv1.3' }), '200');
 });
+
+/** Sends all of a request before it looks at what came back. */
+function deaf(head: string, bodyBytes: number, options: ConnectionOptions = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTls({
+      host: '127.0.0.1',
+      port,
+      rejectUnauthorized: false,
+      ALPNProtocols: ['http/1.1'],
+      ...options,
+    });
+    socket.on('error', reject);
+    socket.once('secureConnect', () => {
+      socket.write(head);
+      let left = bodyBytes;
+      const more = (): void => {
+        if (left > 0) {
+          const piece = Buffer.alloc(Math.min(left, 1 << 18), 0x61);
+          left -= piece.length;
+          socket.write(piece, () => setImmediate(more));
+          return;
+        }
+        let answer = '';
+        socket.on('data', (piece) => (answer += piece.toString('latin1')));
+        socket.once('end', () => resolve(answer));
+      };
+      more();
+    });
+  });
+}
+
+test('a client that sends far too much before it reads still hears that it was too much', async () => {
+  for (const bytes of [4 << 20, 12 << 20]) {
+    const length = `Connection: close\r\nContent-Length: ${bytes}\r\n`;
+    assert.deepEqual(statuses(await deaf(post(length, ''), bytes)), [413]);
+  }
+});
+
+test('a body that nobody wants is not waited for forever', async () => {
+  const began = Date.now();
+  const answer = await raw(post('Content-Length: 50000000\r\n', 'x'.repeat(1000)), {}, 5000);
+  assert.deepEqual(statuses(answer), [413]);
+  const took = Date.now() - began;
+  assert.ok(took >= 1500 && took < 4500, `it took ${took} ms`);
+});
+
+test('with HTTP/2 the answer to a body that is too large comes before the stream is stopped', async () => {
+  const session = connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+  try {
+    const ask = (): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const stream = session.request({
+          ':method': 'POST',
+          ':path': base,
+          'content-type': 'application/json',
+          'content-length': String(8 << 20),
+        });
+        let status = 0;
+        let text = '';
+        stream.on('response', (headers) => (status = Number(headers[':status'])));
+        stream.on('data', (piece: Buffer) => (text += piece.toString()));
+        stream.on('error', reject);
+        stream.on('close', () =>
+          text.includes('RequestEntityTooLarge') ? resolve(status) : reject(Error(text)),
+        );
+        stream.end(Buffer.alloc(8 << 20, 0x61));
+      });
+    // The connection goes on, whatever was still on its way.
+    for (let round = 0; round < 4; round++) assert.equal(await ask(), 413);
+  } finally {
+    session.close();
+  }
+});

@@ -38,6 +38,8 @@ export const limits = {
   goawayNoticeMs: 250,
   /** Most bytes of an unread body that are thrown away before the connection is cut. */
   discardBytesMax: 16 << 20,
+  /** So long the rest of a body is waited for, after an answer that did not need it. */
+  lingerMs: 2000,
   /** Audit-Id values from the client that are longer are replaced. */
   auditIdLengthMax: 64,
 } as const;

@@ -42,7 +42,7 @@ export class Pipeline {
   }
 
   async #serve(exchange: Exchange): Promise<void> {
-    const { filters, endpoint, codec, logger, metrics } = this.#options;
+    const { filters, endpoint, codec, clock, logger, metrics } = this.#options;
     this.#observe(exchange);
     try {
       for (const filter of filters) {
@@ -62,7 +62,7 @@ export class Pipeline {
           error: error instanceof Error ? (error.stack ?? error.message) : errorMessage(error),
         });
       }
-      respondError(exchange, codec, error);
+      respondError(exchange, codec, clock, error);
     }
   }
 

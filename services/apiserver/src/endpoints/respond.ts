@@ -1,8 +1,10 @@
 import { gzip } from 'node:zlib';
 import { promisify } from 'node:util';
 import type { Status } from '@pilothouse/apimachinery';
+import type { Clock } from '@pilothouse/base';
 import { StatusError, statusErrors } from '@pilothouse/apimachinery';
 import { limits } from '../limits.ts';
+import { Http2Request } from '../http2/exchange-ends.ts';
 import type { Exchange } from '../request/exchange.ts';
 import type { ObjectCodec } from './codec.ts';
 import type { ObjectMediaType } from './negotiation.ts';
@@ -56,9 +58,13 @@ export function respondBytes(
   contentType: string,
   body: Uint8Array,
 ): void {
+  startBytes(exchange, status, contentType, body);
+  exchange.response.end(exchange.method === 'HEAD' ? undefined : body);
+}
+
+function startBytes(exchange: Exchange, status: number, contentType: string, body: Uint8Array): void {
   exchange.audit?.response(contentType, body);
   startResponse(exchange, status, { 'Content-Type': contentType, 'Content-Length': body.length });
-  exchange.response.end(exchange.method === 'HEAD' ? undefined : body);
 }
 
 /** Like {@link respondBytes}, compressed when the body is large and the client accepts gzip. */
@@ -126,7 +132,7 @@ export function statusOf(error: unknown): Status {
 }
 
 /** Ends the exchange with an error. After the headers are out, only the connection can be cut. */
-export function respondError(exchange: Exchange, codec: ObjectCodec, error: unknown): void {
+export function respondError(exchange: Exchange, codec: ObjectCodec, clock: Clock, error: unknown): void {
   const response = exchange.response;
   if (response.headersSent) {
     response.destroy(error instanceof Error ? error : undefined);
@@ -135,8 +141,7 @@ export function respondError(exchange: Exchange, codec: ObjectCodec, error: unkn
   if (error instanceof TextRefusal) {
     for (const [name, value] of Object.entries(error.headers)) response.setHeader(name, value);
     response.setHeader('X-Content-Type-Options', 'nosniff');
-    discardBody(exchange);
-    respondText(exchange, error.code, error.message);
+    respondLingering(exchange, clock, error.code, 'text/plain; charset=utf-8', Buffer.from(error.message));
     return;
   }
   const status = statusOf(error);
@@ -154,20 +159,45 @@ export function respondError(exchange: Exchange, codec: ObjectCodec, error: unkn
     contentType = jsonType;
     body = Buffer.from(`${JSON.stringify(status)}\n`);
   }
-  discardBody(exchange);
-  respondBytes(exchange, code, contentType, body);
+  respondLingering(exchange, clock, code, contentType, body);
 }
 
 /**
- * A body that nobody read must not stall a connection that will be used again, and a client that is still sending must get to
- * reading the answer: the rest is thrown away, up to a limit. The server's own request timeout ends one that trickles.
+ * Answers a client that may still be sending. A body that nobody read must not stall a connection that will be used again, and a
+ * connection that is closed on top of one is reset, which takes the answer from a client that has not come to reading it yet. So the rest is
+ * read and thrown away, up to a limit of bytes and of time, before the exchange ends.
  */
-function discardBody(exchange: Exchange): void {
-  const { request } = exchange;
-  if (exchange.upgrade || request.readableEnded) return;
+function respondLingering(
+  exchange: Exchange,
+  clock: Clock,
+  status: number,
+  contentType: string,
+  body: Uint8Array,
+): void {
+  const { request, response } = exchange;
+  if (exchange.upgrade !== undefined || request.complete || exchange.method === 'HEAD') {
+    respondBytes(exchange, status, contentType, body);
+    return;
+  }
+  startBytes(exchange, status, contentType, body);
+  const stream = request instanceof Http2Request ? request : undefined;
+  stream?.linger();
+  // All of the answer is out: the length is told. What comes after it ends the exchange.
+  if (stream === undefined) response.write(body);
+  else response.end(body);
   let left = limits.discardBytesMax;
-  request.on('data', (piece: Uint8Array) => {
+  const finish = (): void => {
+    timer.cancel();
+    request.off('data', discard).off('end', finish).off('close', finish);
+    if (stream === undefined) response.end();
+    if (request.complete) return;
+    if (stream === undefined) request.destroy();
+    else stream.stop();
+  };
+  const discard = (piece: Uint8Array): void => {
     left -= piece.length;
-    if (left < 0) request.destroy();
-  });
+    if (left < 0) finish();
+  };
+  const timer = clock.setTimeout(finish, limits.lingerMs);
+  request.on('data', discard).once('end', finish).once('close', finish);
 }

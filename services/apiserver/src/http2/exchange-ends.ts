@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestHeaders, ServerStream } from '@pilothouse/http2';
+import { errorCode } from '@pilothouse/http2';
 import { answerHead, type HeaderValue } from './answer-head.ts';
 import { ExchangeStream } from './exchange-stream.ts';
 
@@ -92,6 +93,16 @@ export class Http2Request extends End {
   /** Has the client open another connection; its requests on this one are still answered. */
   leaveConnection(): void {
     this.shared.stream.connection.shutdown();
+  }
+
+  /** Lets the client send all of its body, also after the answer; whoever calls this reads it, and calls {@link stop} in time. */
+  linger(): void {
+    this.shared.stream.lingers = true;
+  }
+
+  /** Has the client stop sending: the answer is complete. */
+  stop(): void {
+    this.shared.stream.reset(errorCode.noError);
   }
 
   get rawHeaders(): string[] {
