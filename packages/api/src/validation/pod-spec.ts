@@ -18,6 +18,7 @@ import {
   nameIsDnsSubdomain,
 } from './names.ts';
 import { validateAnnotations, validateLabels } from './meta.ts';
+import { validatePodAnnotations } from './pod-annotations.ts';
 import { internalText } from './internal-text.ts';
 import { validatePodResources } from './pod-resources.ts';
 import { validateOverhead } from './resources.ts';
@@ -400,6 +401,8 @@ export function validateTemplateMetadata(template: Json, path: FieldPath): Field
 export function validatePodTemplateSpec(template: Json, path: FieldPath): FieldError[] {
   const spec = (template['spec'] ?? {}) as Json;
   const errors = validateTemplateMetadata(template, path);
+  const annotations = (template['metadata']?.annotations ?? {}) as Record<string, string>;
+  errors.push(...validatePodAnnotations(annotations, spec, path.child('annotations')));
   errors.push(...validatePodSpec(spec, undefined, path.child('spec')));
   if (list(spec['ephemeralContainers']).length > 0)
     errors.push(

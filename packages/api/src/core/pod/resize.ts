@@ -6,6 +6,7 @@ import { validateOnlyForPod, validatePodSpec } from '../../validation/pod-spec.t
 import type { Json } from '../../validation/values.ts';
 import { clone, entries, isSet, list, semanticEqual, text } from '../../validation/values.ts';
 import { qosClassOf } from './qos.ts';
+import { podAnnotationUpdateErrors } from './annotations.ts';
 
 const resizable = ['cpu', 'memory'];
 const kinds = ['requests', 'limits'] as const;
@@ -211,5 +212,5 @@ export const resizeHooks: UpdateHooks = {
     else pod['spec'].resources = wanted['resources'] as unknown;
     bumpGeneration(pod, old);
   },
-  validateUpdate: validate,
+  validateUpdate: (pod, old) => [...podAnnotationUpdateErrors(pod, old), ...validate(pod, old)],
 };

@@ -7,6 +7,7 @@ import { isIpv6, validateIpLegacy } from '../../validation/network.ts';
 import { isQualifiedName, nameIsDnsSubdomain } from '../../validation/names.ts';
 import type { Json } from '../../validation/values.ts';
 import { isSet, list, problems, text } from '../../validation/values.ts';
+import { podAnnotationUpdateErrors } from './annotations.ts';
 
 function validateIps(ips: unknown, name: string): FieldError[] {
   const errors: FieldError[] = [];
@@ -123,5 +124,5 @@ export const podStatusHooks: UpdateHooks = {
     if (text(status['qosClass']) === '' && isSet(old['status']?.qosClass))
       status['qosClass'] = old['status'].qosClass as unknown;
   },
-  validateUpdate: validate,
+  validateUpdate: (pod, old) => [...podAnnotationUpdateErrors(pod, old), ...validate(pod, old)],
 };

@@ -1,15 +1,21 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
-import { bumpGeneration, metadataPath, restore, specPath, startGeneration } from '../../common.ts';
+import { bumpGeneration, restore, specPath, startGeneration } from '../../common.ts';
 import { defaultPod } from '../../defaults/pod-spec.ts';
 import type { ResourceStrategy, StrategyContext } from '../../strategy.ts';
 import { columnsOf } from '../../table/columns.ts';
-import { validateLocalDescendingPath } from '../../validation/env.ts';
+import {
+  appArmorOfContainer,
+  validatePodAnnotations,
+  validateProfilesMatch,
+} from '../../validation/pod-annotations.ts';
 import { validateOnlyForPod, validatePodSpec } from '../../validation/pod-spec.ts';
 import { nameIsDnsSubdomain } from '../../validation/names.ts';
 import type { Json } from '../../validation/values.ts';
-import { isSet, list, text } from '../../validation/values.ts';
+import { isSet, list, semanticEqual, text } from '../../validation/values.ts';
+import { validateAppArmorProfile } from '../../validation/security-context.ts';
 import { podNameWarnings } from '../../validation/workload.ts';
+import { annotationsPath, podAnnotationUpdateErrors } from './annotations.ts';
 import { podCells, podRowConditions } from './cells.ts';
 import { ephemeralContainersHooks } from './ephemeral-containers.ts';
 import { qosClassOf } from './qos.ts';
@@ -49,42 +55,23 @@ function mergeMatchLabelKeys(pod: KubeObject): void {
   }
 }
 
-const seccompPrefix = 'seccomp.security.alpha.kubernetes.io/';
-
-/** The old annotations still have to make sense, though nothing reads them. */
-function validateSeccompAnnotations(annotations: Readonly<Record<string, string>> | undefined): FieldError[] {
-  return Object.entries(annotations ?? {}).flatMap(([key, value]) => {
-    if (key !== `${seccompPrefix}pod` && !key.startsWith('container.seccomp.security.alpha.kubernetes.io/'))
-      return [];
-    if (value === 'runtime/default' || value === 'docker/default' || value === 'unconfined') return [];
-    const path = metadataPath.child('annotations', key);
-    if (value.startsWith('localhost/'))
-      return validateLocalDescendingPath(value.slice('localhost/'.length), path);
-    return [fieldError.invalid(path, value, 'must be a valid seccomp profile')];
-  });
-}
-
-const appArmorPrefix = 'container.apparmor.security.beta.kubernetes.io/';
-
-/** Profiles of the old annotations move to the field. */
+/** Profiles of the old annotations move to the field, unless the pod has them there. */
 function applyAppArmorAnnotations(pod: KubeObject, context: StrategyContext): void {
   const annotations = pod.metadata.annotations ?? {};
-  for (const name of ['containers', 'initContainers'])
-    for (const container of list(specOf(pod)[name]) as Json[]) {
-      const key = `${appArmorPrefix}${text(container['name'])}`;
+  const spec = specOf(pod);
+  if (spec['os']?.name === 'windows') return;
+  const ofPod = spec['securityContext']?.appArmorProfile as Json | null | undefined;
+  for (const name of ['containers', 'initContainers', 'ephemeralContainers'])
+    for (const container of list(spec[name]) as Json[]) {
+      const key = `${appArmorOfContainer}${text(container['name'])}`;
       const value = annotations[key];
       if (value === undefined || isSet(container['securityContext']?.appArmorProfile)) continue;
+      const profile = appArmorProfileOf(value);
+      const isSame = profile !== undefined && isSet(ofPod) && semanticEqual(profile, ofPod);
+      if (isSame) continue;
       context.addWarning?.(
         `metadata.annotations[${key}]: deprecated since v1.30; use the "appArmorProfile" field instead`,
       );
-      const profile =
-        value === 'unconfined'
-          ? { type: 'Unconfined' }
-          : value === 'runtime/default'
-            ? { type: 'RuntimeDefault' }
-            : value.startsWith('localhost/')
-              ? { type: 'Localhost', localhostProfile: value.slice('localhost/'.length) }
-              : undefined;
       if (profile !== undefined)
         container['securityContext'] = {
           ...(container['securityContext'] as Json | undefined),
@@ -93,13 +80,18 @@ function applyAppArmorAnnotations(pod: KubeObject, context: StrategyContext): vo
     }
 }
 
+/** Undefined: an annotation that says nothing a field could. */
+function appArmorProfileOf(annotation: string): Json | undefined {
+  if (annotation === 'unconfined') return { type: 'Unconfined' };
+  if (annotation === 'runtime/default') return { type: 'RuntimeDefault' };
+  if (!annotation.startsWith('localhost/')) return undefined;
+  const profile = { type: 'Localhost', localhostProfile: annotation.slice('localhost/'.length) };
+  return validateAppArmorProfile(profile, specPath).length === 0 ? profile : undefined;
+}
+
 function validatePod(pod: KubeObject): FieldError[] {
   const spec = specOf(pod);
-  return [
-    ...validateSeccompAnnotations(pod.metadata.annotations),
-    ...validatePodSpec(spec, pod.metadata as Json, specPath),
-    ...validateOnlyForPod(spec, specPath),
-  ];
+  return [...validatePodSpec(spec, pod.metadata as Json, specPath), ...validateOnlyForPod(spec, specPath)];
 }
 
 export const podStrategy: ResourceStrategy = {
@@ -135,8 +127,9 @@ export const podStrategy: ResourceStrategy = {
       ];
   },
   validate(pod) {
-    const errors = validatePod(pod);
     const spec = specOf(pod);
+    const annotations = pod.metadata.annotations ?? {};
+    const errors = [...validatePodAnnotations(annotations, spec, annotationsPath), ...validatePod(pod)];
     if (list(spec['ephemeralContainers']).length > 0)
       errors.push(fieldError.forbidden(specPath.child('ephemeralContainers'), 'cannot be set on create'));
     if (text(spec['nodeName']) !== '' && list(spec['schedulingGates']).length > 0)
@@ -146,14 +139,18 @@ export const podStrategy: ResourceStrategy = {
           'cannot be set until all schedulingGates have been cleared',
         ),
       );
-    return errors;
+    return [...errors, ...validateProfilesMatch(annotations, spec, specPath)];
   },
   warningsOnCreate: (pod) => [...podNameWarnings(pod.metadata.name ?? ''), ...podWarnings(pod, undefined)],
   prepareForUpdate(pod, old) {
     restore(pod, old, 'status');
     bumpGeneration(pod, old);
   },
-  validateUpdate: (pod, old) => [...validatePod(pod), ...validatePodChange(pod, old)],
+  validateUpdate: (pod, old) => [
+    ...podAnnotationUpdateErrors(pod, old),
+    ...validatePod(pod),
+    ...validatePodChange(pod, old),
+  ],
   warningsOnUpdate: (pod, old) => podWarnings(pod, old),
   subresources: {
     status: podStatusHooks,
