@@ -44,6 +44,7 @@ import type { HealthSources } from './health/checks.ts';
 import { HttpServer } from './http-server.ts';
 import type { RequestHandler, TlsMaterial } from './http-server.ts';
 import { limits } from './limits.ts';
+import type { SecuritySeries } from './metrics/security-series.ts';
 import { ServerMetrics } from './metrics/server-metrics.ts';
 import { Pipeline } from './pipeline.ts';
 import type { Registry } from './registry/rest/rest-storage.ts';
@@ -60,6 +61,8 @@ export interface ApiServerOptions {
   readonly admission: AdmissionChain;
   /** Built-in resources that are served, for OpenAPI; none: no documents. */
   readonly servedResources?: readonly BuiltinResource[];
+  /** Told with the other metrics. */
+  readonly security?: SecuritySeries;
   /** What `/version` and metrics tell to be emulated. Default: the release of the program. */
   readonly release?: EmulatedRelease | undefined;
   readonly clock: Clock;
@@ -128,6 +131,7 @@ export interface ApiServer {
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { clock, logger, random } = options;
   const metrics = new ServerMetrics(buildVersion.labels, options.release);
+  options.security?.attach(metrics.registry);
   options.admission.measure?.(metrics.admission, clock);
   const codec = new BuiltinObjectCodec();
   const shutdown = new AbortController();
@@ -183,7 +187,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     audit ? audit.authentication(authenticate) : authenticate,
     ...(audit ? [audit.filter] : []),
     ...(options.tracing ? [tracingFilter(options.tracing.tracer)] : []),
-    impersonationFilter(options.authorizer),
+    impersonationFilter(options.authorizer, clock, options.security?.impersonation),
     flowFilter,
     ...(shared && shared.rateLimits.size > 0
       ? [

@@ -32,6 +32,8 @@ import type { ApiServer } from './server.ts';
 import { createApiServer } from './server.ts';
 import { given } from './flag-values.ts';
 import { registerFileMetric } from './metrics/file-metric.ts';
+import { SecuritySeries } from './metrics/security-series.ts';
+import { serverName } from './registry/bootstrap/identity-lease.ts';
 import { featureGateOverrides } from './feature-gates.ts';
 import { servedBy } from './served-resources.ts';
 import { EncryptedKeyValueStore } from './storage/encryption/encrypted-store.ts';
@@ -88,11 +90,14 @@ export async function startApiServer(
   const readRevocations = await checkCredentials(config.credentialFiles);
   const watcher = new FileWatcher({ clock, logger });
   closers.push(() => watcher.close());
+  const series = new SecuritySeries(serverName(hostname()), clock);
   const encryption = config.encryption
-    ? await Encryption.open({ ...config.encryption, clock, random, logger }).catch(flagErrorOf)
+    ? await Encryption.open({ ...config.encryption, clock, random, logger, series: series.encryption }).catch(
+        flagErrorOf,
+      )
     : undefined;
   if (encryption) closers.push(() => encryption.close());
-  const transformations = new TransformationCounts();
+  const transformations = new TransformationCounts({ series: series.encryption, clock });
   const tracer = config.tracing
     ? await createOtlpTracer({
         ...config.tracing,
@@ -130,7 +135,7 @@ export async function startApiServer(
   let table: ResourceTable | undefined;
   const shared = openShared(config.redis, { clock, logger });
   if (shared) closers.push(() => shared.link.close());
-  const signer = await openSigner(config.authentication.serviceAccounts, { clock, logger });
+  const signer = await openSigner(config.authentication.serviceAccounts, { clock, logger, series });
   if (signer) closers.push(() => signer.close());
   const security = createSecurity(
     {
@@ -145,6 +150,7 @@ export async function startApiServer(
       isEnabled: enabled,
       emulatedMinor: config.release?.minor,
       signer,
+      series,
       client: registry.client,
       decisions: shared?.decisions,
       ...(tracing === undefined ? {} : { span: () => tracing.active.span }),
@@ -207,6 +213,7 @@ export async function startApiServer(
     admission: security.admission,
     servedResources: builtinResources.filter((resource) => isServed(resource)),
     release: config.release,
+    security: series,
     clock,
     random,
     logger,
@@ -249,7 +256,8 @@ export async function startApiServer(
       Object.entries(featureGates).map(([name, { stage }]) => ({ name, stage, enabled: enabled(name) })),
   });
   registerFileMetric(server.metrics.registry, watcher);
-  if (encryption) registerEncryptionMetrics(server.metrics.registry, encryption, transformations);
+  if (encryption)
+    registerEncryptionMetrics(server.metrics.registry, encryption, transformations, series.server);
   for (const resource of authorization.has('RBAC') ? policyBasedResources : []) {
     const storage = registry.storage('rbac.authorization.k8s.io', 'v1', resource);
     if (storage) {

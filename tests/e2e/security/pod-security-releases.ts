@@ -84,7 +84,6 @@ export async function podSecurityReleases(
       async () => {
         for (const version of [...releases, 'latest']) await compareRelease(servers, level, version);
       },
-      240_000,
     );
   }
   await checks.check('plugins: PodSecurity counts the same', async () => {

@@ -68,6 +68,7 @@ export interface AdmissionTimes {
     /** Labels: name, kind, type, operation. */
     readonly conditionErrors: CountSeries;
     readonly conditionExclusions: CountSeries;
+    readonly conditionSeconds: TimeSeries;
     /** Of the breaker. Labels: name, type. */
     readonly skipped: CountSeries;
     readonly notCalled: CountSeries;
@@ -83,6 +84,8 @@ export interface AdmissionTimes {
   };
   /** Labels: policy, policy_binding, error_type, enforcement_action. */
   readonly policyChecks?: { readonly count: CountSeries; readonly seconds: TimeSeries };
+  /** Labels: policy, policy_binding, error_type. */
+  readonly mutatingPolicyChecks?: { readonly count: CountSeries; readonly seconds: TimeSeries };
 }
 
 export interface AdmissionChain {

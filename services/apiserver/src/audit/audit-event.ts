@@ -10,6 +10,8 @@ export interface AuditEvent {
   readonly verb: string;
   readonly user: UserInfo;
   readonly impersonatedUser: UserInfo | undefined;
+  /** The verb that allowed it when it was the constrained kind. */
+  readonly impersonationConstraint: string | undefined;
   readonly sourceIPs: readonly string[];
   readonly userAgent: string;
   readonly objectRef: Readonly<Record<string, string>> | undefined;
@@ -33,6 +35,8 @@ export function auditJson(event: AuditEvent, limit: number): string | undefined 
 function jsonOf(event: AuditEvent): string {
   let text = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"${event.level}","auditID":${quote(event.auditID)},"stage":"${event.stage}","requestURI":${quote(event.requestURI)},"verb":${quote(event.verb)},"user":${userJson(event.user)}`;
   if (event.impersonatedUser) text += `,"impersonatedUser":${userJson(event.impersonatedUser)}`;
+  if (event.impersonationConstraint)
+    text += `,"authenticationMetadata":{"impersonationConstraint":${quote(event.impersonationConstraint)}}`;
   if (event.sourceIPs.length > 0) text += `,"sourceIPs":${JSON.stringify(event.sourceIPs)}`;
   if (event.userAgent !== '') text += `,"userAgent":${quote(event.userAgent)}`;
   if (event.objectRef) text += `,"objectRef":${JSON.stringify(event.objectRef)}`;

@@ -140,6 +140,7 @@ export class AuditTrail {
       verb: info.verb,
       user: context.user,
       impersonatedUser: exchange.impersonator ? exchange.user : undefined,
+      impersonationConstraint: exchange.impersonationConstraint,
       sourceIPs: context.sourceIps,
       userAgent:
         exchange.userAgent.length > userAgentCharactersMax

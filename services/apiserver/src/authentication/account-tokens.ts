@@ -77,7 +77,7 @@ export class AccountTokens implements TokenAuthenticator {
 
   #replace(keys: readonly VerificationKey[]): void {
     const { issuers, apiAudiences } = this.#options;
-    const { objects, clock, logger } = this.#dependencies;
+    const { objects, clock, logger, series } = this.#dependencies;
     this.#keys = keys;
     const lookup = this.#options.lookup ?? true;
     // New ones, so that nothing is remembered of tokens whose key is gone.
@@ -85,8 +85,8 @@ export class AccountTokens implements TokenAuthenticator {
       keys.length === 0
         ? []
         : [
-            legacyTokenAuthenticator({ keys, apiAudiences, lookup, objects, clock, logger }),
-            serviceAccountTokenAuthenticator({ issuers, keys, apiAudiences, lookup, objects, clock }),
+            legacyTokenAuthenticator({ keys, apiAudiences, lookup, objects, clock, logger, series }),
+            serviceAccountTokenAuthenticator({ issuers, keys, apiAudiences, lookup, objects, clock, series }),
           ];
   }
 

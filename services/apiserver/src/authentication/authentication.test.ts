@@ -198,6 +198,15 @@ test('the token of the standard volume outlives the time it announces', async ()
   const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
   assert.equal(claims.exp - claims.iat, 365 * 24 * 3600);
   assert.equal(claims['kubernetes.io'].warnafter - claims.iat, 3607);
+  const token = made['status'].token as string;
+  assert.equal((await bearer(token))?.auditAnnotations, undefined);
+  offsetMs += 3_617_000;
+  const late = await bearer(token);
+  offsetMs -= 3_617_000;
+  assert.match(
+    late?.auditAnnotations?.['authentication.k8s.io/stale-token'] ?? '',
+    /^subject: system:serviceaccount:ns:c, seconds after warning threshold: (9|10|11)$/,
+  );
 });
 
 test('a bootstrap token works while its secret says so', async () => {

@@ -28,7 +28,7 @@ export function createAuthentication(
   config: AuthenticationConfig,
   dependencies: AuthenticationDependencies,
 ): Authentication {
-  const { clock, random, objects, logger } = dependencies;
+  const { clock, random, objects, logger, series } = dependencies;
   const accounts = config.serviceAccounts;
   const issuers = accounts?.issuers ?? [];
   const apiAudiences = accounts?.apiAudiences ?? issuers;
@@ -45,7 +45,7 @@ export function createAuthentication(
   if (config.bootstrapTokens === true) {
     tokens.push(bootstrapTokenAuthenticator(objects, clock, apiAudiences));
   }
-  const tokenCache = new TokenCache(clock);
+  const tokenCache = new TokenCache(clock, series);
   const structured = new StructuredTokens(
     {
       ...(config.structured === undefined ? {} : { file: config.structured }),
@@ -53,7 +53,7 @@ export function createAuthentication(
       serviceAccountIssuers: issuers,
       apiAudiences,
     },
-    { clock, logger, onChange: () => tokenCache.clear() },
+    { clock, logger, series, onChange: () => tokenCache.clear() },
   );
   tokens.push(structured);
   const closers: (() => void)[] = [];

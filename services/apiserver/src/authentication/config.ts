@@ -1,3 +1,4 @@
+import type { SecuritySeries } from '../metrics/security-series.ts';
 import type { DecisionCache } from '../shared/decision-cache.ts';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Logger, Random } from '@pilothouse/base';
@@ -81,6 +82,7 @@ export interface AuthenticationDependencies {
   readonly signer?: ExternalSigner | undefined;
   /** Decisions that all servers share; absent: each keeps its own. */
   readonly decisions?: DecisionCache | undefined;
+  readonly series?: SecuritySeries | undefined;
 }
 
 /** New contents of files, as {@link AuthenticationConfig} had them at the start; what is absent stays. */

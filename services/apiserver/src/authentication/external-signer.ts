@@ -1,6 +1,8 @@
 import { createPublicKey } from 'node:crypto';
 import type { Clock, Logger, Timer } from '@pilothouse/base';
 import { errorMessage, sleep } from '@pilothouse/base';
+import type { SecuritySeries } from '../metrics/security-series.ts';
+import { grpcCodeOf } from '../security/unix-grpc.ts';
 import type { ServiceAccountClaims } from './service-account-claims.ts';
 import type { VerificationKey } from './service-account-keys.ts';
 import { algorithmOf } from './service-account-keys.ts';
@@ -28,6 +30,12 @@ export interface SignerService {
   close(): void;
 }
 
+export interface SignerPorts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly series?: SecuritySeries | undefined;
+}
+
 const firstFillMs = 60_000;
 const attemptWaitMs = 500;
 /** After a failure the keys are asked for again soon; until then the old ones count. */
@@ -51,17 +59,17 @@ export class ExternalSigner {
   /** Told when keys came or went. */
   onChange: () => void = () => undefined;
 
-  private constructor(service: SignerService, ports: { clock: Clock; logger: Logger }) {
+  readonly #series: SecuritySeries['signer'] | undefined;
+
+  private constructor(service: SignerService, ports: SignerPorts) {
+    this.#series = ports.series?.signer;
     this.#service = service;
     this.#clock = ports.clock;
     this.#logger = ports.logger;
   }
 
   /** Waits up to a minute for the signer. Rejects with an Error for the operator. */
-  static async open(
-    service: SignerService,
-    ports: { clock: Clock; logger: Logger },
-  ): Promise<ExternalSigner> {
+  static async open(service: SignerService, ports: SignerPorts): Promise<ExternalSigner> {
     const signer = new ExternalSigner(service, ports);
     const { clock, logger } = ports;
     const deadline = clock.monotonic() + firstFillMs;
@@ -120,7 +128,9 @@ export class ExternalSigner {
     let answer;
     try {
       answer = await this.#service.sign(payload);
+      this.#series?.signs.cell('OK').inc();
     } catch (error) {
+      this.#series?.signs.cell(grpcCodeOf(error)).inc();
       throw new Error(`while signing jwt: ${errorMessage(error)}`, { cause: error });
     }
     const problem = await this.#headerProblem(answer.header);
@@ -181,6 +191,17 @@ export class ExternalSigner {
   }
 
   async #take(): Promise<void> {
+    try {
+      await this.#takeKeys();
+      this.#series?.fetches.cell('OK').inc();
+      this.#series?.keysAt.cell().set(this.#clock.now() / 1000);
+    } catch (error) {
+      this.#series?.fetches.cell(grpcCodeOf(error)).inc();
+      throw error;
+    }
+  }
+
+  async #takeKeys(): Promise<void> {
     const { keys: given, dataMs, refreshSeconds } = await this.#service.fetchKeys(firstFillMs);
     if (refreshSeconds <= 0) throw new Error(`found invalid refresh hint (${refreshSeconds}s)`);
     if (given.length === 0) throw new Error('found no keys');
@@ -190,6 +211,7 @@ export class ExternalSigner {
     const isNew = dataMs !== this.#dataMs || shape(keys) !== shape(this.#keys);
     this.#keys = keys;
     this.#dataMs = dataMs;
+    this.#series?.dataAt.cell().set(dataMs / 1000);
     this.#nextMs = this.#clock.monotonic() + refreshSeconds * 1000;
     if (isNew) this.onChange();
   }

@@ -58,6 +58,13 @@ export function isImpersonationHeader(name: string): boolean {
   return name.toLowerCase().startsWith('impersonate-');
 }
 
+/** What came of an impersonation. */
+export interface Impersonated {
+  readonly user: UserInfo;
+  /** Of the constrained kind that allowed it; undefined: the verb `impersonate` did. */
+  readonly mode: ImpersonationMode | undefined;
+}
+
 /** Per authorizer, the requestors that last acted by the verb `impersonate`; their refusals are worded in its terms. */
 const legacyRequestorsOf = new WeakMap<Authorizer, Set<string>>();
 const legacyRequestorsMax = 1024;
@@ -71,7 +78,7 @@ export async function impersonate(
   wanted: ImpersonationRequest,
   request: AuthorizationAttributes,
   authorizer: Authorizer,
-): Promise<UserInfo> {
+): Promise<Impersonated> {
   const mode = modeOf(requestor, wanted);
   const legacy = (): Promise<Finding | undefined> =>
     firstRefused(authorizer, legacyChecks(requestor, wanted));
@@ -98,7 +105,7 @@ export async function impersonate(
     if (legacyRequestors.size >= legacyRequestorsMax) legacyRequestors.clear();
     legacyRequestors.add(requestor.name);
   }
-  return impersonatedUser(wanted);
+  return { user: impersonatedUser(wanted), mode: byLegacy ? undefined : mode };
 }
 
 interface Finding {
@@ -106,10 +113,10 @@ interface Finding {
   readonly reason: string;
 }
 
-type Mode = 'associated-node' | 'arbitrary-node' | 'serviceaccount' | 'user-info';
+export type ImpersonationMode = 'associated-node' | 'arbitrary-node' | 'serviceaccount' | 'user-info';
 
 /** Undefined: only the old verb covers it, as service accounts and nodes come with groups of their own. */
-function modeOf(requestor: UserInfo, wanted: ImpersonationRequest): Mode | undefined {
+function modeOf(requestor: UserInfo, wanted: ImpersonationRequest): ImpersonationMode | undefined {
   const isAccount = splitServiceAccountUser(wanted.user) !== undefined;
   if (!isAccount && !wanted.user.startsWith(nodeUserPrefix)) return 'user-info';
   const hasMore = wanted.uid !== '' || wanted.groups.length > 0 || Object.keys(wanted.extra).length > 0;
@@ -124,7 +131,7 @@ function modeOf(requestor: UserInfo, wanted: ImpersonationRequest): Mode | undef
 function constrainedChecks(
   requestor: UserInfo,
   wanted: ImpersonationRequest,
-  mode: Mode,
+  mode: ImpersonationMode,
 ): AuthorizationAttributes[] {
   const verb = `impersonate:${mode}`;
   const ask = (resource: string, name: string, more: { namespace?: string; subresource?: string } = {}) =>

@@ -20,6 +20,10 @@ export interface AuthenticationResult {
   readonly user: UserInfo;
   /** Audiences that the credential and the asked ones share; absent when the method knows none. */
   readonly audiences?: readonly string[];
+  /** What the client is to hear about its credential. */
+  readonly warnings?: readonly string[];
+  /** For the audit log. */
+  readonly auditAnnotations?: Readonly<Record<string, string>>;
 }
 
 /** Tells who sends a request. Undefined: no credential that this method knows. */

@@ -2,6 +2,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import { hasReason } from '@pilothouse/apimachinery';
 import type { Clock } from '@pilothouse/base';
 import { errors as joseErrors, jwtVerify } from 'jose';
+import type { SecuritySeries } from '../metrics/security-series.ts';
 import type { ObjectAccess } from '../security/object-access.ts';
 import { resources } from '../security/object-access.ts';
 import { commonAudiences } from './audiences.ts';
@@ -24,6 +25,7 @@ export interface ServiceAccountTokenOptions {
   readonly lookup: boolean;
   readonly objects: ObjectAccess;
   readonly clock: Clock;
+  readonly series?: SecuritySeries | undefined;
 }
 
 /** ServiceAccount tokens (JWT). The objects they are bound to must still exist. */
@@ -110,7 +112,16 @@ async function validate(
     ...serviceAccountUser(namespace, serviceaccount.name, serviceaccount.uid),
     extra,
   };
-  return { user, audiences };
+  const { warnafter = 0 } = claims['kubernetes.io'];
+  if (warnafter === 0) return { user, audiences };
+  const accounts = options.series?.accounts;
+  if (nowSeconds <= warnafter) {
+    accounts?.valid.inc();
+    return { user, audiences };
+  }
+  accounts?.stale.inc();
+  const stale = `subject: ${claims.sub}, seconds after warning threshold: ${Math.floor(nowSeconds) - warnafter}`;
+  return { user, audiences, auditAnnotations: { 'authentication.k8s.io/stale-token': stale } };
 }
 
 /** The user behind a ServiceAccount. */

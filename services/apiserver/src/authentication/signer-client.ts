@@ -1,5 +1,6 @@
 import type { Clock } from '@pilothouse/base';
 import { Writer } from '@pilothouse/proto';
+import type { SecuritySeries } from '../metrics/security-series.ts';
 import { UnixGrpcClient } from '../security/unix-grpc.ts';
 import { readFields } from '../storage/encryption/encrypted-object.ts';
 import type { SignerKey, SignerService } from './external-signer.ts';
@@ -11,11 +12,12 @@ const callTimeoutMs = 10_000;
 export class SignerClient implements SignerService {
   readonly #client: UnixGrpcClient;
 
-  constructor(socket: string, clock: Clock) {
+  constructor(socket: string, clock: Clock, series?: SecuritySeries['signer']) {
     this.#client = new UnixGrpcClient(
       socket,
       socket.startsWith('@') ? `\0${socket.slice(1)}` : socket,
       clock,
+      (method, code, seconds) => series?.seconds.series(method, code).observe(seconds),
     );
   }
 

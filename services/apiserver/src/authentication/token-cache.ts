@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '@pilothouse/base';
+import type { SecuritySeries } from '../metrics/security-series.ts';
 import type { AuthenticationResult } from './interface.ts';
 
 /** How long a token that was good counts as good, milliseconds (upstream's --authentication-token-…-success default). */
@@ -16,8 +17,11 @@ export class TokenCache {
   #generation = 0;
   readonly #entries = new Map<string, { readonly result: AuthenticationResult; readonly untilMs: number }>();
 
-  constructor(clock: Clock) {
+  readonly #series: SecuritySeries['tokenCache'] | undefined;
+
+  constructor(clock: Clock, series?: SecuritySeries) {
     this.#clock = clock;
+    this.#series = series?.tokenCache;
   }
 
   /** The remembered result, always the same object; else that of `check`, remembered unless it throws. */
@@ -25,13 +29,39 @@ export class TokenCache {
     const key = createHash('sha256').update(token).digest('base64');
     const known = this.#entries.get(key);
     const nowMs = this.#clock.monotonic();
-    if (known !== undefined && nowMs < known.untilMs) return known.result;
+    if (known !== undefined && nowMs < known.untilMs) {
+      this.#answered('hit', nowMs);
+      return known.result;
+    }
     const generation = this.#generation;
-    const result = await check();
+    const result = await this.#fetch(check, nowMs);
     if (generation !== this.#generation) return result;
     if (this.#entries.size >= entriesMax) this.#entries.clear();
     this.#entries.set(key, { result, untilMs: nowMs + goodMs });
     return result;
+  }
+
+  async #fetch(check: () => Promise<AuthenticationResult>, startedMs: number): Promise<AuthenticationResult> {
+    const series = this.#series;
+    const active = [series?.active.cell('in_flight'), series?.active.cell('blocked')];
+    for (const each of active) each?.inc();
+    let status = 'error';
+    try {
+      const result = await check();
+      status = 'ok';
+      return result;
+    } finally {
+      for (const each of active) each?.dec();
+      series?.fetches.cell(status).inc();
+      this.#answered('miss', startedMs);
+    }
+  }
+
+  #answered(status: 'hit' | 'miss', startedMs: number): void {
+    const series = this.#series;
+    if (series === undefined) return;
+    series.requests.cell(status).inc();
+    series.seconds.series(status).observe((this.#clock.monotonic() - startedMs) / 1000);
   }
 
   /** Forgets all: who vouches for tokens has changed. */

@@ -243,8 +243,8 @@ test('impersonation needs either the old verb or both new ones', async () => {
   });
   grant([{ apiGroups: [''], resources: ['users', 'groups'], verbs: ['impersonate'] }]);
   assert.deepEqual(await impersonate(alice, wanted, request, authorization.authorizer), {
-    name: 'jane',
-    groups: ['x', 'system:authenticated'],
+    user: { name: 'jane', groups: ['x', 'system:authenticated'] },
+    mode: undefined,
   });
   grant([
     { apiGroups: [''], resources: ['namespaces'], verbs: ['impersonate-on:user-info:list'] },

@@ -3,6 +3,7 @@ import { errorMessage } from '@pilothouse/base';
 import { FlagError } from '@pilothouse/host';
 import type { UserInfo } from '../authentication/interface.ts';
 import { watchFile } from '../security/file-watcher.ts';
+import type { SecuritySeries } from '../metrics/security-series.ts';
 import type { ObjectAccess } from '../security/object-access.ts';
 import { WebhookEndpoint } from '../security/webhook-endpoint.ts';
 import type { AbacAuthorizer } from './abac.ts';
@@ -41,6 +42,7 @@ export interface ChainPorts {
   readonly objects: ObjectAccess;
   readonly logger: Logger;
   readonly decisions?: DecisionCache | undefined;
+  readonly series?: SecuritySeries | undefined;
 }
 
 interface BuiltChain {
@@ -93,7 +95,9 @@ export class AuthorizerChain implements Authorizer {
     const file = this.#config.structured;
     if (file !== undefined) {
       const apply = (text: string): void => this.#reload(text);
-      ends.push(watchFile({ ...file, what: 'authorization configuration', apply }, this.#ports));
+      const reloads = this.#ports.series?.authorizationReloads;
+      reloads?.started(file.text);
+      ends.push(watchFile({ ...file, what: 'authorization configuration', apply, reloads }, this.#ports));
     }
     return () => {
       for (const end of ends) end();
@@ -174,34 +178,57 @@ export class AuthorizerChain implements Authorizer {
   }
 
   #build(links: readonly ChainLink[]): BuiltChain {
-    const { clock, random, logger } = this.#ports;
     const endpoints: WebhookEndpoint[] = [];
-    const authorizers = links.map((link): Authorizer => {
-      switch (link.type) {
-        case 'Node':
-          return nodeAuthorizer(this.#graph, nodeRules());
-        case 'RBAC':
-          return this.rbac;
-        case 'ABAC':
-          return this.#abac as AbacAuthorizer;
-        case 'AlwaysAllow':
-          return alwaysAllowAuthorizer;
-        case 'AlwaysDeny':
-          return alwaysDenyAuthorizer;
-        case 'Webhook': {
-          const endpoint = new WebhookEndpoint(link.kubeconfig, { clock, random, logger });
-          endpoints.push(endpoint);
-          const { decisions } = this.#ports;
-          const scope = `authorizer ${link.name} ${link.reviewVersion} ${endpoint.url}`;
-          const shared = decisions && { decisions, scope };
-          return webhookAuthorizer({ ...link, endpoint, clock, logger, shared });
-        }
-        default:
-          throw new Error(
-            `Unknown authorization mode "${String((link as ChainLink).type)}": expected Node, RBAC, ABAC, Webhook, AlwaysAllow or AlwaysDeny`,
-          );
-      }
-    });
+    const { series } = this.#ports;
+    const authorizers = links.map((link): Authorizer => counted(this.#open(link, endpoints), link, series));
     return { links, authorizer: unionAuthorizer([privilegedGroupAuthorizer, ...authorizers]), endpoints };
   }
+
+  #open(link: ChainLink, endpoints: WebhookEndpoint[]): Authorizer {
+    const { clock, random, logger, series } = this.#ports;
+    switch (link.type) {
+      case 'Node':
+        return nodeAuthorizer(this.#graph, nodeRules());
+      case 'RBAC':
+        return this.rbac;
+      case 'ABAC':
+        return this.#abac as AbacAuthorizer;
+      case 'AlwaysAllow':
+        return alwaysAllowAuthorizer;
+      case 'AlwaysDeny':
+        return alwaysDenyAuthorizer;
+      case 'Webhook': {
+        const endpoint = new WebhookEndpoint(link.kubeconfig, { clock, random, logger });
+        endpoints.push(endpoint);
+        const { decisions } = this.#ports;
+        const scope = `authorizer ${link.name} ${link.reviewVersion} ${endpoint.url}`;
+        const shared = decisions && { decisions, scope };
+        return webhookAuthorizer({ ...link, endpoint, clock, logger, shared, series });
+      }
+      default:
+        throw new Error(
+          `Unknown authorization mode "${String((link as ChainLink).type)}": expected Node, RBAC, ABAC, Webhook, AlwaysAllow or AlwaysDeny`,
+        );
+    }
+  }
+}
+
+/** Tells of what an authorizer decides; having no opinion is none. */
+function counted(authorizer: Authorizer, link: ChainLink, series: SecuritySeries | undefined): Authorizer {
+  if (series === undefined) return authorizer;
+  const allowed = lazily(() => series.decisions.cell(link.type, link.name, 'allowed'));
+  const denied = lazily(() => series.decisions.cell(link.type, link.name, 'denied'));
+  return {
+    async authorize(attributes) {
+      const result = await authorizer.authorize(attributes);
+      if (result.decision === 'allow') allowed().inc();
+      else if (result.decision === 'deny') denied().inc();
+      return result;
+    },
+  };
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }

@@ -1,3 +1,4 @@
+import type { SecuritySeries } from '../metrics/security-series.ts';
 import type { DecisionCache } from '../shared/decision-cache.ts';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import type { Clock, Logger, Random } from '@pilothouse/base';
@@ -32,6 +33,7 @@ export interface AuthorizationDependencies {
   readonly isEnabled?: ((gate: string) => boolean) | undefined;
   /** Decisions that all servers share; absent: each keeps its own. */
   readonly decisions?: DecisionCache | undefined;
+  readonly series?: SecuritySeries | undefined;
 }
 
 /** Everything the server needs that has to do with what a client may do. */

@@ -38,6 +38,8 @@ export function authenticationFilter(
         throw statusErrors.unauthorized();
       }
       exchange.user = result.user;
+      for (const warning of result.warnings ?? []) exchange.addWarning(warning);
+      Object.assign(exchange.auditAnnotations, result.auditAnnotations);
     } catch (error) {
       if (outcome === 'success') outcome = 'error';
       if (!(error instanceof StatusError)) throw error;

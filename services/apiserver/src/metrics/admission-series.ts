@@ -3,6 +3,7 @@ import { CellFamily, DistributionFamily } from './cells.ts';
 
 const phaseSeconds = [0.005, 0.025, 0.1, 0.5, 1, 2.5];
 const conditionLabels = ['name', 'kind', 'type', 'operation'];
+const mutationLabels = ['policy', 'policy_binding', 'error_type'];
 const checkLabels = ['policy', 'policy_binding', 'error_type', 'enforcement_action'];
 
 /** Metrics of admission, with upstream's names and labels; those of the breaker are our own. */
@@ -16,6 +17,7 @@ export class AdmissionSeries {
     readonly failOpen: CellFamily;
     readonly conditionErrors: CellFamily;
     readonly conditionExclusions: CellFamily;
+    readonly conditionSeconds: DistributionFamily;
     readonly skipped: CellFamily;
     readonly notCalled: CellFamily;
     readonly dead: CellFamily;
@@ -26,6 +28,7 @@ export class AdmissionSeries {
     readonly errors: CellFamily;
   };
   readonly policyChecks: { readonly count: CellFamily; readonly seconds: DistributionFamily };
+  readonly mutatingPolicyChecks: { readonly count: CellFamily; readonly seconds: DistributionFamily };
 
   constructor(registry: Registry) {
     const counter = (name: string, help: string, labelNames: readonly string[]): CellFamily =>
@@ -80,6 +83,12 @@ export class AdmissionSeries {
         'Requests that match conditions left out',
         conditionLabels,
       ),
+      conditionSeconds: times(
+        'apiserver_admission_match_condition_evaluation_seconds',
+        'Time to evaluate match conditions, in seconds',
+        conditionLabels,
+        [0.001, 0.005, 0.01, 0.025, 0.1, 0.2, 0.25],
+      ),
       skipped: counter(
         'pilothouse_admission_webhook_skipped_total',
         'Vital requests that passed without an admission webhook, since it is dead',
@@ -132,6 +141,19 @@ export class AdmissionSeries {
         'apiserver_validating_admission_policy_check_duration_seconds',
         'Time of checks of validating admission policies, in seconds',
         checkLabels,
+        [0.0000005, 0.001, 0.01, 0.1, 1],
+      ),
+    };
+    this.mutatingPolicyChecks = {
+      count: counter(
+        'apiserver_mutating_admission_policy_check_total',
+        'Uses of mutating admission policies by their end',
+        mutationLabels,
+      ),
+      seconds: times(
+        'apiserver_mutating_admission_policy_check_duration_seconds',
+        'Time of uses of mutating admission policies, in seconds',
+        mutationLabels,
         [0.0000005, 0.001, 0.01, 0.1, 1],
       ),
     };

@@ -1,5 +1,8 @@
 import type { Registry } from 'prom-client';
 
+/** What metrics are added to. */
+export type MetricTaker = Pick<Registry, 'registerMetric'>;
+
 /** One value of a metric as prom-client writes it. */
 export interface MetricValue {
   readonly labels: Record<string, string | number>;
@@ -9,7 +12,7 @@ export interface MetricValue {
 
 /** Adds a metric that tells its values when asked. The registry asks no more of a metric than its name and `get`. */
 export function registerSource(
-  registry: Registry,
+  registry: MetricTaker,
   name: string,
   help: string,
   type: 'counter' | 'gauge' | 'histogram',
@@ -46,7 +49,7 @@ export class CellFamily {
   readonly #cells = new Map<string, { labels: Record<string, string>; cell: Cell }>();
 
   constructor(
-    registry: Registry,
+    registry: MetricTaker,
     options: { name: string; help: string; type: 'counter' | 'gauge'; labelNames: readonly string[] },
   ) {
     this.#labelNames = options.labelNames;
@@ -113,7 +116,7 @@ export class DistributionFamily {
   readonly #series = new Map<string, { labels: Record<string, string>; series: Distribution }>();
 
   constructor(
-    registry: Registry,
+    registry: MetricTaker,
     options: {
       name: string;
       help: string;

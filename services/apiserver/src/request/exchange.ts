@@ -58,6 +58,8 @@ export class Exchange {
   priorityLevel = '';
   /** Filter impersonation: who asked to be {@link user}. */
   impersonator: UserInfo | undefined;
+  /** The verb of constrained impersonation that allowed it. */
+  impersonationConstraint = '';
   /** Set by handlers for metrics: the value of dryRun. */
   dryRun = '';
 

@@ -13,6 +13,8 @@ export interface FileWatch {
   readonly what: string;
   /** Takes the new text; an Error keeps the old one in force until the file changes again. */
   apply(text: string): void;
+  /** Counts what came of changes. */
+  readonly reloads?: { succeeded(text: string): void; failed(): void } | undefined;
 }
 
 /**
@@ -30,6 +32,7 @@ export function watchFile(watch: FileWatch, options: { clock: Clock; logger: Log
     if (text === seen) return;
     seen = text;
     watch.apply(text);
+    watch.reloads?.succeeded(text);
     logger.info(`Reloaded the ${watch.what}`, { file: watch.file });
   };
   const timer = clock.setInterval(() => {
@@ -40,6 +43,7 @@ export function watchFile(watch: FileWatch, options: { clock: Clock; logger: Log
         const isRead = (error as { syscall?: string }).syscall !== undefined;
         if (isRead && unreadable) return;
         unreadable = isRead;
+        watch.reloads?.failed();
         logger.error(`Cannot reload the ${watch.what}; the old one stays in force`, {
           file: watch.file,
           error: errorMessage(error),

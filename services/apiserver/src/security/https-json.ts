@@ -1,5 +1,6 @@
 import https from 'node:https';
 import { retireAgent } from '../node/retire-agent.ts';
+import { checkServerName } from '../node/server-identity.ts';
 
 /** An answer may not be larger. */
 const responseBytesMax = 4 * 1024 * 1024;
@@ -98,6 +99,7 @@ function agentFor(peer: HttpsPeer): https.Agent {
     keepAlive: true,
     maxSockets: 32,
     allowPartialTrustChain: true,
+    checkServerIdentity: checkServerName,
     minVersion: 'TLSv1.2',
     ...(peer.caPem === undefined ? {} : { ca: peer.caPem }),
     ...(peer.certPem === undefined ? {} : { cert: peer.certPem }),

@@ -10,6 +10,7 @@ import type { Authorization, AuthorizationConfig } from '../authorization/config
 import type { InternalClient } from '../registry/rest/rest-storage.ts';
 import type { DecisionCache } from '../shared/decision-cache.ts';
 import { objectAccess } from './internal-object-access.ts';
+import type { SecuritySeries } from '../metrics/security-series.ts';
 import type { ObjectAccess } from './object-access.ts';
 
 export interface SecurityConfig {
@@ -24,6 +25,8 @@ export interface SecurityDependencies {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Where what is decided is counted. */
+  readonly series?: SecuritySeries | undefined;
   /** Decisions that all servers share; absent: each keeps its own. */
   readonly decisions?: DecisionCache | undefined;
   /** Where requests find their storage; default: the one that the client uses, without custom resources. */
@@ -55,7 +58,7 @@ export interface Security {
 
 /** Builds authentication, authorization and admission on the storages of this process. */
 export function createSecurity(config: SecurityConfig, dependencies: SecurityDependencies): Security {
-  const { client, clock, random, logger, decisions } = dependencies;
+  const { client, clock, random, logger, decisions, series } = dependencies;
   const find: InternalClient['storage'] = dependencies.find ?? ((...path) => client.storage(...path));
   const objects = objectAccess(client, { clock, logger });
   const authentication = createAuthentication(config.authentication, {
@@ -64,6 +67,7 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
     objects,
     logger,
     decisions,
+    series,
     signer: dependencies.signer,
   });
   const authorization = createAuthorization(config.authorization, {
@@ -72,6 +76,7 @@ export function createSecurity(config: SecurityConfig, dependencies: SecurityDep
     objects,
     logger,
     decisions,
+    series,
     isEnabled: dependencies.isEnabled,
   });
   const admission = createAdmission(config.admission, {

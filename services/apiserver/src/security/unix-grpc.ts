@@ -7,10 +7,18 @@ export class UnixGrpcClient {
   readonly #endpoint: string;
   readonly #socketPath: string;
   readonly #clock: Clock;
+  /** Told of each call: method, code in Go's words (`OK`, `Unavailable`), seconds. */
+  readonly #onCall: ((method: string, code: string, seconds: number) => void) | undefined;
   #connection: GrpcConnection | undefined;
 
   /** `endpoint` is for messages. A path that begins with a NUL is in Linux's abstract namespace. */
-  constructor(endpoint: string, socketPath: string, clock: Clock) {
+  constructor(
+    endpoint: string,
+    socketPath: string,
+    clock: Clock,
+    onCall?: (method: string, code: string, seconds: number) => void,
+  ) {
+    this.#onCall = onCall;
     this.#endpoint = endpoint;
     this.#socketPath = socketPath;
     this.#clock = clock;
@@ -28,11 +36,16 @@ export class UnixGrpcClient {
         },
       },
     ));
+    const startedMs = this.#clock.monotonic();
+    let code = 'OK';
     try {
       await connection.ready();
       return await connection.unary(method, message, { timeoutMs, metadata: {} });
     } catch (error) {
+      code = grpcCodeOf(error);
       throw new Error(reasonOf(error), { cause: error });
+    } finally {
+      this.#onCall?.(method, code, (this.#clock.monotonic() - startedMs) / 1000);
     }
   }
 
@@ -42,10 +55,21 @@ export class UnixGrpcClient {
   }
 }
 
+/** The code of a failed call (or of what wraps one) in Go's words, for metrics. */
+export function grpcCodeOf(error: unknown): string {
+  for (let each = error; each instanceof Error; each = each.cause)
+    if (each instanceof EtcdError) return codeText(each);
+  return 'unknown-non-grpc';
+}
+
+function codeText(error: EtcdError): string {
+  const code = Object.entries(grpcCode).find(([, value]) => value === error.grpcStatus)?.[0] ?? 'unknown';
+  return `${code.charAt(0).toUpperCase()}${code.slice(1)}`;
+}
+
 function reasonOf(error: unknown): string {
   if (!(error instanceof EtcdError)) return errorMessage(error);
-  const code = Object.entries(grpcCode).find(([, value]) => value === error.grpcStatus)?.[0] ?? 'unknown';
   // The connection names its endpoint in words meant for the store.
   const text = error.cause instanceof Error ? error.cause.message : error.message;
-  return `rpc error: code = ${code.charAt(0).toUpperCase()}${code.slice(1)} desc = ${text}`;
+  return `rpc error: code = ${codeText(error)} desc = ${text}`;
 }

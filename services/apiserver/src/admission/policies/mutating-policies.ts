@@ -4,7 +4,7 @@ import type { KubeObject } from '@pilothouse/apimachinery';
 import { statusErrors, StatusError } from '@pilothouse/apimachinery';
 import { errorMessage } from '@pilothouse/base';
 import type { AdmissionDependencies } from '../config.ts';
-import type { AdmissionAttributes, AdmissionPlugin } from '../interface.ts';
+import type { AdmissionAttributes, AdmissionPlugin, AdmissionTimes } from '../interface.ts';
 import { objectName } from '../refusal.ts';
 import { noVersions, VersionedViews } from '../versioned-attributes.ts';
 import { isExempt } from '../webhooks/matching.ts';
@@ -35,6 +35,8 @@ interface Round {
 /** MutatingAdmissionPolicy: changes objects by the CEL expressions of bound policies, in the order of names. */
 export function mutatingPolicies(dependencies: AdmissionDependencies): AdmissionPlugin {
   const rounds = new WeakMap<AdmissionAttributes, Round>();
+  const { clock } = dependencies;
+  let series: AdmissionTimes['mutatingPolicyChecks'];
   const run = async (attributes: AdmissionAttributes, isAgain: boolean): Promise<void> => {
     const { objects } = dependencies;
     if (isExempt(attributes) || attributes.object === undefined || attributes.operation === 'CONNECT') return;
@@ -48,7 +50,9 @@ export function mutatingPolicies(dependencies: AdmissionDependencies): Admission
     if (isAgain && !round.isChanged && isDeepStrictEqual(round.output, attributes.object)) return;
     const failures: { readonly pair: BoundPolicy; readonly message: string }[] = [];
     for (const pair of matching.pairs) {
+      let problem: unknown;
       const failed = (error: unknown, prefix = ''): void => {
+        problem = error;
         if (error instanceof StatusError) throw error;
         if (pair.policy.failurePolicy !== 'Ignore')
           failures.push({ pair, message: `${prefix}${errorMessage(error)}` });
@@ -65,9 +69,18 @@ export function mutatingPolicies(dependencies: AdmissionDependencies): Admission
         );
         if (isAgain && !round.reinvocable.has(key)) continue;
         const before = structuredClone(attributes.object);
+        const startedMs = clock.monotonic();
+        problem = undefined;
         const view = await views.in(pair.target);
         await new Mutator(dependencies, view, matching.namespace).apply(pair, param, failed);
         await views.takeBack(view);
+        const labels = [
+          pair.policyName,
+          pair.bindingName,
+          problem === undefined ? 'no_error' : 'invalid_error',
+        ];
+        series?.count.cell(...labels).inc();
+        series?.seconds.series(...labels).observe((clock.monotonic() - startedMs) / 1000);
         if (!isDeepStrictEqual(before, attributes.object)) round.isChanged = true;
         if (pair.policy.reinvocationPolicy === 'IfNeeded') round.reinvocable.add(key);
       }
@@ -81,6 +94,9 @@ export function mutatingPolicies(dependencies: AdmissionDependencies): Admission
     admit: (attributes) => run(attributes, false),
     readmit: (attributes) => run(attributes, true),
     wantsReadmission: (attributes) => rounds.get(attributes)?.isChanged === true,
+    measure: ({ mutatingPolicyChecks }) => {
+      series = mutatingPolicyChecks;
+    },
   };
 }
 

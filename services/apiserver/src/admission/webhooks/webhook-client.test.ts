@@ -31,6 +31,18 @@ test("a bundle may be the server's own certificate, and slashes in a row count a
     assert.deepEqual(paths, ['/mutate?timeout=5s']);
     const another = (await issue()).certPem;
     await assert.rejects(client.post(target, another, '{}', 5000), /signed by unknown authority/);
+    const nameless = await issueCertificate(authority, {
+      commonName: '127.0.0.1',
+      hosts: [],
+      usage: 'server',
+      ...life,
+    });
+    server.setSecureContext({ cert: nameless.certPem, key: nameless.keyPem });
+    server.closeAllConnections();
+    await assert.rejects(
+      client.post(target, authority.certPem, '{}', 5000),
+      /x509: certificate relies on legacy Common Name field, use SANs instead/,
+    );
   } finally {
     client.close();
     server.close();

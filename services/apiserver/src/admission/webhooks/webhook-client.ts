@@ -3,6 +3,7 @@ import { parseExact } from '@pilothouse/apimachinery';
 import type { WebhookIdentity } from '../../security/webhook-kubeconfig.ts';
 import { networkErrorText } from '../../node/network-error.ts';
 import { retireAgent } from '../../node/retire-agent.ts';
+import { checkServerName } from '../../node/server-identity.ts';
 import type { WebhookTarget } from './service-resolver.ts';
 import type { WebhookCredentials } from './webhook-credentials.ts';
 
@@ -71,6 +72,7 @@ export class WebhookClient {
           ...(caPem === undefined ? {} : { ca: caPem }),
           // As Go: a bundle may hold the server's own certificate (envtest does that) or an intermediate one.
           allowPartialTrustChain: true,
+          checkServerIdentity: checkServerName,
           headers: {
             'content-type': 'application/json',
             accept: 'application/json',

@@ -50,6 +50,12 @@ export class WebhookMeter {
     this.#series?.conditionExclusions.cell(name, 'webhook', this.#type, operation).inc();
   }
 
+  conditionsTook(name: string, operation: string, startedMs: number): void {
+    this.#series?.conditionSeconds
+      .series(name, 'webhook', this.#type, operation)
+      .observe((this.now() - startedMs) / 1000);
+  }
+
   /** The breaker let a request pass, or refused it without a call. */
   broke(name: string, verdict: 'skip' | 'refuse'): void {
     const family = verdict === 'skip' ? this.#series?.skipped : this.#series?.notCalled;

@@ -172,6 +172,7 @@ class WebhookCaller {
     const view = await views.in(target);
     const conditions = webhook.matchConditions ?? [];
     if (conditions.length === 0) return view;
+    const startedMs = this.meter.now();
     try {
       if (await this.#conditionsHold(conditions, view)) return view;
       this.meter.excluded(webhook.name, attributes.operation);
@@ -184,6 +185,8 @@ class WebhookCaller {
         'Forbidden',
         `webhook ${goQuote(webhook.name)}: matchConditions could not be evaluated: ${errorMessage(error)}`,
       );
+    } finally {
+      this.meter.conditionsTook(webhook.name, attributes.operation, startedMs);
     }
   }
 

@@ -1,5 +1,7 @@
 import { errorMessage } from '@pilothouse/base';
 import type { Clock, Logger } from '@pilothouse/base';
+import type { SecuritySeries } from '../../metrics/security-series.ts';
+import { hashLabel } from '../../metrics/security-series.ts';
 import type { AuthenticationResult, TokenAuthenticator, UserInfo } from '../interface.ts';
 import { peekIssuer } from '../service-account-claims.ts';
 import type { ClaimPrograms } from './claim-programs.ts';
@@ -23,7 +25,11 @@ export interface JwtAuthenticator extends TokenAuthenticator {
 export function jwtAuthenticator(
   config: JwtAuthenticatorConfig,
   programs: ClaimPrograms,
-  ports: { readonly clock: Clock; readonly logger: Logger },
+  ports: {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly series?: SecuritySeries | undefined;
+  },
 ): JwtAuthenticator {
   const { issuer } = config;
   const source = {
@@ -46,6 +52,25 @@ export function jwtAuthenticator(
           parse: parseClaims,
           check: (claims, from) => checkToken(claims, from, issuer.audiences, ports.clock.now()),
         });
+  const { clock, series } = ports;
+  const issuerHash = hashLabel(issuer.url);
+  const check = async (token: string): Promise<AuthenticationResult> => {
+    let claims: Claims;
+    try {
+      claims = parseClaims(await keys.verify(token));
+      checkToken(claims, issuer.url, issuer.audiences, clock.now());
+    } catch (error) {
+      throw new Error(`oidc: verify token: ${errorMessage(error)}`, { cause: error });
+    }
+    try {
+      claims = (await elsewhere?.expand(claims)) ?? claims;
+    } catch (error) {
+      throw new Error(`oidc: could not expand distributed claims: ${errorMessage(error)}`, {
+        cause: error,
+      });
+    }
+    return { user: userOf(claims, config, programs) };
+  };
   return {
     prefetch: () => keys.prefetch(),
     close: () => {
@@ -54,21 +79,15 @@ export function jwtAuthenticator(
     },
     async authenticateToken(token) {
       if (peekIssuer(token) !== issuer.url) return undefined;
-      let claims: Claims;
+      const startedMs = clock.monotonic();
+      let result = 'failure';
       try {
-        claims = parseClaims(await keys.verify(token));
-        checkToken(claims, issuer.url, issuer.audiences, ports.clock.now());
-      } catch (error) {
-        throw new Error(`oidc: verify token: ${errorMessage(error)}`, { cause: error });
+        const answer = await check(token);
+        result = 'success';
+        return answer;
+      } finally {
+        series?.jwtSeconds.series(result, issuerHash).observe((clock.monotonic() - startedMs) / 1000);
       }
-      try {
-        claims = (await elsewhere?.expand(claims)) ?? claims;
-      } catch (error) {
-        throw new Error(`oidc: could not expand distributed claims: ${errorMessage(error)}`, {
-          cause: error,
-        });
-      }
-      return { user: userOf(claims, config, programs) } satisfies AuthenticationResult;
     },
   };
 }

@@ -2,6 +2,8 @@ import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
 import { compactVerify, importJWK } from 'jose';
 import type { JWK } from 'jose';
+import type { SecuritySeries } from '../../metrics/security-series.ts';
+import { hashLabel } from '../../metrics/security-series.ts';
 import { HttpsClient } from '../../security/https-json.ts';
 
 const requestTimeoutMs = 10_000;
@@ -26,6 +28,7 @@ export interface ProviderKeysOptions {
   readonly algorithms: readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly series?: SecuritySeries | undefined;
 }
 
 /**
@@ -118,8 +121,12 @@ export class ProviderKeys {
       .then((keys) => {
         this.#keys = keys;
         this.#fetchedAt = nowMs;
+        this.#fetched('success');
+        const { series } = this.#options;
+        series?.keySets.set(hashLabel(issuerUrl), hashLabel(JSON.stringify(keys.map(({ jwk }) => jwk))));
       })
       .catch((error: unknown) => {
+        this.#fetched('failure');
         logger.error('Cannot get the keys of an OpenID provider', {
           issuer: issuerUrl,
           error: errorMessage(error),
@@ -127,6 +134,11 @@ export class ProviderKeys {
       })
       .finally(() => (this.#asking = undefined));
     return this.#asking;
+  }
+
+  #fetched(result: string): void {
+    const { series, clock, issuerUrl } = this.#options;
+    series?.keyFetchTimes.cell(result, hashLabel(issuerUrl), series.server).set(clock.now() / 1000);
   }
 
   async #ask(): Promise<readonly VerifierKey[]> {

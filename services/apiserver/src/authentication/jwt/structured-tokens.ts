@@ -3,6 +3,7 @@ import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
 import { FlagError } from '@pilothouse/host';
 import { watchFile } from '../../security/file-watcher.ts';
+import type { SecuritySeries } from '../../metrics/security-series.ts';
 import { withApiAudiences } from '../audiences.ts';
 import type { ConfigFile } from '../config.ts';
 import type { AuthenticationResult, TokenAuthenticator } from '../interface.ts';
@@ -21,6 +22,7 @@ export interface StructuredTokensConfig {
 export interface StructuredTokensPorts {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly series?: SecuritySeries | undefined;
   /** Called when other providers are in force. */
   onChange(): void;
 }
@@ -55,11 +57,13 @@ export class StructuredTokens implements TokenAuthenticator {
   start(): () => void {
     for (const provider of this.#providers) provider.prefetch();
     const { file } = this.#config;
+    const reloads = this.#ports.series?.authenticationReloads;
+    if (file !== undefined) reloads?.started(file.text);
     const end =
       file === undefined
         ? undefined
         : watchFile(
-            { ...file, what: 'authentication configuration', apply: (text) => this.#reload(text) },
+            { ...file, what: 'authentication configuration', apply: (text) => this.#reload(text), reloads },
             this.#ports,
           );
     return () => {

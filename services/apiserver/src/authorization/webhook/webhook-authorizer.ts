@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { CelProgram } from '@pilothouse/api/cel';
 import type { Clock, Logger } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
+import type { SecuritySeries } from '../../metrics/security-series.ts';
 import type { DecisionCache } from '../../shared/decision-cache.ts';
 import type { WebhookEndpoint } from '../../security/webhook-endpoint.ts';
 import type { AuthorizationAttributes, AuthorizationResult, Authorizer } from '../interface.ts';
@@ -25,6 +26,7 @@ export interface WebhookAuthorizerOptions {
   readonly conditions: readonly CelProgram[];
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly series?: SecuritySeries | undefined;
   /** Answers that other servers got, and the name of this webhook with them. */
   readonly shared?: { readonly decisions: DecisionCache; readonly scope: string } | undefined;
 }
@@ -43,7 +45,7 @@ interface SharedAnswer {
 
 /** Asks a webhook by SubjectAccessReview. */
 export function webhookAuthorizer(options: WebhookAuthorizerOptions): Authorizer {
-  const { endpoint, clock, logger } = options;
+  const { endpoint, clock, logger, series } = options;
   const cache = new Map<string, { readonly status: ReviewStatus; readonly untilMs: number }>();
 
   const failed = (error: unknown): AuthorizationResult => ({
@@ -56,6 +58,38 @@ export function webhookAuthorizer(options: WebhookAuthorizerOptions): Authorizer
     if (cache.size >= cacheEntriesMax) cache.delete(cache.keys().next().value as string);
     cache.delete(key);
     cache.set(key, { status, untilMs: clock.monotonic() + ttlMs });
+  };
+
+  /** One question with all its attempts. */
+  const post = async (review: object): Promise<Readonly<Record<string, unknown>>> => {
+    const startedMs = clock.monotonic();
+    let result = 'success';
+    try {
+      return await endpoint.post(review, options.timeoutMs);
+    } catch (error) {
+      result = errorMessage(error).includes('context deadline exceeded') ? 'timeout' : 'error';
+      if (options.onError === 'noOpinion') series?.webhookFailOpen.cell(options.name, result).inc();
+      throw error;
+    } finally {
+      series?.webhookEvaluations.cell(options.name, result).inc();
+      series?.webhookSeconds.series(options.name, result).observe((clock.monotonic() - startedMs) / 1000);
+    }
+  };
+
+  const matches = (spec: Record<string, unknown>): boolean => {
+    if (options.conditions.length === 0) return true;
+    const startedMs = clock.monotonic();
+    const labels = ['Webhook', options.name] as const;
+    try {
+      const isMatch = conditionsMatch(options.conditions, spec);
+      if (!isMatch) series?.conditionExclusions.cell(...labels).inc();
+      return isMatch;
+    } catch (error) {
+      series?.conditionErrors.cell(...labels).inc();
+      throw error;
+    } finally {
+      series?.conditionSeconds.series(...labels).observe((clock.monotonic() - startedMs) / 1000);
+    }
   };
 
   async function ask(
@@ -74,16 +108,13 @@ export function webhookAuthorizer(options: WebhookAuthorizerOptions): Authorizer
     }
     const { groups, ...rest } = spec;
     const isOld = options.reviewVersion === 'v1beta1';
-    const review = await endpoint.post(
-      {
-        kind: 'SubjectAccessReview',
-        apiVersion: `authorization.k8s.io/${options.reviewVersion}`,
-        metadata: {},
-        spec: { ...rest, ...(groups === undefined ? {} : { [isOld ? 'group' : 'groups']: groups }) },
-        status: { allowed: false },
-      },
-      options.timeoutMs,
-    );
+    const review = await post({
+      kind: 'SubjectAccessReview',
+      apiVersion: `authorization.k8s.io/${options.reviewVersion}`,
+      metadata: {},
+      spec: { ...rest, ...(groups === undefined ? {} : { [isOld ? 'group' : 'groups']: groups }) },
+      status: { allowed: false },
+    });
     const status = (review['status'] ?? {}) as ReviewStatus;
     const ttlMs = status.allowed === true ? options.authorizedTtlMs : options.unauthorizedTtlMs;
     if (ttlMs > 0 && lengthOf(attributes) < cachedLengthMax) {
@@ -103,7 +134,7 @@ export function webhookAuthorizer(options: WebhookAuthorizerOptions): Authorizer
       const spec = accessReviewSpec(attributes);
       let status: ReviewStatus;
       try {
-        if (!conditionsMatch(options.conditions, spec)) return { decision: 'noOpinion', reason: '' };
+        if (!matches(spec)) return { decision: 'noOpinion', reason: '' };
         status = await ask(attributes, spec);
       } catch (error) {
         logger.error('Failed to make webhook authorizer request', {

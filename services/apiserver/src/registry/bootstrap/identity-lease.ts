@@ -20,8 +20,12 @@ export interface ServerIdentity {
   readonly peerAddress: string | undefined;
 }
 
+export function serverName(hostname: string): string {
+  return `apiserver-${base32(createHash('sha256').update(hostname).digest().subarray(0, 16))}`;
+}
+
 export function serverIdentity(hostname: string, random: Random, peerAddress?: string): ServerIdentity {
-  const name = `apiserver-${base32(createHash('sha256').update(hostname).digest().subarray(0, 16))}`;
+  const name = serverName(hostname);
   return { name, holder: `${name}_${uuid(random)}`, hostname, peerAddress };
 }
 

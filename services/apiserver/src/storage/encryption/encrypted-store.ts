@@ -72,11 +72,12 @@ export class EncryptedKeyValueStore implements KeyValueStore {
     let stored = value;
     if (claim !== undefined) {
       const transformer = this.#transformer(claim);
+      const beganMs = this.#counts.begin();
       try {
         stored = await transformer.encrypt(value, key);
-        this.#counts.count(claim, 'to_storage', stored, false);
+        this.#counts.count(claim, 'to_storage', stored, false, beganMs);
       } catch (error) {
-        this.#counts.count(claim, 'to_storage', undefined, true);
+        this.#counts.count(claim, 'to_storage', undefined, true, beganMs);
         throw unreadable(error, undefined);
       }
     }
@@ -198,12 +199,13 @@ export class EncryptedKeyValueStore implements KeyValueStore {
   #read(kv: KeyValue, inList: boolean): MaybePromise<KeyValue> {
     const claim = this.#claimOf(kv.key);
     if (claim === undefined) return kv;
+    const beganMs = this.#counts.begin();
     const failed = (error: unknown): KeyValueError => {
-      this.#counts.count(claim, 'from_storage', kv.value, true);
+      this.#counts.count(claim, 'from_storage', kv.value, true, beganMs);
       return unreadable(error, inList ? kv.key : undefined);
     };
     const done = ({ value, stale }: Decrypted): KeyValue => {
-      this.#counts.count(claim, 'from_storage', kv.value, false);
+      this.#counts.count(claim, 'from_storage', kv.value, false, beganMs);
       return { ...kv, value, stale };
     };
     let read: MaybePromise<Decrypted>;

@@ -1,4 +1,6 @@
 import type { Registry } from 'prom-client';
+import type { Clock } from '@pilothouse/base';
+import type { EncryptionSeries } from '../../metrics/encryption-series.ts';
 import { registerSource } from '../../metrics/cells.ts';
 import type { MetricValue } from '../../metrics/cells.ts';
 import type { Encryption } from './encryption.ts';
@@ -8,17 +10,31 @@ type Direction = 'from_storage' | 'to_storage';
 
 /** Counts transformations by resource and provider; told as upstream's metrics once there is a registry. */
 export class TransformationCounts {
+  readonly #seconds: EncryptionSeries['seconds'] | undefined;
+  readonly #clock: Clock | undefined;
   readonly #counts = new Map<string, { readonly labels: Record<string, string>; value: number }>();
 
-  /** `stored`: the bytes of the store, for the provider's prefix; undefined when they could not be made. */
+  constructor(ports?: { readonly series: EncryptionSeries; readonly clock: Clock }) {
+    this.#seconds = ports?.series.seconds;
+    this.#clock = ports?.clock;
+  }
+
+  /** For {@link count}: when a transformation began, in milliseconds. */
+  begin(): number {
+    return this.#clock?.monotonic() ?? 0;
+  }
+
+  /** `stored`: the bytes of the store, for the provider's prefix; undefined when they could not be made. `beganMs`: of {@link begin}. */
   count(
     claim: { readonly group: string; readonly resource: string },
     direction: Direction,
     stored: Uint8Array | undefined,
     failed: boolean,
+    beganMs: number,
   ): void {
     const resource = claim.group === '' ? claim.resource : `${claim.resource}.${claim.group}`;
     const prefix = stored === undefined ? 'unknown' : providerPrefix(stored);
+    if (!failed) this.#seconds?.series(direction, prefix).observe((this.begin() - beganMs) / 1000);
     const status = failed ? 'Unknown' : 'OK';
     const key = `${resource} ${direction} ${prefix} ${status}`;
     const found = this.#counts.get(key);
@@ -49,6 +65,8 @@ export function registerEncryptionMetrics(
   registry: Registry,
   encryption: Encryption,
   counts: TransformationCounts,
+  /** Hash of this server's name. */
+  server: string,
 ): void {
   registerSource(
     registry,
@@ -70,15 +88,28 @@ export function registerEncryptionMetrics(
     'Changes of the encryption configuration, by what became of them',
     'counter',
     () => [
-      { labels: { status: 'success' }, value: encryption.reloads.success },
-      { labels: { status: 'failure' }, value: encryption.reloads.failure },
+      { labels: { status: 'success', apiserver_id_hash: server }, value: encryption.reloads.success },
+      { labels: { status: 'failure', apiserver_id_hash: server }, value: encryption.reloads.failure },
     ],
+  );
+  registerSource(
+    registry,
+    'apiserver_encryption_config_controller_automatic_reload_last_timestamp_seconds',
+    'When the encryption configuration last changed, by what became of it',
+    'gauge',
+    () => {
+      const { lastSuccessMs, lastFailureMs } = encryption.reloads;
+      return [
+        { labels: { status: 'success', apiserver_id_hash: server }, value: lastSuccessMs / 1000 },
+        { labels: { status: 'failure', apiserver_id_hash: server }, value: lastFailureMs / 1000 },
+      ].filter(({ value }) => value > 0);
+    },
   );
   registerSource(
     registry,
     'apiserver_encryption_config_controller_last_config_info',
     'Constant 1, labelled with the hash of the encryption configuration in use',
     'gauge',
-    () => [{ labels: { hash: encryption.configHash }, value: 1 }],
+    () => [{ labels: { apiserver_id_hash: server, hash: encryption.configHash }, value: 1 }],
   );
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
 import { errorMessage } from '@pilothouse/base';
+import type { EncryptionSeries } from '../../metrics/encryption-series.ts';
 import { CbcTransformer, GcmTransformer, SecretboxTransformer } from './ciphers.ts';
 import type { NamedKey, ProviderConfig } from './encryption-config.ts';
 import { parseEncryptionConfig, parseGroupResource } from './encryption-config.ts';
@@ -24,6 +25,7 @@ export interface EncryptionOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  readonly series?: EncryptionSeries | undefined;
   /** Default: the file system. Rejects when there is no such file. */
   readonly read?: (path: string) => Promise<string>;
   /** Default: gRPC over the Unix socket. */
@@ -202,7 +204,10 @@ function transformerOf(
       return keyed('secretbox', 'Secretbox', provider.keys, (key) => new SecretboxTransformer(key, random));
     case 'kms': {
       const { name, endpoint, timeoutMs } = provider;
-      const service = options.connect?.(endpoint, timeoutMs) ?? new KmsClient(endpoint, timeoutMs, clock);
+      const onCall = (method: string, code: string, seconds: number): void =>
+        options.series?.kmsSeconds.series(name, method, code).observe(seconds);
+      const service =
+        options.connect?.(endpoint, timeoutMs) ?? new KmsClient(endpoint, timeoutMs, clock, onCall);
       const plugin = new KmsProvider(name, service, options);
       plugins.push(plugin);
       return { prefix: `k8s:enc:kms:v2:${name}:`, transformer: plugin };

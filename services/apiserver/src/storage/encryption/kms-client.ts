@@ -43,10 +43,16 @@ export class KmsClient implements KmsService {
   readonly #timeoutMs: number;
   readonly #client: UnixGrpcClient;
 
-  constructor(endpoint: string, timeoutMs: number, clock: Clock) {
+  /** `onCall`: told of each call, its code in Go's words, and its seconds. */
+  constructor(
+    endpoint: string,
+    timeoutMs: number,
+    clock: Clock,
+    onCall?: (method: string, code: string, seconds: number) => void,
+  ) {
     this.#endpoint = endpoint;
     this.#timeoutMs = timeoutMs;
-    this.#client = new UnixGrpcClient(endpoint, kmsSocketPath(endpoint), clock);
+    this.#client = new UnixGrpcClient(endpoint, kmsSocketPath(endpoint), clock, onCall);
   }
 
   async status(): Promise<KmsStatus> {

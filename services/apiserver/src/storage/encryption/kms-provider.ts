@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
 import { errorMessage, uuid } from '@pilothouse/base';
+import type { EncryptionSeries } from '../../metrics/encryption-series.ts';
 import { DerivedKeyTransformer, GcmTransformer } from './ciphers.ts';
 import type { EncryptedObject } from './encrypted-object.ts';
 import {
@@ -29,10 +30,18 @@ const kmsTimes = {
   keyLifeMs: 24 * 3_600_000,
 } as const;
 
+export interface KmsProviderOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly series?: EncryptionSeries | undefined;
+}
+
 interface WriteState {
   readonly transformer: ValueTransformer;
   readonly template: Omit<EncryptedObject, 'data'>;
   readonly expiresMs: number;
+  readonly keyIdHash: string;
 }
 
 /** Health and data keys of one KMS v2 plugin, and the transformer that uses them. Values are encrypted with a seed that the KMS encrypted. */
@@ -46,6 +55,7 @@ export class KmsProvider implements ValueTransformer {
   readonly #logger: Logger;
   readonly #keys = new Map<string, { readonly transformer: ValueTransformer; readonly sinceMs: number }>();
   readonly #asking = new Map<string, Promise<ValueTransformer>>();
+  readonly #series: EncryptionSeries | undefined;
   #state: WriteState | undefined;
   #version = '';
   #answer: { readonly failure: unknown; readonly untilMs: number } | undefined;
@@ -53,12 +63,13 @@ export class KmsProvider implements ValueTransformer {
   #timer: Timer | undefined;
   #closed = false;
 
-  constructor(name: string, service: KmsService, options: { clock: Clock; random: Random; logger: Logger }) {
+  constructor(name: string, service: KmsService, options: KmsProviderOptions) {
     this.name = name;
     this.#service = service;
     this.#clock = options.clock;
     this.#random = options.random;
     this.#logger = options.logger;
+    this.#series = options.series;
   }
 
   /** Asks the plugin once, then keeps asking. A plugin that is not there yet is no error: reads and writes fail until it is. */
@@ -107,6 +118,7 @@ export class KmsProvider implements ValueTransformer {
       );
     }
     const data = state.transformer.encrypt(value, path) as Uint8Array;
+    this.#series?.keyIdUsed('to_storage', this.name, state.keyIdHash);
     return encodeEncryptedObject({ ...state.template, data });
   }
 
@@ -115,10 +127,12 @@ export class KmsProvider implements ValueTransformer {
     const state = this.#currentState();
     const stale =
       object.keyId !== state.template.keyId || object.dekSourceType !== state.template.dekSourceType;
-    const read = (transformer: ValueTransformer): Decrypted => ({
-      value: (transformer.decrypt(object.data, path) as Decrypted).value,
-      stale,
-    });
+    const read = (transformer: ValueTransformer): Decrypted => {
+      const { value } = transformer.decrypt(object.data, path) as Decrypted;
+      const hash = object.keyId === state.template.keyId ? state.keyIdHash : keyIdHash(object.keyId);
+      this.#series?.keyIdUsed('from_storage', this.name, hash);
+      return { value, stale };
+    };
     const id = sourceId(object);
     const known = this.#keys.get(id);
     if (known !== undefined && this.#clock.monotonic() - known.sinceMs < kmsTimes.keyLifeMs) {
@@ -161,6 +175,7 @@ export class KmsProvider implements ValueTransformer {
       if (now - sinceMs >= kmsTimes.keyLifeMs) this.#keys.delete(each);
     }
     this.#keys.set(id, { transformer, sinceMs: now });
+    this.#series?.dataKeys.cell(this.name).set(this.#keys.size);
   }
 
   #currentState(): WriteState {
@@ -200,12 +215,22 @@ export class KmsProvider implements ValueTransformer {
       }
     }
     try {
-      checkKeyId(status.keyId);
+      this.#checkTold(status.keyId);
       await this.#rotate(status.keyId);
     } catch (error) {
       problems.push(errorMessage(error));
     }
     if (problems.length > 0) throw new EncryptionError(problems.join(', '));
+  }
+
+  #checkTold(keyId: string): void {
+    try {
+      checkKeyId(keyId);
+    } catch (error) {
+      this.#series?.invalidKeyIds.cell(this.name, keyId === '' ? 'empty' : 'too_long').inc();
+      throw error;
+    }
+    this.#series?.keyIdTold(this.name, keyIdHash(keyId));
   }
 
   /** A new seed when the KMS has a new key; else the present one may be used for longer. */
@@ -232,7 +257,7 @@ export class KmsProvider implements ValueTransformer {
     }
     const transformer = new DerivedKeyTransformer(seed, this.#random);
     this.#keep(sourceId(template), transformer);
-    this.#state = { transformer, template, expiresMs };
+    this.#state = { transformer, template, expiresMs, keyIdHash: keyIdHash(keyId) };
     this.#logger.info('New data key from the KMS', { name: this.name, keyIdHash: keyIdHash(keyId) });
   }
 }
