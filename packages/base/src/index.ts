@@ -7,6 +7,7 @@ export type { Random } from './random.ts';
 export { uuid } from './random.ts';
 export type { Disk, DiskFile } from './disk.ts';
 export type { Address, Network } from './network.ts';
+export type { NameLookup, ServiceRecord } from './name-lookup.ts';
 export type { LogFields, Logger, LogLevel } from './logger.ts';
 export { silentLogger } from './logger.ts';
 export { connectionProblem } from './connection-problem.ts';

@@ -1,5 +1,6 @@
 export { nodeClock } from './node-clock.ts';
 export { nodeRandom } from './node-random.ts';
+export { nodeNameLookup } from './node-name-lookup.ts';
 export { nodeDisk, removeLarge } from './node-disk.ts';
 export type { LogOptions } from './log.ts';
 export { createLogger } from './log.ts';

@@ -94,7 +94,7 @@ test('flags of etcd 3.5 work under their old names; what cannot be done is refus
   for (const [flag, wanted] of [
     ['--discovery-token=abc', /--discovery-endpoints and --discovery-token must be set together/],
     ['--discovery=http://d/abc', /--discovery is not supported: use --discovery-token/],
-    ['--discovery-srv=example.com', /--discovery-srv is not supported/],
+    ['--enable-log-rotation', /--log-outputs requires a single file path/],
     ['--feature-gates=Nothing=true', /unrecognized feature gate: Nothing/],
     ['--feature-gates=LeaseCheckpointPersist=true', /requires enabling feature gate LeaseCheckpoint/],
     ['--auth-token=jwt,sign-method=none,priv-key=x', /sign-method must be one of/],
@@ -105,4 +105,36 @@ test('flags of etcd 3.5 work under their old names; what cannot be done is refus
   ] as const) {
     assert.throws(() => parseConfig([flag], {}), wanted);
   }
+});
+
+test('members by DNS and rotated logs: what the flags mean, and what contradicts', () => {
+  const configOf = (...flags: string[]) => {
+    const parsed = parseConfig(flags, {});
+    assert.ok(parsed.kind === 'config');
+    return parsed.config;
+  };
+  assert.deepEqual(configOf('--discovery-srv=example.com', '--discovery-srv-name=a').srv, {
+    domain: 'example.com',
+    suffix: 'a',
+  });
+  assert.throws(
+    () => configOf('--discovery-srv=example.com', '--initial-cluster=default=http://1.1.1.1:1'),
+    /multiple discovery or bootstrap flags/,
+  );
+  const rotated = (json: string): unknown =>
+    configOf('--log-outputs=/x/etcd.log', '--enable-log-rotation', `--log-rotation-config-json=${json}`)
+      .logRotation;
+  assert.deepEqual(rotated('{"maxsize": 2, "maxage": 1, "maxbackups": 3, "compress": true}'), {
+    bytesMax: 2 * 1024 * 1024,
+    ageMaxMs: 86_400_000,
+    backupsMax: 3,
+    isLocalTime: false,
+    isCompressed: true,
+  });
+  assert.throws(() => rotated('{"maxsize": true}'), /invalid log rotation config .*maxsize/);
+  assert.throws(() => rotated('{"maxsize"'), /improperly formatted log rotation config/);
+  assert.throws(
+    () => configOf('--log-outputs=/x/a,/x/b', '--enable-log-rotation'),
+    /--log-outputs requires a single file path/,
+  );
 });

@@ -1,4 +1,6 @@
 import type { DiscoveryOptions } from './io/discovery.ts';
+import type { LogRotation } from './io/rotating-file.ts';
+import type { SrvDiscovery } from './io/srv-discovery.ts';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -18,8 +20,10 @@ import {
   checkUnsupported,
   cipherList,
   currentName,
+  logRotation,
   parseFeatures,
   replaceOldNames,
+  srvDiscovery,
   tlsVersion,
 } from './flag-values.ts';
 
@@ -62,6 +66,7 @@ export interface StoreConfig {
   readonly initialClusterToken: string;
   /** Set: the first members are not listed, but find each other. */
   readonly discovery: DiscoveryOptions | undefined;
+  readonly srv: SrvDiscovery | undefined;
   readonly initialClusterState: 'new' | 'existing';
   readonly heartbeatMs: number;
   readonly electionMs: number;
@@ -107,6 +112,7 @@ export interface StoreConfig {
   readonly leaseCheckpointMs: number;
   readonly features: Readonly<Record<StoreFeature, boolean>>;
   readonly logOutputs: readonly string[];
+  readonly logRotation: LogRotation | undefined;
 }
 
 /** Where spans go, see {@link OtlpTracerOptions}. */
@@ -124,18 +130,15 @@ export interface ParsedConfig {
   readonly given: Readonly<Record<string, FlagValue>>;
 }
 
-/** Commands of etcd's executable beside the server. */
-const proxies = new Set(['gateway', 'grpc-proxy']);
-
 /** Reads flags, `ETCD_*` variables or the configuration file. Throws FlagError with a sentence that names the flag. */
 export function parseConfig(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): ParsedConfig | { kind: 'version' } | { kind: 'help' } {
   const [command = ''] = argv;
-  if (proxies.has(command))
+  if (command === 'grpc-proxy')
     throw new FlagError(
-      `"${command}" is not part of this program: give clients the addresses of all members, or put a TCP load balancer in front of them`,
+      '"grpc-proxy" is not part of this program: give clients the addresses of all members, or put "etcd gateway start" in front of them',
     );
   const environment: Record<string, string> = {};
   const warnings: string[] = [];
@@ -345,6 +348,7 @@ function toConfig(
     initialCluster,
     initialClusterToken: discovery?.token ?? text(values['initial-cluster-token']),
     discovery,
+    srv: srvDiscovery(values, given.has('initial-cluster') && text(values['initial-cluster']) !== ''),
     initialClusterState: state,
     heartbeatMs,
     electionMs,
@@ -383,6 +387,7 @@ function toConfig(
     ...(values['enable-distributed-tracing'] === true ? { tracing: tracingOf(values) } : {}),
     features,
     logOutputs: list(values['log-outputs']),
+    logRotation: logRotation(values, list(values['log-outputs'])),
   };
   const secureListeners = [...config.listenClientUrls, ...config.listenClientHttpUrls].some(
     ({ secure }) => secure,

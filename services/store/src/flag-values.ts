@@ -1,5 +1,7 @@
 import { FlagError, type FlagValue } from '@pilothouse/host';
 import type { StoreFeature } from './config.ts';
+import type { LogRotation } from './io/rotating-file.ts';
+import type { SrvDiscovery } from './io/srv-discovery.ts';
 import { storeFlags } from './store-flags.ts';
 
 /** A flag by the name that it has now: etcd 3.5 called several of them experimental. */
@@ -23,13 +25,10 @@ export function replaceOldNames(argv: readonly string[]): [string[], string[]] {
   return [current, warnings];
 }
 
-const discovery =
-  'use --discovery-token and --discovery-endpoints, or list all first members in --initial-cluster';
 /** Flags that change what a member is; to ignore them would start something else than was asked for. */
 const unsupported: Readonly<Record<string, string>> = {
-  discovery,
-  'discovery-srv': discovery,
-  'enable-log-rotation': 'let the process manager or logrotate do it',
+  discovery:
+    'use --discovery-token and --discovery-endpoints, --discovery-srv, or list all first members in --initial-cluster',
 };
 
 /** Throws FlagError for a flag that asks for what this server cannot do. */
@@ -42,6 +41,57 @@ export function checkUnsupported(
     if (given.has(name) && value !== '' && value !== false)
       throw new FlagError(`--${name} is not supported: ${remedy}`);
   }
+}
+
+/** What `--log-rotation-config-json` says, with `--enable-log-rotation`. Throws FlagError. */
+export function logRotation(
+  values: Readonly<Record<string, FlagValue>>,
+  outputs: readonly string[],
+): LogRotation | undefined {
+  if (values['enable-log-rotation'] !== true) return undefined;
+  if (outputs.length !== 1 || ['default', 'stderr', 'stdout'].includes(outputs[0] as string))
+    throw new FlagError('--log-outputs requires a single file path when --enable-log-rotation is set');
+  const flag = '--log-rotation-config-json';
+  let given: Record<string, unknown>;
+  try {
+    given = JSON.parse(String(values['log-rotation-config-json'])) as Record<string, unknown>;
+  } catch (error) {
+    throw new FlagError(`improperly formatted log rotation config in ${flag}: ${(error as Error).message}`);
+  }
+  const number = (key: string, fallback: number): number => {
+    const value = given[key] ?? fallback;
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < 0)
+      throw new FlagError(`invalid log rotation config in ${flag}: ${key}: want a whole number, 0 or more`);
+    return value;
+  };
+  const flagOf = (key: string): boolean => {
+    const value = given[key] ?? false;
+    if (typeof value !== 'boolean')
+      throw new FlagError(`invalid log rotation config in ${flag}: ${key}: want true or false`);
+    return value;
+  };
+  return {
+    // 0 is the default there too.
+    bytesMax: (number('maxsize', 100) || 100) * 1024 * 1024,
+    ageMaxMs: number('maxage', 0) * 24 * 3_600_000,
+    backupsMax: number('maxbackups', 0),
+    isLocalTime: flagOf('localtime'),
+    isCompressed: flagOf('compress'),
+  };
+}
+
+/** Where DNS has the first members. Throws FlagError where the flags contradict each other. */
+export function srvDiscovery(
+  values: Readonly<Record<string, FlagValue>>,
+  isListed: boolean,
+): SrvDiscovery | undefined {
+  const domain = String(values['discovery-srv']);
+  if (domain === '') return undefined;
+  if (isListed || values['discovery-token'] !== '')
+    throw new FlagError(
+      'multiple discovery or bootstrap flags are set. Choose one of "initial-cluster", "discovery-token" or "discovery-srv"',
+    );
+  return { domain, suffix: String(values['discovery-srv-name']) };
 }
 
 const features: readonly StoreFeature[] = [

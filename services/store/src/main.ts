@@ -6,6 +6,8 @@ import { parseConfig, type ParsedConfig } from './config.ts';
 import { commitErrorOf, diskProblem } from './io/bootstrap.ts';
 import { createStoreLogger, type StoreLogger } from './io/log.ts';
 import { versions } from './io/rpc/store-service.ts';
+import { RotatingFile, type LogRotation } from './io/rotating-file.ts';
+import { startGateway } from './gateway-command.ts';
 import { startStore } from './server.ts';
 import { storeFlags } from './store-flags.ts';
 
@@ -20,6 +22,7 @@ export async function runStore(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<void> {
+  if (argv[0] === 'gateway') return runGateway(argv.slice(1));
   let parsed: ParsedConfig;
   try {
     const result = parseConfig(argv, env);
@@ -45,7 +48,7 @@ export async function runStore(
   }
   setFlagsFromString(compileAfter);
   const { config } = parsed;
-  const logger = fileLogger(config.logLevel, config.logOutputs);
+  const logger = fileLogger(config.logLevel, config.logOutputs, config.logRotation);
   for (const warning of parsed.warnings) logger.warn(warning);
   logger.info('starting an etcd server', {
     'etcd-version': versions.server,
@@ -89,21 +92,46 @@ export async function runStore(
   }
 }
 
+/** `etcd gateway start` until SIGTERM or SIGINT. */
+async function runGateway(argv: readonly string[]): Promise<void> {
+  const logger = stderrLogger('info');
+  try {
+    const gateway = await startGateway(argv, logger);
+    if (gateway === undefined) return;
+    await new Promise<void>((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+    });
+    await gateway.close();
+  } catch (error) {
+    if (!(error instanceof FlagError)) logger.fatal(errorMessage(error));
+    else process.stderr.write(`${error.message}\nRun "etcd gateway start --help" to see all flags.\n`);
+    process.exitCode = 1;
+  }
+}
+
 type Level = Parameters<typeof createStoreLogger>[0]['level'];
 
 const stderrLogger = (level: Level): StoreLogger => fileLogger(level, ['stderr']);
 
 /** Writes to each of `outputs`: `default` and `stderr`, `stdout`, or the path of a file that is appended to. */
-function fileLogger(level: Level, outputs: readonly string[]): StoreLogger {
-  const descriptors = (outputs.length === 0 ? ['default'] : outputs).map((output) => {
+function fileLogger(level: Level, outputs: readonly string[], rotation?: LogRotation): StoreLogger {
+  const now = (): number => nodeClock.now();
+  const rotating = rotation === undefined ? undefined : new RotatingFile(outputs[0] as string, rotation, now);
+  const files = outputs.length === 0 ? ['default'] : outputs;
+  const descriptors = (rotating === undefined ? files : []).map((output) => {
     if (output === 'stdout') return 1;
     return output === 'default' || output === 'stderr' ? 2 : fs.openSync(output, 'a', 0o600);
   });
   return createStoreLogger({
     level,
-    now: () => nodeClock.now(),
+    now,
     // Synchronous, so that the last line before an exit is complete.
     write: (line) => {
+      try {
+        rotating?.write(line);
+      } catch {
+        // Nor must a full disk of logs.
+      }
       for (const descriptor of descriptors) {
         try {
           fs.writeSync(descriptor, line);

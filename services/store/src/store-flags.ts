@@ -121,8 +121,12 @@ export const storeFlags: FlagSpecs = {
   'discovery-user': { type: 'string', default: '', help: 'name[:password] at the discovery service' },
   'discovery-password': { type: 'string', default: '', help: 'Password of that user' },
   discovery: off('string'),
-  'discovery-srv': off('string'),
-  'discovery-srv-name': off('string'),
+  'discovery-srv': {
+    type: 'string',
+    default: '',
+    help: 'DNS domain whose SRV records name the first members',
+  },
+  'discovery-srv-name': { type: 'string', default: '', help: 'Suffix of the name of those records' },
   'strict-reconfig-check': {
     type: 'boolean',
     default: true,
@@ -205,8 +209,16 @@ export const storeFlags: FlagSpecs = {
   'log-outputs': { type: 'string', default: 'default', help: 'default, stderr, stdout or file paths' },
   'log-level': { type: 'string', default: 'info', help: 'debug, info, warn, error, panic or fatal' },
   'log-format': off('string', 'json'),
-  'enable-log-rotation': off('boolean', false),
-  'log-rotation-config-json': off('string'),
+  'enable-log-rotation': {
+    type: 'boolean',
+    default: false,
+    help: 'Rotate the file that is the only one of log-outputs',
+  },
+  'log-rotation-config-json': {
+    type: 'string',
+    default: '{"maxsize": 100, "maxage": 0, "maxbackups": 0, "localtime": false, "compress": false}',
+    help: 'When, in MiB and days, and how many old ones are kept; 0 is no limit',
+  },
   'lease-checkpoint': {
     type: 'boolean',
     default: false,

@@ -80,7 +80,7 @@ function tidy(answer: Answer): string {
       // From 3.6 on errors are told once.
       .replace(/"error":"((?:[^"\\]|\\.)*)",("message":"\1")/g, '$2')
       // Keys of locks and elections end with the ID of a lease.
-      .replace(/"(key)":"(?:bC8|ZS8|Lz)[A-Za-z0-9+/=]+"/g, '"$1":"<key>"')
+      .replace(/"(key)":"(?:bC[89]|ZS[89]|Lz)[A-Za-z0-9+/=]+"/g, '"$1":"<key>"')
   );
 }
 

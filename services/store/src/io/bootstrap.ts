@@ -2,14 +2,16 @@ import fs from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
-import type { Clock, Logger } from '@pilothouse/base';
+import type { Clock, Logger, NameLookup } from '@pilothouse/base';
 import { errorCode, errorMessage } from '@pilothouse/base';
+import { nodeNameLookup } from '@pilothouse/host';
 import type { MemberId, MemberInfo } from '../core/replication.ts';
 import type { StoreConfig, TlsFiles } from '../config.ts';
 import { isTooOldFor } from '../core/cluster-version.ts';
 import { clusterIdOf, memberIdOf } from './rpc/cluster-service.ts';
 import { versions } from './rpc/store-service.ts';
 import { discover, type DiscoveryOptions } from './discovery.ts';
+import { discoverBySrv, type SrvDiscovery } from './srv-discovery.ts';
 import { StartupError } from './startup-error.ts';
 import { TlsContext } from './tls-context.ts';
 
@@ -105,7 +107,7 @@ function explain(error: unknown): string {
 export async function establishIdentity(
   given: StoreConfig,
   memberDirectory: string,
-  ports: { readonly clock: Clock; readonly logger: Logger },
+  ports: { readonly clock: Clock; readonly logger: Logger; readonly lookup?: NameLookup },
 ): Promise<Identity> {
   let config = given;
   const file = path.join(memberDirectory, 'identity.json');
@@ -118,6 +120,7 @@ export async function establishIdentity(
       `The data directory "${config.dataDir}" was written by another program (found "${foreign}"). Choose an empty directory with --data-dir`,
     );
   }
+  if (config.srv !== undefined) config = await discoveredBySrv(config, config.srv, ports);
   if (config.discovery !== undefined && config.initialClusterState === 'new')
     config = await discovered(config, config.discovery, ports);
   const identity = config.initialClusterState === 'new' ? newCluster(config) : await joinCluster(config);
@@ -141,6 +144,21 @@ async function discovered(
     initialCluster.set(member, [...(initialCluster.get(member) ?? []), pair.slice(equals + 1)]);
   }
   return { ...config, initialCluster };
+}
+
+/** The flags with the first members that DNS names. */
+async function discoveredBySrv(
+  config: StoreConfig,
+  srv: SrvDiscovery,
+  ports: { readonly logger: Logger; readonly lookup?: NameLookup },
+): Promise<StoreConfig> {
+  const { name, initialAdvertisePeerUrls: peerUrls } = config;
+  const { logger, lookup = nodeNameLookup() } = ports;
+  const initialCluster = await discoverBySrv(srv, { name, peerUrls }, { lookup, logger });
+  const own = initialCluster.get(name);
+  // IDs come from the URLs as the records have them, so that all members agree; what this member advertises leads to the same place.
+  const advertised = own?.length === peerUrls.length ? own : peerUrls;
+  return { ...config, initialCluster, initialAdvertisePeerUrls: advertised };
 }
 
 function readIdentity(file: string, config: StoreConfig): Identity {

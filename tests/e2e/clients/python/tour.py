@@ -23,9 +23,11 @@ check("create namespace")
 try:
     check("list nodes", len(core.list_node().items) >= 0)
     seen = []
+    # From before the object is made: a watch without a revision begins with what is there, which may be the patched object already.
+    start = core.list_namespaced_config_map(namespace).metadata.resource_version
 
     def follow():
-        for event in watch.Watch().stream(core.list_namespaced_config_map, namespace, timeout_seconds=20):
+        for event in watch.Watch().stream(core.list_namespaced_config_map, namespace, resource_version=start, timeout_seconds=20):
             if event["object"].metadata.name == "a":
                 seen.append(event["type"])
                 if event["type"] == "DELETED":
