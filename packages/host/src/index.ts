@@ -56,5 +56,5 @@ export type { OtlpTracer, OtlpTracerOptions } from './tracing/otlp-tracer.ts';
 export { createOtlpTracer } from './tracing/otlp-tracer.ts';
 export { otlpEndpoint } from './tracing/otlp-endpoint.ts';
 export type { TlsPolicy } from './pki/tls-policy.ts';
-export { defaultTlsPolicy, tlsPolicyFlags, tlsPolicyFrom } from './pki/tls-policy.ts';
+export { defaultTlsPolicy, tlsCurvesFrom, tlsPolicyFlags, tlsPolicyFrom } from './pki/tls-policy.ts';
 export { selfSignedServing } from './pki/self-signed.ts';

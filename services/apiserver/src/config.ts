@@ -19,6 +19,8 @@ import { flagSpecs } from './flags.ts';
 import { authenticationOf, authorizationOf } from './security/security-flags.ts';
 import type { TlsPolicy } from './tls-policy.ts';
 import { tlsPolicyOf } from './tls-policy.ts';
+import type { EdgeConfig } from './edge-config.ts';
+import { edgeConfigOf } from './edge-config.ts';
 import type { TracingConfig } from './tracing-config.ts';
 import { readTracingConfig } from './tracing-config.ts';
 
@@ -87,6 +89,11 @@ export interface ApiServerConfig {
   readonly proxyClient?: { readonly certPem: string; readonly keyPem: string };
   /** Aggregated API servers are reached by endpoints only. */
   readonly aggregatorRouting: boolean;
+  /** Default: nothing for browsers, HTTP/2, no grace. */
+  readonly edge?: EdgeConfig;
+  readonly endpointReconciler: 'lease' | 'none';
+  /** Port of nodes for the kubernetes service; undefined: it has none. */
+  readonly kubernetesServiceNodePort?: number;
   readonly logLevel: 'debug' | 'info';
 }
 
@@ -121,6 +128,7 @@ function pair<A extends string, B extends string>(
 
 function configOf(parsed: ParsedFlags): ApiServerConfig {
   const values = new FlagValues(parsed);
+  refuseUnsupported(values);
   const tls =
     pair(
       'tls-cert-file',
@@ -199,6 +207,8 @@ function configOf(parsed: ParsedFlags): ApiServerConfig {
       ? { proxyClient: { certPem: proxy['proxy-client-cert-file'], keyPem: proxy['proxy-client-key-file'] } }
       : {}),
     aggregatorRouting: values.boolean('enable-aggregator-routing'),
+    edge: edgeConfigOf(values),
+    ...kubernetesServiceOf(values),
     logLevel: values.number('v') >= 4 ? 'debug' : 'info',
   };
 }
@@ -243,6 +253,39 @@ function tracingOf(values: FlagValues): TracingConfig | undefined {
   } catch (error) {
     throw new FlagError(`Cannot use --tracing-config-file: ${(error as Error).message}`);
   }
+}
+
+/** What would change where requests or objects go is refused rather than passed over. */
+function refuseUnsupported(values: FlagValues): void {
+  if (values.list('etcd-servers-overrides').length > 0)
+    throw new FlagError(
+      '--etcd-servers-overrides is not supported: all objects are in the store of --etcd-servers',
+    );
+  if (values.optional('egress-selector-config-file') !== undefined)
+    throw new FlagError(
+      '--egress-selector-config-file is not supported: nodes, webhooks and the store are reached directly',
+    );
+  const backend = values.optional('storage-backend');
+  if (backend !== undefined && backend !== 'etcd3')
+    throw new FlagError(
+      `--storage-backend invalid, allowed values: etcd3. If not specified, it will default to 'etcd3'`,
+    );
+}
+
+function kubernetesServiceOf(
+  values: FlagValues,
+): Pick<ApiServerConfig, 'endpointReconciler' | 'kubernetesServiceNodePort'> {
+  const type = values.text('endpoint-reconciler-type');
+  if (type === 'master-count')
+    throw new FlagError('--endpoint-reconciler-type=master-count is not supported: use lease, or none');
+  if (type !== 'lease' && type !== 'none')
+    throw new FlagError(`--endpoint-reconciler-type=${type} is not one of lease, none`);
+  const port = values.number('kubernetes-service-node-port');
+  if (port < 0 || port > 65_535)
+    throw new FlagError(
+      `--kubernetes-service-node-port ${port} must be between 0 and 65535, inclusive. If 0, the Kubernetes master service will be of type ClusterIP`,
+    );
+  return { endpointReconciler: type, ...(port === 0 ? {} : { kubernetesServiceNodePort: port }) };
 }
 
 function goawayChanceOf(values: FlagValues): number {

@@ -171,7 +171,11 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   },
   'logging-format': { type: 'string', default: 'text', help: 'text or json' },
   v: { type: 'integer', default: 0, help: 'Log level; 0 to 3 are info, from 4 on debug' },
-  'cors-allowed-origins': { type: 'strings', default: [], help: 'No effect yet', ignored: true },
+  'cors-allowed-origins': {
+    type: 'strings',
+    default: [],
+    help: 'Regular expressions of the origins whose pages may call from a browser; must pin both ends of the host, as in //example.com(:|$)',
+  },
   'emulated-version': {
     type: 'strings',
     default: [],
@@ -182,7 +186,10 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
     type: 'float',
     help: 'Chance of a request to send the client of its HTTP/2 connection to another server, 0 to 0.02',
   },
-  'livez-grace-period': { type: 'duration', help: 'No effect yet', ignored: true },
+  'livez-grace-period': {
+    type: 'duration',
+    help: 'Time after the start in which /livez does not mind work of the start that is not finished',
+  },
   'min-compatibility-version': {
     type: 'strings',
     default: [],
@@ -211,8 +218,7 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   'strict-transport-security-directives': {
     type: 'strings',
     default: [],
-    help: 'No effect yet',
-    ignored: true,
+    help: 'The header Strict-Transport-Security: max-age=SECONDS, includeSubDomains, preload',
   },
   'delete-collection-workers': { type: 'integer', default: 1, help: 'No effect yet', ignored: true },
   'enable-garbage-collector': { type: 'boolean', default: true, help: 'No effect yet', ignored: true },
@@ -234,9 +240,9 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   'etcd-db-metric-poll-interval': { type: 'duration', default: '30s', help: 'No effect yet', ignored: true },
   'etcd-healthcheck-timeout': { type: 'duration', default: '2s', help: 'No effect yet', ignored: true },
   'etcd-readycheck-timeout': { type: 'duration', default: '2s', help: 'No effect yet', ignored: true },
-  'etcd-servers-overrides': { type: 'strings', default: [], help: 'No effect yet', ignored: true },
+  'etcd-servers-overrides': { type: 'strings', default: [], help: 'Not supported' },
   'lease-reuse-duration-seconds': { type: 'integer', default: 60, help: 'No effect yet', ignored: true },
-  'storage-backend': { type: 'string', help: 'No effect yet', ignored: true },
+  'storage-backend': { type: 'string', help: 'etcd3' },
   'storage-media-type': {
     type: 'string',
     default: 'application/vnd.kubernetes.protobuf',
@@ -245,8 +251,11 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
   },
   'watch-cache': { type: 'boolean', default: true, help: 'No effect yet', ignored: true },
   'watch-cache-sizes': { type: 'strings', default: [], help: 'No effect yet', ignored: true },
-  'disable-http2-serving': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
-  'http2-max-streams-per-connection': { type: 'integer', help: 'No effect yet', ignored: true },
+  'disable-http2-serving': { type: 'boolean', default: false, help: 'Speak HTTP/1.1 only' },
+  'http2-max-streams-per-connection': {
+    type: 'integer',
+    help: 'Requests that a client may have open on an HTTP/2 connection; 0: 250',
+  },
   'permit-address-sharing': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
   'permit-port-sharing': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
   'tls-cipher-suites': {
@@ -254,7 +263,11 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
     default: [],
     help: 'Cipher suites of TLS 1.2; default: those with forward secrecy and authenticated encryption',
   },
-  'tls-curve-preferences': { type: 'string', default: '[]', help: 'No effect yet', ignored: true },
+  'tls-curve-preferences': {
+    type: 'strings',
+    default: [],
+    help: 'Groups of the key exchange by number: 23 (P-256), 24 (P-384), 25 (P-521), 29 (X25519)',
+  },
   'tls-min-version': { type: 'string', help: 'VersionTLS12 (the default) or VersionTLS13' },
   'tls-sni-cert-key': {
     type: 'repeated',
@@ -327,7 +340,7 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
     default: 'v1beta1',
     help: 'Version of the SubjectAccessReviews for the webhook: v1 or v1beta1',
   },
-  'egress-selector-config-file': { type: 'string', help: 'No effect yet', ignored: true },
+  'egress-selector-config-file': { type: 'string', help: 'Not supported' },
   'admission-control': {
     type: 'strings',
     default: [],
@@ -386,9 +399,16 @@ export const flagSpecs: Readonly<Record<string, FlagSpec>> = {
     ignored: true,
   },
   'enable-logs-handler': { type: 'boolean', default: false, help: 'No effect yet', ignored: true },
-  'endpoint-reconciler-type': { type: 'string', default: 'lease', help: 'No effect yet', ignored: true },
+  'endpoint-reconciler-type': {
+    type: 'string',
+    default: 'lease',
+    help: 'How the endpoints of the kubernetes service follow the servers: lease, or none',
+  },
   'kubelet-timeout': { type: 'duration', default: '5s', help: 'No effect yet', ignored: true },
-  'kubernetes-service-node-port': { type: 'integer', help: 'No effect yet', ignored: true },
+  'kubernetes-service-node-port': {
+    type: 'integer',
+    help: 'Port of nodes for the kubernetes service, which becomes a NodePort; 0: none',
+  },
   'max-connection-bytes-per-sec': { type: 'integer', help: 'No effect yet', ignored: true },
   'peer-advertise-ip': { type: 'string', help: 'No effect yet', ignored: true },
   'peer-advertise-port': { type: 'string', help: 'No effect yet', ignored: true },

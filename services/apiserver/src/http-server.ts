@@ -7,6 +7,7 @@ import type { SecureContext } from 'node:tls';
 import { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '@pilothouse/base';
 import { deferred } from '@pilothouse/base';
+import type { EdgeConfig } from './edge-config.ts';
 import { Http2Connections } from './http2/connections.ts';
 import { limits } from './limits.ts';
 import { SniCertificates } from './sni-certificates.ts';
@@ -36,6 +37,7 @@ export class HttpServer {
       readonly clock: Clock;
       readonly tls?: TlsMaterial;
       readonly tlsPolicy?: TlsPolicy;
+      readonly http2?: Pick<EdgeConfig, 'http2' | 'http2StreamsMax'>;
       onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void;
       onTlsError?(error: Error): void;
     },
@@ -43,10 +45,14 @@ export class HttpServer {
     this.#tlsPolicy = options.tlsPolicy ?? defaultTlsPolicy;
     this.#sni = new SniCertificates(this.#tlsPolicy);
     this.server = options.tls
-      ? secureServer(handler, options.tls, this.#tlsPolicy, this.#sni)
+      ? secureServer(handler, options.tls, this.#tlsPolicy, this.#sni, options.http2?.http2 ?? true)
       : plainServer(handler);
     this.server.on('upgrade', options.onUpgrade);
-    this.#http2 = new Http2Connections(handler, options.clock);
+    this.#http2 = new Http2Connections(
+      handler,
+      options.clock,
+      options.http2?.http2StreamsMax ?? limits.concurrentStreamsMax,
+    );
     this.#ticker = options.clock.setInterval(() => this.#http2.tick(), limits.headersCheckMs);
     if (options.tls) takeHttp2(this.server as Http2SecureServer, this.#http2);
     this.server.on(options.tls ? 'secureConnection' : 'connection', (socket: Duplex) => {
@@ -139,6 +145,7 @@ function secureServer(
   tls: TlsMaterial,
   policy: TlsPolicy,
   sni: SniCertificates,
+  speaksHttp2: boolean,
 ): Http2SecureServer {
   const server = createSecureServer({
     allowHTTP1: true,
@@ -155,6 +162,8 @@ function secureServer(
     handshakeTimeout: limits.handshakeMs,
     maxHeaderSize: limits.headerBytesMax,
   } as Parameters<typeof createSecureServer>[0]);
+  // Node's HTTP/2 server always offers both; this is what it offers, as TLS writes it: a length before each name.
+  if (!speaksHttp2) Object.assign(server, { ALPNProtocols: Buffer.from('\x08http/1.1') });
   // For HTTP/1.1 beside HTTP/2; the type does not know them, the server does.
   Object.assign(server, {
     headersTimeout: limits.headersMs,

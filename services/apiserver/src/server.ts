@@ -49,6 +49,8 @@ import { ServerMetrics } from './metrics/server-metrics.ts';
 import { Pipeline } from './pipeline.ts';
 import type { Registry } from './registry/rest/rest-storage.ts';
 import type { ActiveExchange } from './request/active-exchange.ts';
+import type { EdgeConfig } from './edge-config.ts';
+import { edgeHeaders } from './edge-headers.ts';
 import { Exchange } from './request/exchange.ts';
 import type { TlsPolicy } from './tls-policy.ts';
 import { buildVersion } from './version.ts';
@@ -91,6 +93,8 @@ export interface ApiServerOptions {
   readonly shutdownWatchGraceMs?: number;
   /** Chance of a request to end its HTTP/2 connection, 0 to 0.02. */
   readonly goawayChance?: number;
+  /** Default: nothing for browsers, HTTP/2. */
+  readonly edge?: EdgeConfig;
   readonly audit?: AuditConfig;
   /** Absent: nothing is traced. */
   readonly tracing?: { readonly tracer: Tracer; readonly active: ActiveExchange };
@@ -150,7 +154,12 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const serverAddress = (): string =>
     options.externalAddress ?? (address ? `${options.advertiseAddress ?? address.host}:${address.port}` : '');
   registerDiscovery(paths, { manager: discovery, codec, serverAddress });
-  registerHealthChecks(health, { ...options.health, isStopping: () => stopping });
+  const startedMs = clock.monotonic();
+  registerHealthChecks(health, {
+    ...options.health,
+    isStopping: () => stopping,
+    isNew: () => clock.monotonic() - startedMs < (options.edge?.livezGraceMs ?? 0),
+  });
   health.register(paths);
   const { release } = options;
   registerServerPaths(paths, { codec, metrics, release, apiPaths: () => discovery.paths() });
@@ -251,9 +260,14 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     receivedMs: clock.now(),
   });
 
-  const serve: RequestHandler = (request, response) => {
-    void pipeline.serve(new Exchange(request, response, times()));
+  const { edge } = options;
+  const isForBrowsers =
+    edge !== undefined && (edge.corsOrigins.length > 0 || edge.strictTransportSecurity !== '');
+  const isAnswered = isForBrowsers ? edgeHeaders(edge) : () => false;
+  const run = async (exchange: Exchange): Promise<void> => {
+    if (!isAnswered(exchange)) await pipeline.serve(exchange);
   };
+  const serve: RequestHandler = (request, response) => void run(new Exchange(request, response, times()));
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => socket.destroy());
     const response = new ServerResponse(request);
@@ -261,7 +275,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     response.assignSocket(socket as never);
     response.once('finish', () => socket.end());
     socket.once('close', () => response.emit('close'));
-    void pipeline.serve(new Exchange(request, response, times(), { socket, head }));
+    void run(new Exchange(request, response, times(), { socket, head }));
   };
 
   let http: HttpServer | undefined;
@@ -276,6 +290,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
         clock,
         ...(options.tls ? { tls: options.tls } : {}),
         ...(options.tlsPolicy ? { tlsPolicy: options.tlsPolicy } : {}),
+        ...(edge === undefined ? {} : { http2: edge }),
         onUpgrade,
         onTlsError: () => metrics.tlsHandshakeErrors.inc(),
       });
@@ -283,14 +298,14 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     },
     frameworkErrors: (_error, request, reply) => {
       reply.hijack();
-      void pipeline.serve(new Exchange(request.raw, reply.raw as never, times()));
+      void run(new Exchange(request.raw, reply.raw as never, times()));
     },
   });
   // The whole path of a request runs here, before routing and body parsing: which storage answers is known only at this moment,
   // and bodies must not be read for clients that may not send them.
   app.addHook('onRequest', async (request, reply) => {
     reply.hijack();
-    await pipeline.serve(new Exchange(request.raw, reply.raw as never, times()));
+    await run(new Exchange(request.raw, reply.raw as never, times()));
   });
   await app.ready();
 

@@ -233,6 +233,7 @@ export async function startApiServer(
     shutdownWatchGraceMs: config.shutdownWatchGraceMs,
     goawayChance: config.goawayChance,
     priorityAndFairness: config.priorityAndFairness,
+    ...given('edge', config.edge),
     ...(config.audit === undefined ? {} : { audit: config.audit }),
     ...given('tracing', tracing),
     ...(shared === undefined ? {} : { shared }),
@@ -309,7 +310,10 @@ export async function startApiServer(
     logger,
     hostname: hostname(),
     port: address.port,
-    ...(advertised === '127.0.0.1' ? {} : { advertiseAddress: advertised }),
+    ...(advertised === '127.0.0.1' || config.endpointReconciler === 'none'
+      ? {}
+      : { advertiseAddress: advertised }),
+    ...given('serviceNodePort', config.kubernetesServiceNodePort),
     clusterAuthentication: clusterAuthenticationOf(config.authentication),
   });
   closers.push(() => bootstrap?.close());

@@ -18,6 +18,7 @@ export type {
 } from './library/authorization.ts';
 export { CelQuantity } from './library/kubernetes.ts';
 export { celTypes, formatType, listType, mapType, optionalType, structType } from './types.ts';
+export { pattern } from './patterns.ts';
 export type { CelType } from './types.ts';
 export {
   BuiltObject,

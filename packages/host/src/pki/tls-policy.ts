@@ -7,6 +7,8 @@ export interface TlsPolicy {
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   /** Of TLS 1.2; those of 1.3 are not chosen. */
   readonly ciphers?: string;
+  /** Groups of the key exchange, joined by colons. */
+  readonly ecdhCurve?: string;
 }
 
 export const defaultTlsPolicy: TlsPolicy = serverTlsPolicy;
@@ -74,4 +76,30 @@ export function tlsPolicyFrom(givenVersion: string, names: readonly string[]): T
   if (ciphers.length > 0) return { minVersion, ciphers: ciphers.join(':') };
   // Only suites of 1.3 were named: nothing is left for 1.2.
   return { minVersion: 'TLSv1.3' };
+}
+
+/** Go's CurveIDs (those of TLS) as OpenSSL calls them. */
+const curves: Readonly<Record<string, string>> = { 23: 'P-256', 24: 'P-384', 25: 'P-521', 29: 'X25519' };
+
+/** Of --tls-curve-preferences: numbers of TLS's supported groups. Undefined: OpenSSL's own. Throws FlagError. */
+export function tlsCurvesFrom(ids: readonly string[]): string | undefined {
+  if (ids.length === 0) return undefined;
+  const seen = new Set<string>();
+  const names = ids.map((id) => {
+    if (!/^-?\d+$/.test(id))
+      throw new FlagError(`Invalid value "${id}" for --tls-curve-preferences: want numbers`);
+    if (Number(id) < 1 || Number(id) > 0xffff)
+      throw new FlagError(`curve preference ${id} is out of range (must be 1-65535)`);
+    if (seen.has(id)) throw new FlagError(`duplicate curve preference ${id}`);
+    seen.add(id);
+    const name = curves[id];
+    if (name === undefined)
+      throw new FlagError(
+        `curve preference ${id} is not supported: want some of ${Object.entries(curves)
+          .map(([each, curve]) => `${each} (${curve})`)
+          .join(', ')}`,
+      );
+    return name;
+  });
+  return names.join(':');
 }

@@ -47,16 +47,22 @@ const lateHooks = ['apiservice-openapi-controller', 'apiservice-openapiv3-contro
 /** Adds the checks that upstream reports, under their names and in their order. */
 export function registerHealthChecks(
   health: HealthChecks,
-  sources: HealthSources & { isStopping(): boolean },
+  sources: HealthSources & {
+    isStopping(): boolean;
+    /** So shortly after the start that /livez minds no start-up work. */
+    isNew(): boolean;
+  },
 ): void {
   const ok = (name: string): HealthCheck => ({ name, check: () => undefined });
   const storage = (name: string): HealthCheck => ({ name, check: () => sources.storage?.() });
-  const hook = (name: string): HealthCheck => ({
-    name: `poststarthook/${name}`,
-    check: () => {
-      if (sources.hookDone && !sources.hookDone(name)) throw new Error('not finished');
-    },
-  });
+  const addHook = (hook: string): void => {
+    const name = `poststarthook/${hook}`;
+    const check = (): void => {
+      if (sources.hookDone && !sources.hookDone(hook)) throw new Error('not finished');
+    };
+    health.add({ name, check }, ['healthz', 'readyz']);
+    health.add({ name, check: () => (sources.isNew() ? undefined : check()) }, ['livez']);
+  };
   health.add(ok('ping'));
   health.add(ok('log'));
   health.add(ok('loopback-serving-certificate'), ['healthz', 'livez']);
@@ -73,9 +79,9 @@ export function registerHealthChecks(
     },
     ['readyz'],
   );
-  for (const name of hooks) health.add(hook(name));
+  for (const name of hooks) addHook(name);
   health.add({ name: 'autoregister-completion', check: () => undefined });
-  for (const name of lateHooks) health.add(hook(name));
+  for (const name of lateHooks) addHook(name);
   health.add(
     {
       name: 'shutdown',

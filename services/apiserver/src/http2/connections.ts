@@ -10,12 +10,15 @@ import { http2Exchange } from './exchange-ends.ts';
 export class Http2Connections {
   readonly #handler: RequestHandler;
   readonly #clock: Clock;
+  readonly #streamsMax: number;
   readonly #open = new Map<ServerConnection, Duplex>();
   #whenNone: (() => void)[] = [];
 
-  constructor(handler: RequestHandler, clock: Clock) {
+  /** `streamsMax`: requests that a client may have open on a connection. */
+  constructor(handler: RequestHandler, clock: Clock, streamsMax: number = limits.concurrentStreamsMax) {
     this.#handler = handler;
     this.#clock = clock;
+    this.#streamsMax = streamsMax;
   }
 
   accept(socket: Duplex): void {
@@ -25,7 +28,7 @@ export class Http2Connections {
     const connection = serveSocket(socket, {
       monotonic: () => clock.monotonic(),
       after: (delayMs, callback) => clock.setTimeout(callback, delayMs),
-      concurrentStreamsMax: limits.concurrentStreamsMax,
+      concurrentStreamsMax: this.#streamsMax,
       headerListBytesMax: limits.headerBytesMax,
       headTimeoutMs: limits.headersMs,
       onRequest(stream, headers) {

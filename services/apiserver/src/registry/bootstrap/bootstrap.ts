@@ -30,6 +30,8 @@ export interface BootstrapOptions {
   /** IP at which clients and workloads reach this server; undefined: it is not put among the endpoints. */
   readonly advertiseAddress?: string;
   readonly port: number;
+  /** Port of nodes for the kubernetes service; undefined: none. */
+  readonly serviceNodePort?: number;
   /** Data of kube-system/extension-apiserver-authentication. */
   readonly clusterAuthentication?: Readonly<Record<string, string>>;
 }
@@ -84,7 +86,11 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
     await reconcileEndpoints(client, await leases.list(), options.port);
   };
   const kubernetesService = async (): Promise<void> => {
-    await ensureKubernetesService(client, { serviceCidrs: registry.serviceCidrs, port: options.port });
+    await ensureKubernetesService(client, {
+      serviceCidrs: registry.serviceCidrs,
+      port: options.port,
+      nodePort: options.serviceNodePort,
+    });
     await endpoints();
   };
   const legacyTokens = (): Promise<void> => ensureLegacyTokenTracking(client, iso().slice(0, 10));

@@ -9,6 +9,8 @@ export interface KubernetesServiceOptions {
   readonly serviceCidrs: readonly string[];
   /** Port at which the servers listen. */
   readonly port: number;
+  /** Of nodes; undefined: the Service has none. */
+  readonly nodePort?: number | undefined;
 }
 
 const name = 'kubernetes';
@@ -20,7 +22,17 @@ export async function ensureKubernetesService(
   options: KubernetesServiceOptions,
 ): Promise<void> {
   const clusterIP = new CidrRange(options.serviceCidrs[0] as string).at(0);
-  const ports = [{ name: 'https', protocol: 'TCP', port: 443, targetPort: options.port }];
+  const { nodePort } = options;
+  const type = nodePort === undefined ? 'ClusterIP' : 'NodePort';
+  const ports = [
+    {
+      name: 'https',
+      protocol: 'TCP',
+      port: 443,
+      targetPort: options.port,
+      ...(nodePort === undefined ? {} : { nodePort }),
+    },
+  ];
   await ensureObject(
     client,
     'services',
@@ -29,7 +41,7 @@ export async function ensureKubernetesService(
       kind: 'Service',
       metadata: { name, namespace, labels: { component: 'apiserver', provider: 'kubernetes' } },
       spec: {
-        type: 'ClusterIP',
+        type,
         clusterIP,
         clusterIPs: [clusterIP],
         ipFamilies: [clusterIP.includes(':') ? 'IPv6' : 'IPv4'],
@@ -39,8 +51,8 @@ export async function ensureKubernetesService(
       },
     },
     (existing) => {
-      if (deepEqual(existing['spec']?.ports, ports)) return undefined;
-      existing['spec'] = { ...existing['spec'], ports };
+      if (deepEqual(existing['spec']?.ports, ports) && existing['spec']?.type === type) return undefined;
+      existing['spec'] = { ...existing['spec'], type, ports };
       return existing;
     },
   );
