@@ -58,7 +58,7 @@ export async function drill(argv: readonly string[]): Promise<void> {
   const target =
     text('compose') === ''
       ? localTarget(dataDir, text('next'))
-      : composeTarget(path.resolve(text('compose')), text('next'));
+      : await composeTarget(path.resolve(text('compose')), text('next'));
   if (!(await hasQuorum(target, nodeClock)) && values['force'] !== true)
     throw new CommandError(
       'The store has no majority or no leader: a drill would only make that worse. Heal it first (pilothouse status), or pass --force',

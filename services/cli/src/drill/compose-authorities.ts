@@ -30,21 +30,21 @@ const metricsOf: readonly [prefix: string, component: Component, port: number, s
 
 /** Waits until every container of the project tells that it has taken the files of its /pki as they are now. Throws CommandError when one does not. */
 export async function waitUntilContainersTook(
-  containers: () => readonly Place[],
-  copyPki: (id: string, directory: string) => void,
+  containers: () => Promise<readonly Place[]>,
+  copyPki: (id: string, directory: string) => Promise<void>,
   ports: { readonly clock: Clock; readonly access: ClusterAccess },
 ): Promise<void> {
   const { clock, access } = ports;
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-drill-'));
   try {
-    const holder = containers().find(({ service }) => service === 'certs');
+    const holder = (await containers()).find(({ service }) => service === 'certs');
     if (holder === undefined) throw new CommandError('The project has no service "certs"');
-    copyPki(holder.id, scratch);
+    await copyPki(holder.id, scratch);
     const directory = path.join(scratch, readdirSync(scratch)[0] ?? 'pki');
     const deadline = clock.monotonic() + waitMs;
     for (;;) {
       const found = await Promise.all(
-        containers().map(async ({ service, address }) => {
+        (await containers()).map(async ({ service, address }) => {
           const place = metricsOf.find(([prefix]) => service.startsWith(prefix));
           if (place === undefined) return [];
           const [, component, port, serverName = service] = place;

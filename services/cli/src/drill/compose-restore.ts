@@ -14,21 +14,19 @@ interface Described {
 /** Takes a backup of a compose plane, stops all its members, and lets each begin anew with what the backup holds. */
 export async function restoreContainers(
   stores: readonly { readonly id: string; readonly service: string }[],
-  docker: (...args: string[]) => string,
+  docker: (...args: string[]) => Promise<string>,
   hooks: { backedUp(): Promise<void>; down(): Promise<void> },
 ): Promise<void> {
-  const describe = (id: string): Described =>
-    (JSON.parse(docker('inspect', id)) as Described[])[0] as Described;
-  const volume = (id: string): string => {
-    const found = describe(id).Mounts.find((each) => each.Destination === inVolume)?.Source;
+  const describe = async (id: string): Promise<Described> =>
+    (JSON.parse(await docker('inspect', id)) as Described[])[0] as Described;
+  const volume = async (id: string): Promise<string> => {
+    const found = (await describe(id)).Mounts.find((each) => each.Destination === inVolume)?.Source;
     if (found === undefined) throw new CommandError(`The member has no volume at ${inVolume}`);
     return found;
   };
-  const setting = (id: string, name: string): string =>
-    describe(id)
-      .Config.Env.find((each) => each.startsWith(`${name}=`))
-      ?.slice(name.length + 1) ?? '';
-  const run = (id: string, network: string, ...args: string[]): string =>
+  const setting = async (id: string, name: string): Promise<string> =>
+    (await describe(id)).Config.Env.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
+  const run = async (id: string, network: string, ...args: string[]): Promise<string> =>
     docker(
       'run',
       '--rm',
@@ -36,14 +34,14 @@ export async function restoreContainers(
       '--tmpfs=/tmp',
       `--network=${network}`,
       `--volumes-from=${id}`,
-      describe(id).Config.Image,
+      (await describe(id)).Config.Image,
       ...args,
     );
   const first = stores[0];
   if (first === undefined) throw new CommandError('The project has no store');
-  const backup = path.join(volume(first.id), backupName);
+  const backup = path.join(await volume(first.id), backupName);
   rmSync(backup, { force: true });
-  run(
+  await run(
     first.id,
     `container:${first.id}`,
     'backup',
@@ -55,23 +53,23 @@ export async function restoreContainers(
   );
   await hooks.backedUp();
   await hooks.down();
-  docker('stop', ...stores.map(({ id }) => id));
+  await docker('stop', ...stores.map(({ id }) => id));
   for (const { id, service } of stores) {
-    const copy = path.join(volume(id), backupName);
+    const copy = path.join(await volume(id), backupName);
     if (copy !== backup) copyFileSync(backup, copy);
     chmodSync(copy, 0o644);
-    rmSync(path.join(volume(id), 'store'), { recursive: true, force: true });
-    run(
+    rmSync(path.join(await volume(id), 'store'), { recursive: true, force: true });
+    await run(
       id,
       'none',
       'restore',
       `${inVolume}/${backupName}`,
-      `--member-dir=${setting(id, 'ETCD_DATA_DIR') || `${inVolume}/store`}`,
+      `--member-dir=${(await setting(id, 'ETCD_DATA_DIR')) || `${inVolume}/store`}`,
       `--name=${service}`,
-      `--initial-cluster=${setting(id, 'ETCD_INITIAL_CLUSTER')}`,
-      `--initial-cluster-token=${setting(id, 'ETCD_INITIAL_CLUSTER_TOKEN')}`,
+      `--initial-cluster=${await setting(id, 'ETCD_INITIAL_CLUSTER')}`,
+      `--initial-cluster-token=${await setting(id, 'ETCD_INITIAL_CLUSTER_TOKEN')}`,
     );
   }
-  for (const { id } of stores) rmSync(path.join(volume(id), backupName), { force: true });
-  docker('start', ...stores.map(({ id }) => id));
+  for (const { id } of stores) rmSync(path.join(await volume(id), backupName), { force: true });
+  await docker('start', ...stores.map(({ id }) => id));
 }

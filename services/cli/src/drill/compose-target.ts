@@ -7,7 +7,7 @@ import { loadKubeconfig } from '@pilothouse/client';
 import { nodeClock } from '@pilothouse/host';
 import { CommandError } from '../errors.ts';
 import { probe } from '../plane/readiness.ts';
-import { cannotCutContainers, cutContainer, descendants, runProgram } from './privileges.ts';
+import { cannotCutContainers, cutContainer, descendants, runBeside } from './privileges.ts';
 import { waitUntilContainersTook } from './compose-authorities.ts';
 import { restoreContainers } from './compose-restore.ts';
 import type { Cut, Target, TargetProcess, Undo } from './target.ts';
@@ -29,7 +29,8 @@ interface Inspected {
   NetworkSettings: { Networks: Record<string, { IPAddress: string }> };
 }
 
-const docker = (...args: string[]): string => runProgram(process.env['DOCKER'] ?? 'docker', args);
+/** Beside the load, which must not stand still meanwhile. */
+const docker = (...args: string[]): Promise<string> => runBeside(process.env['DOCKER'] ?? 'docker', args);
 
 /** What compose takes for the project's name: the environment's, the one of .env beside the file, or the folder's. */
 export function projectName(file: string, environment: NodeJS.ProcessEnv): string {
@@ -53,17 +54,16 @@ const components: readonly [prefix: string, component: string][] = [
 ];
 
 /** The containers of a compose project, through the docker command; works for version 1 and 2 of compose. */
-export function composeTarget(file: string, next: string): Target {
+export async function composeTarget(file: string, next: string): Promise<Target> {
   const project = projectName(file, process.env);
-  const containers = (): Container[] => {
-    const ids = docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`)
-      .split('\n')
-      .filter((each) => each !== '');
+  const containers = async (): Promise<Container[]> => {
+    const listed = await docker('ps', '-aq', '--filter', `label=com.docker.compose.project=${project}`);
+    const ids = listed.split('\n').filter((each) => each !== '');
     if (ids.length === 0)
       throw new CommandError(
         `No containers of the compose project "${project}" (${file}): start it with docker compose up -d`,
       );
-    return (JSON.parse(docker('inspect', ...ids)) as Inspected[]).map((each) => ({
+    return (JSON.parse(await docker('inspect', ...ids)) as Inspected[]).map((each) => ({
       id: each.Id,
       service: each.Config.Labels['com.docker.compose.service'] ?? '',
       address: Object.values(each.NetworkSettings.Networks)[0]?.IPAddress ?? '',
@@ -72,23 +72,23 @@ export function composeTarget(file: string, next: string): Target {
       isHealthy: each.State.Running && (each.State.Health?.Status ?? 'healthy') === 'healthy',
     }));
   };
-  const find = (name: string): Container => {
-    const found = containers().find((each) => each.service === name);
+  const find = async (name: string): Promise<Container> => {
+    const found = (await containers()).find((each) => each.service === name);
     if (!found) throw new CommandError(`The compose project "${project}" has no service "${name}"`);
     return found;
   };
   const nodePid = (init: number): number => descendants(init)[0] ?? init;
-  const readAccess = (): ClusterAccess => {
+  const readAccess = async (): Promise<ClusterAccess> => {
     const scratch = mkdtempSync(path.join(os.tmpdir(), 'pilothouse-drill-'));
     try {
       const kubeconfig = path.join(scratch, 'admin.yaml');
-      docker('cp', `${find('store-0').id}:/kubeconfig/admin.yaml`, kubeconfig);
+      await docker('cp', `${(await find('store-0')).id}:/kubeconfig/admin.yaml`, kubeconfig);
       return loadKubeconfig(kubeconfig);
     } finally {
       rmSync(scratch, { recursive: true, force: true });
     }
   };
-  let access = readAccess();
+  let access = await readAccess();
   const base = (): { ca: string; cert: string; key: string; timeoutMs: number } => ({
     ca: access.ca as string,
     cert: access.cert as string,
@@ -103,9 +103,9 @@ export function composeTarget(file: string, next: string): Target {
     if (answer?.status !== 200) return '';
     return (JSON.parse(answer.body) as { spec?: { holderIdentity?: string } }).spec?.holderIdentity ?? '';
   };
-  const runCerts = (...args: string[]): string => {
-    const { id } = find('certs');
-    const image = docker('inspect', '--format', '{{.Config.Image}}', id).trim();
+  const runCerts = async (...args: string[]): Promise<string> => {
+    const { id } = await find('certs');
+    const image = (await docker('inspect', '--format', '{{.Config.Image}}', id)).trim();
     return docker(
       'run',
       '--rm',
@@ -120,7 +120,10 @@ export function composeTarget(file: string, next: string): Target {
     );
   };
   let hasNextCertificates = false;
-  const stores = (): Container[] => containers().filter((each) => each.service.startsWith('store-'));
+  const stores = async (): Promise<Container[]> =>
+    (await containers()).filter((each) => each.service.startsWith('store-'));
+
+  const hasNodes = (await containers()).some((each) => each.service.startsWith('node-'));
 
   return {
     kind: 'compose',
@@ -128,14 +131,14 @@ export function composeTarget(file: string, next: string): Target {
     get access() {
       return access;
     },
-    hasNodes: containers().some((each) => each.service.startsWith('node-')),
+    hasNodes,
     async processes(): Promise<readonly TargetProcess[]> {
       const holders: Readonly<Record<string, string>> = {
         scheduler: await holder('kube-scheduler'),
         'controller-manager': await holder('kube-controller-manager'),
       };
       const found = await Promise.all(
-        containers().map(async (each): Promise<TargetProcess | undefined> => {
+        (await containers()).map(async (each): Promise<TargetProcess | undefined> => {
           const component = components.find(([prefix]) => each.service.startsWith(prefix))?.[1];
           if (component === undefined) return undefined;
           const plain = { component, name: each.service, pid: each.isRunning ? nodePid(each.pid) : 0 };
@@ -166,44 +169,43 @@ export function composeTarget(file: string, next: string): Target {
       );
       return found.filter((each) => each !== undefined);
     },
-    kill(names) {
+    async kill(names) {
+      const all = await containers();
       // Docker starts it again as it would after a crash, which it does not after `docker kill`.
-      for (const { pid } of names.map(find)) if (pid > 0) process.kill(pid, 'SIGKILL');
-      return Promise.resolve();
+      for (const { service, pid } of all)
+        if (names.includes(service) && pid > 0) process.kill(pid, 'SIGKILL');
     },
-    freeze(names): Promise<Undo> {
-      const ids = names.map((name) => find(name).id);
-      docker('pause', ...ids);
-      return Promise.resolve(() => Promise.resolve(void docker('unpause', ...ids)));
+    async freeze(names): Promise<Undo> {
+      const ids = (await containers()).filter(({ service }) => names.includes(service)).map(({ id }) => id);
+      await docker('pause', ...ids);
+      return async () => void (await docker('unpause', ...ids));
     },
-    restart: (name) => Promise.resolve(void docker('restart', '--time', '75', find(name).id)),
+    restart: async (name) => void (await docker('restart', '--time', '75', (await find(name)).id)),
     cannotCut: () => Promise.resolve(cannotCutContainers()),
-    cut: (name: string, how: Cut) =>
-      Promise.resolve(
-        cutContainer({
-          pid: find(name).pid,
-          others: stores()
-            .filter((each) => each.service !== name)
-            .map((each) => each.address),
-          peerPort: 2380,
-          how,
-        }),
-      ),
+    async cut(name: string, how: Cut) {
+      const all = await stores();
+      return cutContainer({
+        pid: all.find((each) => each.service === name)?.pid ?? 0,
+        others: all.filter((each) => each.service !== name).map((each) => each.address),
+        peerPort: 2380,
+        how,
+      });
+    },
     cannotReplace: () =>
       process.getuid?.() === 0 ? undefined : 'the member’s volume can be emptied only as root',
     async replaceMember(name) {
-      const { id } = find(name);
-      docker('stop', '--time', '0', id);
-      const mounts = JSON.parse(docker('inspect', '--format', '{{json .Mounts}}', id)) as {
+      const { id } = await find(name);
+      await docker('stop', '--time', '0', id);
+      const mounts = JSON.parse(await docker('inspect', '--format', '{{json .Mounts}}', id)) as {
         Destination: string;
         Source: string;
       }[];
       const volume = mounts.find((each) => each.Destination === '/var/lib/pilothouse')?.Source;
       if (volume === undefined) throw new CommandError(`${name} has no volume at /var/lib/pilothouse`);
       rmSync(path.join(volume, 'store'), { recursive: true, force: true });
-      docker('start', id);
+      await docker('start', id);
       for (let turn = 0; turn < 240; turn++) {
-        const { address } = find(name);
+        const { address } = await find(name);
         const answer = await probe({ url: `http://${address}:2381/metrics`, timeoutMs: 5000 });
         if (
           /^etcd_server_is_learner 0$/m.test(answer?.body ?? '') &&
@@ -218,13 +220,13 @@ export function composeTarget(file: string, next: string): Target {
     async replaceAuthorities(step) {
       for (const name of ['trust', 'sign', 'drop']) {
         step(name);
-        runCerts('rotate-ca', '--cert-dir=/pki', '--kubeconfig-dir=/kubeconfig', '--until', name);
+        await runCerts('rotate-ca', '--cert-dir=/pki', '--kubeconfig-dir=/kubeconfig', '--until', name);
         // It reads authorities when it is told to; its connections stay.
-        docker('kill', '--signal', 'USR2', find('haproxy').id);
-        access = readAccess();
+        await docker('kill', '--signal', 'USR2', (await find('haproxy')).id);
+        access = await readAccess();
         await waitUntilContainersTook(
           containers,
-          (id, directory) => void docker('cp', `${id}:/pki`, directory),
+          async (id, directory) => void (await docker('cp', `${id}:/pki`, directory)),
           {
             clock: nodeClock,
             access,
@@ -232,51 +234,56 @@ export function composeTarget(file: string, next: string): Target {
         );
       }
     },
-    rotateCertificates() {
+    async rotateCertificates() {
       // The init container makes what is missing; `renew` removes the leaves before.
       const command = JSON.parse(
-        docker('inspect', '--format', '{{json .Config.Cmd}}', find('certs').id),
+        await docker('inspect', '--format', '{{json .Config.Cmd}}', (await find('certs')).id),
       ) as string[];
-      runCerts('renew', ...command.slice(2));
-      return Promise.resolve('all leaf certificates');
+      await runCerts('renew', ...command.slice(2));
+      return 'all leaf certificates';
     },
     cannotRestore: () =>
       process.getuid?.() === 0 ? undefined : 'the members’ volumes can be emptied only as root',
-    restoreFromBackup: (hooks) => restoreContainers(stores(), docker, hooks),
+    restoreFromBackup: async (hooks) => restoreContainers(await stores(), docker, hooks),
     cannotMoveClock: () => Promise.resolve('containers share the host’s clock'),
     moveClock: () => Promise.reject(new CommandError('Not with compose')),
     cannotUpgrade: () => (next === '' ? '--next does not name the next version’s image' : undefined),
-    upgrade(name) {
+    async upgrade(name) {
       const env = { ...process.env, PILOTHOUSE_IMAGE: next };
-      const up = (...args: string[]): void => {
+      const up = async (...args: string[]): Promise<void> => {
         const all = ['-f', file, 'up', '--no-deps', ...args];
         try {
-          runProgram('docker', ['compose', ...all], env);
+          await runBeside('docker', ['compose', ...all], env);
         } catch {
-          runProgram('docker-compose', all, env);
+          await runBeside('docker-compose', all, env);
         }
       };
       if (!hasNextCertificates) {
         // The next version may want certificates that this one did not make.
-        up('--no-start', 'certs');
-        docker('start', '--attach', find('certs').id);
+        await up('--no-start', 'certs');
+        await docker('start', '--attach', (await find('certs')).id);
         hasNextCertificates = true;
       }
-      up('-d', name);
-      return Promise.resolve();
+      await up('-d', name);
     },
-    redis() {
-      const found = containers().find((each) => each.service === 'redis' && each.isRunning);
-      if (!found) return Promise.resolve('Redis does not run: docker compose --profile redis up -d');
-      const command = docker('inspect', '--format', '{{json .Config.Cmd}}', find('apiserver-0').id);
+    async redis() {
+      const all = await containers();
+      const found = all.find((each) => each.service === 'redis' && each.isRunning);
+      if (!found) return 'Redis does not run: docker compose --profile redis up -d';
+      const command = await docker(
+        'inspect',
+        '--format',
+        '{{json .Config.Cmd}}',
+        (await find('apiserver-0')).id,
+      );
       if (!/"--redis-url=redis/.test(command))
-        return Promise.resolve('API servers do not use Redis: set REDIS_URL=redis://redis:6379/0 in .env');
-      return Promise.resolve({
-        stop: () => {
-          docker('kill', found.id);
-          return Promise.resolve(() => Promise.resolve(void docker('start', found.id)));
+        return 'API servers do not use Redis: set REDIS_URL=redis://redis:6379/0 in .env';
+      return {
+        async stop() {
+          await docker('kill', found.id);
+          return async () => void (await docker('start', found.id));
         },
-      });
+      };
     },
   };
 }

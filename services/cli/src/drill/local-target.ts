@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { sleep } from '@pilothouse/base';
@@ -12,29 +11,17 @@ import { setProgram } from '../plane/programs.ts';
 import { isAlive, readState } from '../plane/state-file.ts';
 import type { PlaneState } from '../plane/state-file.ts';
 import { pilothouseCommand } from '../self.ts';
-import { cannotCutLoopback, cutLoopback, runProgram } from './privileges.ts';
+import { cannotCutLoopback, cutLoopback, runBeside } from './privileges.ts';
 import type { Cut, Target, TargetProcess, Undo } from './target.ts';
 
 const send = (pid: number, signal: NodeJS.Signals): void => {
   if (pid > 0 && isAlive(pid)) process.kill(pid, signal);
 };
 
-/** `pilothouse` itself, to its end. */
-function pilothouse(...args: string[]): string {
+/** `pilothouse` itself, to its end, beside the load. */
+function pilothouse(...args: string[]): Promise<string> {
   const [program, ...rest] = pilothouseCommand() as [string, ...string[]];
-  return runProgram(program, [...rest, ...args]);
-}
-
-/** The same while this process goes on. */
-function pilothouseToItsEnd(...args: string[]): Promise<void> {
-  const [program, ...rest] = pilothouseCommand() as [string, ...string[]];
-  return new Promise((resolve, reject) => {
-    execFile(program, [...rest, ...args], { maxBuffer: 64 << 20 }, (error, _, stderr) => {
-      if (error === null) resolve();
-      else
-        reject(new CommandError(`pilothouse ${args.join(' ')} failed: ${stderr.trim().split('\n').at(-1)}`));
-    });
-  });
+  return runBeside(program, [...rest, ...args]);
 }
 
 /** A plane that `pilothouse up` runs on this host. */
@@ -166,10 +153,10 @@ export function localTarget(dataDir: string, next: string): Target {
       }
     },
     cannotRotate: () => undefined,
-    rotateCertificates() {
+    async rotateCertificates() {
       const directory = pkiDirectory(dataDir);
       const addresses = state().processes.map((each) => each.address.slice(0, each.address.lastIndexOf(':')));
-      pilothouse(
+      await pilothouse(
         'certs',
         'renew',
         `--cert-dir=${directory}`,
@@ -177,12 +164,12 @@ export function localTarget(dataDir: string, next: string): Target {
         `--hosts=${[...new Set(addresses)].join(',')}`,
         '--service-address=10.0.0.1',
       );
-      return Promise.resolve('all leaf certificates');
+      return 'all leaf certificates';
     },
     async replaceAuthorities(step) {
       for (const name of ['trust', 'sign', 'drop']) {
         step(name);
-        await pilothouseToItsEnd('certs', 'rotate-ca', '--data-dir', dataDir, '--until', name);
+        await pilothouse('certs', 'rotate-ca', '--data-dir', dataDir, '--until', name);
         access = loadKubeconfig(kubeconfigPath(dataDir, 'admin'));
       }
     },
@@ -199,12 +186,12 @@ export function localTarget(dataDir: string, next: string): Target {
         }
         return fallback;
       };
-      pilothouse('backup', file, '--data-dir', dataDir);
+      await pilothouse('backup', file, '--data-dir', dataDir);
       await backedUp();
       await down();
       const members = String(stores().length);
-      pilothouse('down', '--data-dir', dataDir);
-      pilothouse(
+      await pilothouse('down', '--data-dir', dataDir);
+      await pilothouse(
         'restore',
         file,
         '--data-dir',
@@ -214,7 +201,7 @@ export function localTarget(dataDir: string, next: string): Target {
         '--port',
         value('port', '6443'),
       );
-      pilothouse('up', ...given.filter((each) => !/^--?detach(=.*)?$/.test(each)), '--detach');
+      await pilothouse('up', ...given.filter((each) => !/^--?detach(=.*)?$/.test(each)), '--detach');
       rmSync(file, { force: true });
     },
     cannotMoveClock: () =>

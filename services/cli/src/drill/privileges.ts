@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { errorMessage, sleep } from '@pilothouse/base';
@@ -7,6 +7,29 @@ import { CommandError } from '../errors.ts';
 import type { Cut, Undo } from './target.ts';
 
 /** Runs a program to its end and gives what it printed. */
+/** The same while this process goes on: the load of a drill must not stand still with it. */
+export function runBeside(
+  program: string,
+  args: readonly string[],
+  env?: NodeJS.ProcessEnv,
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(
+      program,
+      [...args],
+      { encoding: 'utf8', maxBuffer: 64 << 20, ...(env === undefined ? {} : { env }) },
+      (error, stdout, stderr) => {
+        if (error === null) return resolve(stdout);
+        return reject(
+          new CommandError(
+            `${program} ${args.join(' ')} failed: ${stderr.trim().split('\n').at(-1) || errorMessage(error)}`,
+          ),
+        );
+      },
+    );
+  });
+}
+
 export function runProgram(program: string, args: readonly string[], env?: NodeJS.ProcessEnv): string {
   try {
     return execFileSync(program, [...args], {
