@@ -1,3 +1,6 @@
+export { DelegatedAccess } from './delegated-access.ts';
+export type { AccessRefusal, AccessRequest, DelegatedAccessOptions } from './delegated-access.ts';
+export { openDelegatedAccess } from './open-delegated-access.ts';
 export { KubeconfigError, TransportError } from './errors.ts';
 export type { ClusterAccess } from './kubeconfig.ts';
 export { followKubeconfig, loadKubeconfig } from './kubeconfig.ts';

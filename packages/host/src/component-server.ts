@@ -1,11 +1,23 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { Clock } from '@pilothouse/base';
 import { FileWatcher } from './files/file-watcher.ts';
 import { followServedCertificate, readServedCertificate } from './pki/served-certificate.ts';
 import type { TlsPolicy } from './pki/tls-policy.ts';
 import { defaultTlsPolicy } from './pki/tls-policy.ts';
+
+/** Decides who may have an answer. */
+export interface ComponentAccess {
+  /** `certificate`: DER, not verified. Undefined: may pass; else the answer, a Status as JSON. */
+  check(request: {
+    readonly method: string;
+    readonly path: string;
+    readonly authorization: string;
+    readonly certificate: Uint8Array | undefined;
+  }): Promise<{ readonly code: number; readonly body: string } | undefined>;
+}
 
 export interface ComponentServerOptions {
   readonly address: string;
@@ -22,6 +34,8 @@ export interface ComponentServerOptions {
   readonly clock?: Clock;
   /** Follows the files; default: one of this server alone. */
   readonly watcher?: FileWatcher;
+  /** Absent: everybody may read everything. */
+  readonly access?: ComponentAccess;
   /** Whether /readyz answers 200; without it always. */
   isReady?(): boolean;
   /** Body of /metrics in Prometheus' text format 0.0.4. */
@@ -36,7 +50,7 @@ export interface ComponentServer {
 
 /** /healthz, /livez, /readyz and /metrics of a component that is not an API server. Rejects when the port is taken. */
 export function startComponentServer(options: ComponentServerOptions): Promise<ComponentServer> {
-  const handler: http.RequestListener = (request, response) => {
+  const answer: http.RequestListener = (request, response) => {
     const [path] = (request.url ?? '/').split('?');
     const plain = (status: number, text: string): void => {
       response
@@ -56,11 +70,21 @@ export function startComponentServer(options: ComponentServerOptions): Promise<C
         .end(options.metrics());
     } else plain(404, '404 page not found\n');
   };
+  const { access } = options;
+  const handler: http.RequestListener =
+    access === undefined
+      ? answer
+      : (request, response) => void guarded(access, request, response, () => answer(request, response));
+  // Certificates are asked for and not checked by TLS: whose they are is the access's to say.
+  const clients = access === undefined ? {} : { requestCert: true, rejectUnauthorized: false };
   const { cert, key, certFile, keyFile, policy = defaultTlsPolicy } = options;
   let unfollow: (() => void) | undefined;
   let server: http.Server;
   if (certFile !== undefined && keyFile !== undefined) {
-    const secure = https.createServer(readServedCertificate({ certFile, keyFile, policy }), handler);
+    const secure = https.createServer(
+      { ...readServedCertificate({ certFile, keyFile, policy }), ...clients },
+      handler,
+    );
     const own = options.watcher ? undefined : new FileWatcher(options.clock && { clock: options.clock });
     const end = followServedCertificate(secure, { certFile, keyFile, policy }, options.watcher ?? own);
     unfollow = () => {
@@ -69,7 +93,7 @@ export function startComponentServer(options: ComponentServerOptions): Promise<C
     };
     server = secure;
   } else if (cert !== undefined && key !== undefined) {
-    server = https.createServer({ ...policy, cert, key }, handler);
+    server = https.createServer({ ...policy, ...clients, cert, key }, handler);
   } else server = http.createServer(handler);
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -85,4 +109,31 @@ export function startComponentServer(options: ComponentServerOptions): Promise<C
       }),
     );
   });
+}
+
+async function guarded(
+  access: ComponentAccess,
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  pass: () => void,
+): Promise<void> {
+  const { socket } = request;
+  const refusal = await access.check({
+    method: request.method ?? 'GET',
+    path: (request.url ?? '/').split('?')[0] ?? '/',
+    authorization: request.headers.authorization ?? '',
+    certificate: socket instanceof TLSSocket ? rawCertificate(socket) : undefined,
+  });
+  if (refusal === undefined) {
+    pass();
+    return;
+  }
+  response
+    .writeHead(refusal.code, { 'content-type': 'application/json', 'x-content-type-options': 'nosniff' })
+    .end(refusal.body);
+}
+
+function rawCertificate(socket: TLSSocket): Uint8Array | undefined {
+  // Without a certificate there is an object without members.
+  return (socket.getPeerCertificate() as Partial<ReturnType<TLSSocket['getPeerCertificate']>>).raw;
 }

@@ -19,7 +19,6 @@ export const ignoredFlags: FlagSpecs = {
     workers.map((name) => [`concurrent-${name}-syncs`, ignored('string', 'Workers of a controller')]),
   ),
   'attach-detach-reconcile-sync-period': ignored('duration', 'Period of attaching and detaching'),
-  'authorization-always-allow-paths': ignored('strings', 'Paths without authorization'),
   'cert-dir': ignored('string', 'Where certificates are kept'),
   'cloud-provider': ignored('string', 'Cloud provider'),
   'contention-profiling': ignored('boolean', 'Lock profiling'),

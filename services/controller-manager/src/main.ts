@@ -3,10 +3,13 @@ import {
   followKubeconfig,
   loadKubeconfig,
   measuredTransport,
+  openDelegatedAccess,
 } from '@pilothouse/client';
 import type { FlagSpecs } from '@pilothouse/host';
 import {
   createLogger,
+  delegatedAccessFlags,
+  delegatedAccessSettings,
   FileWatcher,
   FlagError,
   leaderElectionFlags,
@@ -41,6 +44,7 @@ const specs: FlagSpecs = {
   'tls-cert-file': { type: 'string', default: '', help: 'Certificate of the health and metrics server' },
   'tls-private-key-file': { type: 'string', default: '', help: 'Its key' },
   ...tlsPolicyFlags,
+  ...delegatedAccessFlags,
   ...leaderElectionFlags('kube-controller-manager'),
   'use-service-account-credentials': {
     type: 'boolean',
@@ -98,19 +102,6 @@ const specs: FlagSpecs = {
   'service-cluster-ip-range': { type: 'string', default: '', help: 'Network of services', ignored: true },
   'kube-api-qps': { type: 'float', default: 20, help: 'Client rate', ignored: true },
   'kube-api-burst': { type: 'integer', default: 30, help: 'Client burst', ignored: true },
-  'authentication-kubeconfig': {
-    type: 'string',
-    default: '',
-    help: 'For delegated authentication',
-    ignored: true,
-  },
-  'authorization-kubeconfig': {
-    type: 'string',
-    default: '',
-    help: 'For delegated authorization',
-    ignored: true,
-  },
-  'client-ca-file': { type: 'string', default: '', help: 'CA of clients', ignored: true },
   'requestheader-client-ca-file': { type: 'string', default: '', help: 'CA of front proxies', ignored: true },
   'cluster-name': { type: 'string', default: 'kubernetes', help: 'Name of the cluster', ignored: true },
   'feature-gates': { type: 'map', help: 'Features to turn on or off; those of single controllers count' },
@@ -195,6 +186,10 @@ export async function runControllerManager(
     }),
     ...(election === undefined ? {} : { leaderElection: election }),
   });
+  const settings = delegatedAccessSettings(values);
+  const delegated =
+    settings &&
+    openDelegatedAccess(settings, { clock: nodeClock, userAgent: 'kube-controller-manager (access)' });
   const server =
     number('secure-port') === 0
       ? undefined
@@ -206,6 +201,7 @@ export async function runControllerManager(
             : { certFile: text('tls-cert-file'), keyFile: text('tls-private-key-file') }),
           watcher,
           policy,
+          ...(delegated === undefined ? {} : { access: delegated.access }),
           metrics: () => metrics.text(),
         });
   await new Promise<void>((resolve) => {
@@ -215,4 +211,5 @@ export async function runControllerManager(
   watcher.close();
   await manager.close();
   await server?.close();
+  delegated?.close();
 }

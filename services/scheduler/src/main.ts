@@ -6,11 +6,14 @@ import {
   followKubeconfig,
   loadKubeconfig,
   measuredTransport,
+  openDelegatedAccess,
 } from '@pilothouse/client';
 import type { FlagSpecs, FlagValue } from '@pilothouse/host';
 import {
   clientMetrics,
   createLogger,
+  delegatedAccessFlags,
+  delegatedAccessSettings,
   FileWatcher,
   FlagError,
   leaderElectionFlags,
@@ -42,6 +45,7 @@ const specs: FlagSpecs = {
   'tls-cert-file': { type: 'string', default: '', help: 'Certificate of the health and metrics server' },
   'tls-private-key-file': { type: 'string', default: '', help: 'Its key' },
   ...tlsPolicyFlags,
+  ...delegatedAccessFlags,
   ...leaderElectionFlags('kube-scheduler'),
   'pod-max-in-unschedulable-pods-duration': {
     type: 'duration',
@@ -56,15 +60,7 @@ const specs: FlagSpecs = {
   },
   'write-config-to': ignored('string'),
   'cert-dir': ignored('string'),
-  'authentication-kubeconfig': ignored('string'),
-  'authentication-skip-lookup': ignored('boolean'),
   'authentication-tolerate-lookup-failure': ignored('boolean'),
-  'authentication-token-webhook-cache-ttl': ignored('duration'),
-  'authorization-kubeconfig': ignored('string'),
-  'authorization-always-allow-paths': ignored('strings'),
-  'authorization-webhook-cache-authorized-ttl': ignored('duration'),
-  'authorization-webhook-cache-unauthorized-ttl': ignored('duration'),
-  'client-ca-file': ignored('string'),
   'requestheader-client-ca-file': ignored('string'),
   'requestheader-allowed-names': ignored('strings'),
   'requestheader-extra-headers-prefix': ignored('strings'),
@@ -121,6 +117,9 @@ export async function runScheduler(
     clock: nodeClock,
     observer: clientMetrics(metrics),
   });
+  const settings = delegatedAccessSettings(values);
+  const delegated =
+    settings && openDelegatedAccess(settings, { clock: nodeClock, userAgent: 'kube-scheduler (access)' });
   const scheduler = await startScheduler({
     transport,
     metrics,
@@ -139,6 +138,7 @@ export async function runScheduler(
             port: number('secure-port'),
             watcher,
             policy,
+            ...(delegated === undefined ? {} : { access: delegated.access }),
             ...serving,
           },
         }),
@@ -150,6 +150,7 @@ export async function runScheduler(
   });
   watcher.close();
   await scheduler.close();
+  delegated?.close();
   transport.close();
 }
 

@@ -4,7 +4,7 @@ import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
 import { deferred, errorMessage, sleep } from '@pilothouse/base';
 import type { Transport } from '@pilothouse/client';
 import { InformerFactory, LeaderElector, RestClient } from '@pilothouse/client';
-import type { FileWatcher, TlsPolicy } from '@pilothouse/host';
+import type { ComponentAccess, FileWatcher, TlsPolicy } from '@pilothouse/host';
 import { Metrics, startComponentServer } from '@pilothouse/host';
 import { SchedulerCache } from './core/cache.ts';
 import { defaultProfile } from './core/default-profile.ts';
@@ -55,6 +55,8 @@ export interface SchedulerOptions {
     /** Follows the files. */
     readonly watcher?: FileWatcher;
     readonly policy?: TlsPolicy;
+    /** Who may read; absent: everybody. */
+    readonly access?: ComponentAccess;
   };
   /** Where the scheduler's metrics go, beside those of the process. Default: its own. */
   readonly metrics?: Metrics;
