@@ -188,6 +188,10 @@ async function replaceAuthorities(place: Place, until: Step): Promise<void> {
   for (;;) {
     // Those that are behind go first, so that all take the same step.
     const step = steps.find((each) => rotations.some(({ stage }) => nextStep[stage] === each)) as Step;
+    if (steps.indexOf(step) > steps.indexOf(until)) {
+      say(`Nothing to do until ${until}: the next step is ${step}`);
+      return;
+    }
     const due = rotations.filter(({ stage }) => nextStep[stage] === step);
     const list = due.map(({ name }) => name).join(', ');
     if (step === 'drop') {
