@@ -112,10 +112,12 @@ export class Cluster {
     }
   }
 
-  /** Any member that answers. */
+  /** Any member that answers; after a fault it may take a while until one does. Throws when none has in 20 s. */
   async anyUrl(except?: Member): Promise<string> {
-    const statuses = await this.statuses();
-    for (const [member] of statuses) if (member !== except) return member.clientUrl;
+    for (const deadline = performance.now() + 20_000; performance.now() < deadline; await pause(200)) {
+      const statuses = await this.statuses();
+      for (const [member] of statuses) if (member !== except) return member.clientUrl;
+    }
     throw new Error('No member answers');
   }
 

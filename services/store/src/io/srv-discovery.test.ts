@@ -19,7 +19,10 @@ function names(
     value === undefined ? Promise.reject(new Error(`ENOTFOUND ${name}`)) : Promise.resolve(value);
   return {
     services: (name) => known(services[name], name),
-    addresses: (host) => known(/^[\d.]+$/.test(host) ? [host] : hosts[host] && [hosts[host]], host),
+    addresses: (host) => {
+      const address = /^[\d.]+$/.test(host) ? host : hosts[host];
+      return known(address === undefined ? undefined : [address], host);
+    },
   };
 }
 

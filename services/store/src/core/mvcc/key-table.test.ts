@@ -92,6 +92,8 @@ function run(seed: number, names: readonly string[], steps: number): void {
       const wanted = [...model.keys.keys()].filter((key) => key >= from && (end === null || key < end));
       const alive = wanted.filter((key) => model.at(key, at) !== undefined).sort();
       assert.deepEqual(walked, alive.slice(0, 40), `seed ${seed}: from ${from} to ${end}`);
+      const now = wanted.filter((key) => model.at(key, main) !== undefined);
+      assert.equal(table.count({ from, to: end }), now.length, `seed ${seed}: from ${from} to ${end}`);
     }
   }
 }

@@ -33,6 +33,8 @@ export class KeyTable {
   readonly #rows = new Slots(1, 4);
   readonly #bytes = new KeyBytes();
   readonly #sorted = new SortedSlots();
+  /** Of those, keys that do not exist as of now, so that the others can be counted without a look at each. */
+  readonly #dead = new SortedSlots();
   readonly #chains = new HashChains({
     hashOf: (slot) => this.#rows.narrow(slot, hash),
     nextOf: (slot) => this.#rows.narrow(slot, next),
@@ -109,16 +111,28 @@ export class KeyTable {
 
   /** Adds a revision as it was stored; in revision order. `createMain` 0: a tombstone. */
   add(slot: number, main: number, sub: number, createMain: number, version: number): number {
-    const row = this.revisions.push(slot, this.newest(slot), { main, sub, createMain, version });
+    const below = this.newest(slot);
+    const row = this.revisions.push(slot, below, { main, sub, createMain, version });
     this.#rows.setNarrow(slot, newest, row);
+    this.#noteLife(slot, below !== 0 && this.revisions.isTombstone(below), createMain === 0);
     return row;
+  }
+
+  #noteLife(slot: number, wasDead: boolean, isDead: boolean): void {
+    if (wasDead === isDead) return;
+    const key = this.text(slot);
+    if (isDead) this.#dead.insert(slot, (other) => this.#compare(other, key));
+    else this.#dead.remove(slot, (other) => this.#compare(other, key));
   }
 
   /** Forgets a revision; its key too, when that has no other. */
   remove(row: number): void {
     const slot = this.revisions.keyOf(row);
+    const wasDead = this.revisions.isTombstone(this.newest(slot));
     const top = this.revisions.remove(row);
-    if (top !== undefined) this.#rows.setNarrow(slot, newest, top);
+    if (top === undefined) return;
+    this.#rows.setNarrow(slot, newest, top);
+    this.#noteLife(slot, wasDead, top !== 0 && this.revisions.isTombstone(top));
     if (top !== 0) return;
     const rows = this.#rows;
     const key = this.text(slot);
@@ -149,6 +163,18 @@ export class KeyTable {
 
   keyOf(version: KeyVersion): KeyText {
     return this.text(this.revisions.keyOf(version.row));
+  }
+
+  /** How many keys of `range` exist as of now. */
+  count({ from, to }: KeyRange): number {
+    if (to === undefined) {
+      const slot = this.find(from);
+      return slot !== 0 && this.isAlive(slot) ? 1 : 0;
+    }
+    if (to !== null && to <= from) return 0;
+    const begin = (slot: number): number => this.#compare(slot, from);
+    const end = to === null ? undefined : (slot: number): number => this.#compare(slot, to);
+    return this.#sorted.count(begin, end) - this.#dead.count(begin, end);
   }
 
   /** Visits rows of the keys of `range` that exist at `atMain`, in key order, until `visit` returns false. */

@@ -109,6 +109,10 @@ export class MvccStore {
     const versions: KeyVersion[] = [];
     let count = 0;
     const { keys } = this;
+    if (at >= this.#current && (options.countOnly === true || limit > 0)) {
+      if (options.countOnly !== true) keys.walk(range, at, (row) => versions.push(keys.version(row)) < limit);
+      return { versions, count: keys.count(range) };
+    }
     keys.walk(range, at, (row) => {
       count++;
       if (!options.countOnly && (limit === 0 || versions.length < limit)) versions.push(keys.version(row));

@@ -76,6 +76,15 @@ export class SortedSlots {
     }
   }
 
+  /** How many slots stand from the first that `from` does not compare below 0 up to the first that `to` does not. */
+  count(from: (slot: number) => number, to: ((slot: number) => number) | undefined): number {
+    const begin = this.#find(from);
+    const end = to === undefined ? { block: this.#blocks.length, at: 0 } : this.#find(to);
+    let count = end.at - begin.at;
+    for (let block = begin.block; block < end.block; block++) count += this.#blocks[block]?.count ?? 0;
+    return count;
+  }
+
   /** Visits slots in order from the first that `from` does not compare below 0 up to the first that `to` does not, until `visit` is false. */
   walk(
     from: (slot: number) => number,
