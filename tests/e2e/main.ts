@@ -34,7 +34,7 @@ npm run e2e -- swaps [etcd|stock]         our plane on a real etcd; a stock Kube
 npm run e2e -- watchers [N]               N (100,000) idle watchers on a real etcd and on our store: their memory
 npm run e2e -- connect [--quick]          logs, exec, attach, cp, port-forward and proxy through every API server
 npm run e2e -- console                    the web console of a plane in a real Chromium: every page, keyboard, both colours
-npm run e2e -- security [PART]             encryption, plugins (beside a stock server), bootstrap, kubelet, rotation, attacks, rights, breaker, signer
+npm run e2e -- security [PART]             encryption, plugins (beside a stock server), bootstrap, kubelet, rotation, attacks, rights, breaker, signer, kubectl-rights
 npm run e2e -- monitoring                 a real Prometheus on a plane: rules, every panel, what stock dashboards read
 npm run e2e -- traces                     a collector of spans: one write from the API server to Raft
 npm run e2e -- auth [cost]                a real OpenID provider, webhooks, kubectl about rights, attackers

@@ -7,6 +7,7 @@ export { HeaderDecoder, HeaderField } from './hpack/header-decoder.ts';
 export type { ErrorCode } from './protocol.ts';
 export { ConnectionError, errorCode, preface } from './protocol.ts';
 export type { RequestHeaders } from './request-head.ts';
+export { repeatedFields } from './request-head.ts';
 export type { ServeSocketOptions } from './serve-socket.ts';
 export { serveSocket } from './serve-socket.ts';
 export type { ServerConnectionOptions, ServerEvents } from './server-connection.ts';

@@ -5,7 +5,12 @@ import { HeaderDecoder } from './hpack/header-decoder.ts';
  * Headers of a request by name in lower case, pseudo headers (`:method`, `:scheme`, `:path`, `:authority`) among them. Several of one name
  * are joined by a comma, cookies by a semicolon. Texts are bytes as characters (latin1). May be shared by many requests.
  */
-export type RequestHeaders = Readonly<Record<string, string | undefined>>;
+export type RequestHeaders = Readonly<Record<string, string | undefined>> & {
+  readonly [repeatedFields]?: Readonly<Record<string, readonly string[]>>;
+};
+
+/** Under it the values one by one of names that stood there more than once: joined they cannot be told apart again. */
+export const repeatedFields = Symbol('repeated fields');
 
 /** What a block of headers turned out to be. */
 export type HeadResult =
@@ -75,7 +80,9 @@ export class RequestHeadReader {
   }
 
   #read(block: Buffer, isTrailer: boolean): HeadResult {
-    const headers = Object.create(null) as Record<string, string>;
+    const headers = Object.create(null) as Record<string, string> & {
+      [repeatedFields]?: Record<string, string[]>;
+    };
     let bytes = 0;
     let isBroken = false;
     let hasRegular = false;
@@ -96,6 +103,10 @@ export class RequestHeadReader {
       }
       hasRegular = true;
       const earlier = headers[name];
+      if (earlier !== undefined) {
+        const repeated = (headers[repeatedFields] ??= Object.create(null) as Record<string, string[]>);
+        (repeated[name] ??= [earlier]).push(value);
+      }
       headers[name] = earlier === undefined ? value : `${earlier}${name === 'cookie' ? '; ' : ', '}${value}`;
     });
     if (bytes > this.#listBytesMax) return tooLarge;

@@ -6,6 +6,8 @@ import { attacks, raw } from '../auth/attacks.ts';
 import type { AuthServer } from '../auth/server.ts';
 import { expectAnswer, prepareServer, startServer, staticToken } from '../auth/server.ts';
 import { watched } from './attack-record.ts';
+import { headerAttacks } from './header-attacks.ts';
+import { http2Attacks } from './http2-attacks.ts';
 import type { WatchedServer } from './attack-record.ts';
 
 const policy =
@@ -45,6 +47,9 @@ export async function attackSuite(checks: Checks, port: number): Promise<void> {
     await misshapen(recording, server);
     await oversized(recording, server);
     await attacks(recording, server);
+    await http2Attacks(checks, plain);
+    // Last: tokens in queries are in the audit log, which is looked through for tokens before.
+    await headerAttacks(checks, plain);
   } finally {
     await plain.close();
   }

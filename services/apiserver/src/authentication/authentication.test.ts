@@ -91,6 +91,25 @@ test('a client certificate gives common name and organizations', async () => {
   );
 });
 
+test('a token among the subprotocols of a WebSocket is good and taken out', async () => {
+  const carried = (token: string): string =>
+    `base64url.bearer.authorization.k8s.io.${Buffer.from(token).toString('base64url')}`;
+  const ask = (protocols: string | string[]) =>
+    authentication.authenticator.authenticate({
+      headers: { upgrade: 'websocket', 'sec-websocket-protocol': protocols },
+    });
+  const result = await ask(`v5.channel.k8s.io, ${carried('plaintoken')},v4.channel.k8s.io`);
+  assert.equal(result?.user.name, 'carol');
+  assert.equal(result?.webSocketProtocols, 'v5.channel.k8s.io,v4.channel.k8s.io');
+  await assert.rejects(ask(carried('plaintoken')), unauthorized);
+  await assert.rejects(
+    ask([carried('plaintoken'), carried('plaintoken'), 'v4.channel.k8s.io']),
+    unauthorized,
+  );
+  await assert.rejects(ask(`${carried('plaintoken')}!, v4.channel.k8s.io`), unauthorized);
+  assert.equal((await ask('v4.channel.k8s.io'))?.user.name, 'system:anonymous');
+});
+
 test('a certificate of another CA, or one that may only serve, is refused', async () => {
   for (const pem of [pki.storeClient.certPem, pki.apiServer.certPem]) {
     await assert.rejects(
@@ -110,6 +129,18 @@ test('headers of a front proxy count only with its certificate', async () => {
     name: 'jane',
     groups: ['a', 'b', 'system:authenticated'],
     extra: { scopes: ['view'] },
+  });
+  // One value is one group, whatever is in it; bytes are UTF-8.
+  const comma = await authentication.authenticator.authenticate({
+    headers: {
+      'x-remote-user': Buffer.from('jürgen').toString('latin1'),
+      'x-remote-group': 'a, system:masters',
+    },
+    tlsPeerCertificates: [der(pki.frontProxyClient.certPem)],
+  });
+  assert.deepEqual(comma?.user, {
+    name: 'jürgen',
+    groups: ['a, system:masters', 'system:authenticated'],
   });
   const other = await authentication.authenticator.authenticate({
     headers,

@@ -2,7 +2,7 @@ import { statusErrors } from '@pilothouse/apimachinery';
 import { errorMessage } from '@pilothouse/base';
 import { AccountTokens } from './account-tokens.ts';
 import { anonymousAuthenticator } from './anonymous.ts';
-import { authenticateBearerToken, bearerToken } from './bearer-token.ts';
+import { authenticateBearerToken, bearerToken, webSocketToken } from './bearer-token.ts';
 import { bootstrapTokenAuthenticator } from './bootstrap-token.ts';
 import { clientCertificateAuthenticator } from './client-certificate.ts';
 import type { Authentication, AuthenticationConfig, AuthenticationDependencies } from './config.ts';
@@ -80,16 +80,18 @@ export function createAuthentication(
           findings.push(errorMessage(error));
         }
       }
-      const token = bearerToken(request);
-      if (token !== '') {
-        try {
-          const result = await tokenCache.result(token, () =>
-            authenticateBearerToken(tokens, token, apiAudiences),
-          );
-          return withAuthenticatedGroup(result);
-        } catch (error) {
-          findings.push(errorMessage(error));
-        }
+      const byToken = async (token: string): Promise<AuthenticationResult> =>
+        withAuthenticatedGroup(
+          await tokenCache.result(token, () => authenticateBearerToken(tokens, token, apiAudiences)),
+        );
+      try {
+        const token = bearerToken(request);
+        if (token !== '') return await byToken(token);
+        const carried = webSocketToken(request);
+        if (carried !== undefined)
+          return { ...(await byToken(carried.token)), webSocketProtocols: carried.protocols };
+      } catch (error) {
+        findings.push(errorMessage(error));
       }
       if (findings.length > 0) {
         logger.warn('Unable to authenticate the request', { error: findings.join(', ') });

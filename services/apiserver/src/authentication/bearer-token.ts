@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { errorMessage } from '@pilothouse/base';
 import { CredentialError, invalidBearerToken } from './errors.ts';
 import { headerValue, headerValues } from './headers.ts';
@@ -5,20 +6,37 @@ import type { AuthenticationRequest, AuthenticationResult, TokenAuthenticator } 
 
 const webSocketTokenPrefix = 'base64url.bearer.authorization.k8s.io.';
 
-/** The bearer token of a request (Authorization header, or the WebSocket subprotocol that carries one); empty without. */
+/** The bearer token of the Authorization header; empty without. */
 export function bearerToken(request: AuthenticationRequest): string {
   const words = headerValue(request.headers, 'authorization').trim().split(' ');
   if (words.length >= 2 && (words[0] as string).toLowerCase() === 'bearer') return words[1] as string;
-  if (headerValue(request.headers, 'upgrade').toLowerCase() !== 'websocket') return '';
-  for (const line of headerValues(request.headers, 'sec-websocket-protocol')) {
-    for (const protocol of line.split(',')) {
-      const name = protocol.trim();
-      if (name.startsWith(webSocketTokenPrefix)) {
-        return Buffer.from(name.slice(webSocketTokenPrefix.length), 'base64url').toString('utf8');
-      }
-    }
-  }
   return '';
+}
+
+/**
+ * The bearer token that a WebSocket's subprotocol carries (browsers can set no header), and what is left of the subprotocols: whoever serves
+ * the stream must not see the token. Undefined without one. Throws CredentialError when it cannot be read, or is all there is.
+ */
+export function webSocketToken(
+  request: AuthenticationRequest,
+): { readonly token: string; readonly protocols: string } | undefined {
+  if (headerValue(request.headers, 'upgrade').toLowerCase() !== 'websocket') return undefined;
+  const all = headerValues(request.headers, 'sec-websocket-protocol').flatMap((line) =>
+    line.split(',').map((protocol) => protocol.trim()),
+  );
+  const [carrier, ...more] = all.filter((protocol) => protocol.startsWith(webSocketTokenPrefix));
+  if (carrier === undefined) return undefined;
+  if (more.length > 0) throw new CredentialError('multiple base64.bearer.authorization tokens specified');
+  const encoded = carrier.slice(webSocketTokenPrefix.length);
+  if (!/^[A-Za-z0-9_-]*$/.test(encoded) || encoded.length % 4 === 1)
+    throw new CredentialError('invalid base64.bearer.authorization token encoding');
+  const bytes = Buffer.from(encoded, 'base64url');
+  if (!isUtf8(bytes)) throw new CredentialError('invalid base64.bearer.authorization token');
+  const token = bytes.toString('utf8');
+  if (token === '') return undefined;
+  const others = all.filter((protocol) => protocol !== carrier);
+  if (others.length === 0) throw new CredentialError('missing additional subprotocol');
+  return { token, protocols: others.join(',') };
 }
 
 /** Asks each method in turn. Throws {@link CredentialError} when no method takes the token, with the findings of those that knew it. */

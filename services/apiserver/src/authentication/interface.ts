@@ -10,6 +10,8 @@ export interface UserInfo {
 export interface AuthenticationRequest {
   /** Lower-case names; repeated headers as Node gives them (an array, or joined by a comma). */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  /** The same with the values of repeated ones apart: for names of groups, which may hold commas. */
+  readonly distinct?: () => Readonly<Record<string, readonly string[] | undefined>>;
   /** DER of the client's TLS certificate, leaf first, whether trusted or not; absent without one. */
   readonly tlsPeerCertificates?: readonly Uint8Array[];
   /** Decoded path, for anonymous access limited to some paths. */
@@ -20,6 +22,8 @@ export interface AuthenticationResult {
   readonly user: UserInfo;
   /** Audiences that the credential and the asked ones share; absent when the method knows none. */
   readonly audiences?: readonly string[];
+  /** Sec-WebSocket-Protocol without the token that stood in it. */
+  readonly webSocketProtocols?: string;
   /** What the client is to hear about its credential. */
   readonly warnings?: readonly string[];
   /** For the audit log. */

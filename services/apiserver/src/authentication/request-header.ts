@@ -21,8 +21,7 @@ export function requestHeaderAuthenticator(
     async authenticate(request) {
       const chain = request.tlsPeerCertificates;
       if (chain === undefined || chain.length === 0) return undefined;
-      const name = firstHeader(request.headers, config.usernameHeaders);
-      if (name === '') return undefined;
+      if (firstHeader(request.headers, config.usernameHeaders) === '') return undefined;
       const [leaf, ...intermediates] = chain.map(readCertificate);
       if (leaf === undefined) return undefined;
       verifyClientCertificate(leaf, intermediates, roots, clock.now());
@@ -30,13 +29,16 @@ export function requestHeaderAuthenticator(
       if (config.allowedNames.length > 0 && !config.allowedNames.includes(proxy)) {
         throw new CredentialError(`x509: subject with cn=${proxy} is not in the allowed list`);
       }
+      const headers = request.distinct?.() ?? request.headers;
+      const name = firstHeader(headers, config.usernameHeaders);
+      if (name === '') return undefined;
       const groups: string[] = [];
-      for (const header of config.groupHeaders) groups.push(...headerValues(request.headers, header));
+      for (const header of config.groupHeaders) groups.push(...headerValues(headers, header));
       const extra: Record<string, string[]> = {};
       for (const prefix of config.extraHeaderPrefixes) {
-        Object.assign(extra, headersWithPrefix(request.headers, prefix));
+        Object.assign(extra, headersWithPrefix(headers, prefix));
       }
-      const uid = firstHeader(request.headers, config.uidHeaders);
+      const uid = firstHeader(headers, config.uidHeaders);
       return {
         user: {
           name,

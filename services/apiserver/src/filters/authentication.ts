@@ -29,6 +29,7 @@ export function authenticationFilter(
     try {
       const result = await authenticator.authenticate({
         headers: exchange.request.headers,
+        distinct: () => exchange.request.headersDistinct,
         path: exchange.path,
         ...(certificates.length > 0 ? { tlsPeerCertificates: certificates } : {}),
       });
@@ -38,6 +39,8 @@ export function authenticationFilter(
         throw statusErrors.unauthorized();
       }
       exchange.user = result.user;
+      if (result.webSocketProtocols !== undefined)
+        exchange.request.headers['sec-websocket-protocol'] = result.webSocketProtocols;
       for (const warning of result.warnings ?? []) exchange.addWarning(warning);
       Object.assign(exchange.auditAnnotations, result.auditAnnotations);
     } catch (error) {

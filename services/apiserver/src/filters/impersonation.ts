@@ -33,7 +33,7 @@ export function impersonationFilter(
 
   async function impersonated(exchange: Exchange): Promise<void> {
     const { headers } = exchange.request;
-    const wanted = impersonationRequest(headers);
+    const wanted = impersonationRequest(exchange.request.headersDistinct);
     if (!wanted) return;
     const attributes = attributesOf(exchange.user, exchange.info);
     const startedMs = clock.monotonic();

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestHeaders, ServerStream } from '@pilothouse/http2';
-import { errorCode } from '@pilothouse/http2';
+import { errorCode, repeatedFields } from '@pilothouse/http2';
 import { answerHead, type HeaderValue } from './answer-head.ts';
 import { ExchangeStream } from './exchange-stream.ts';
 
@@ -76,6 +76,7 @@ abstract class End {
 /** A request of HTTP/2 with the members of an IncomingMessage. */
 export class Http2Request extends End {
   readonly headers: Record<string, string | undefined>;
+  readonly #repeated: RequestHeaders[typeof repeatedFields];
   readonly method: string | undefined;
   url: string | undefined;
   readonly httpVersion = '2.0';
@@ -86,6 +87,7 @@ export class Http2Request extends End {
     super(shared);
     // Those given are shared by all requests that are alike; filters take headers away.
     this.headers = Object.assign(Object.create(null) as Record<string, string | undefined>, headers);
+    this.#repeated = headers[repeatedFields];
     this.method = headers[':method'];
     this.url = headers[':path'];
   }
@@ -103,6 +105,14 @@ export class Http2Request extends End {
   /** Has the client stop sending: the answer is complete. */
   stop(): void {
     this.shared.stream.reset(errorCode.noError);
+  }
+
+  /** As Node's: each value by itself. */
+  get headersDistinct(): Record<string, string[]> {
+    const distinct = Object.create(null) as Record<string, string[]>;
+    for (const [name, value] of Object.entries(this.headers))
+      distinct[name] = [...(this.#repeated?.[name] ?? [value ?? ''])];
+    return distinct;
   }
 
   get rawHeaders(): string[] {
