@@ -41,9 +41,11 @@ export async function startPlane(options: { port: number; args?: readonly string
       '--port',
       String(options.port),
       '--detach',
+      // A machine that does other work besides is no failure.
+      '--ready-timeout=230s',
       ...(options.args ?? []),
     ],
-    { timeoutMs: 240_000 },
+    { timeoutMs: 300_000 },
   );
   if (result.code !== 0)
     throw new Error(`The plane did not start (logs in ${dataDir}/logs)\n${result.stdout}${result.stderr}`);
