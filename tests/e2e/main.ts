@@ -18,6 +18,7 @@ import { swaps } from './etcd/swaps.ts';
 import { golden } from './golden.ts';
 import { monitoring } from './monitoring/monitoring.ts';
 import { traces } from './monitoring/traces.ts';
+import { neighbours } from './neighbours.ts';
 import { startPlane } from './plane.ts';
 import { security } from './security/security.ts';
 import { prepareTools } from './tools.ts';
@@ -40,6 +41,7 @@ npm run e2e -- traces                     a collector of spans: one write from t
 npm run e2e -- auth [cost]                a real OpenID provider, webhooks, kubectl about rights, attackers
 npm run e2e -- compose [--twice]           images, the compose plane, the tour through HAProxy, a drill (needs Docker)
 npm run e2e -- helm-chart                  our chart on our plane: install, test, upgrade, refusals, rollback
+npm run e2e -- neighbours                 one user floods the server with lists, another keeps its latency
 npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
 ${clientSuitesHelp}
 KUBECTL and PYTHON name the programs to use; KEEP=1 leaves the plane's data behind.
@@ -135,6 +137,12 @@ switch (command) {
     if (rest[0] === 'cost') process.exit((await rbacCost(port)) ? 0 : 1);
     const checks = new Checks();
     await auth(checks, findProgram('kubectl'), port);
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'neighbours': {
+    const checks = new Checks();
+    await neighbours(checks, port);
     process.exit(checks.finish() ? 0 : 1);
     break;
   }

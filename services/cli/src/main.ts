@@ -1,23 +1,33 @@
 import { errorMessage } from '@pilothouse/base';
 import { FlagError, flagUsage } from '@pilothouse/host';
 import { componentNames, runComponent } from '@pilothouse/local';
-import { certs } from './commands/certs.ts';
-import { backup, backupFlags } from './commands/backup.ts';
-import { drill, drillFlags } from './commands/drill.ts';
-import { openConsole } from './commands/console.ts';
-import { diagnose, diagnoseFlags } from './commands/diagnose.ts';
-import { down } from './commands/down.ts';
-import { join } from './commands/join.ts';
-import { kubeconfig } from './commands/kubeconfig.ts';
-import { rejoinArguments } from './commands/rejoin.ts';
-import { resyncArguments } from './commands/resync.ts';
-import { restore, restoreFlags } from './commands/restore.ts';
-import { status } from './commands/status.ts';
-import { up, upFlags } from './commands/up.ts';
 import { CommandError } from './errors.ts';
-import { runLoadBalancer } from './load-balancer/main.ts';
 
-const usage = `pilothouse runs a Kubernetes-compatible control plane.
+type Command = (argv: readonly string[]) => Promise<void> | void;
+
+/** Loaded on demand: the processes of a plane, of which there are many, run one each and must not pay for the others' modules. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  up: async () => (await import('./commands/up.ts')).up,
+  down: async () => (await import('./commands/down.ts')).down,
+  status: async () => (await import('./commands/status.ts')).status,
+  diagnose: async () => (await import('./commands/diagnose.ts')).diagnose,
+  kubeconfig: async () => (await import('./commands/kubeconfig.ts')).kubeconfig,
+  certs: async () => (await import('./commands/certs.ts')).certs,
+  join: async () => (await import('./commands/join.ts')).join,
+  backup: async () => (await import('./commands/backup.ts')).backup,
+  restore: async () => (await import('./commands/restore.ts')).restore,
+  drill: async () => (await import('./commands/drill.ts')).drill,
+  console: async () => (await import('./commands/console.ts')).openConsole,
+  'load-balancer': async () => (await import('./load-balancer/main.ts')).runLoadBalancer,
+};
+
+async function usageText(): Promise<string> {
+  const { upFlags } = await import('./commands/up.ts');
+  const { diagnoseFlags } = await import('./commands/diagnose.ts');
+  const { backupFlags } = await import('./commands/backup.ts');
+  const { restoreFlags } = await import('./commands/restore.ts');
+  const { drillFlags } = await import('./commands/drill.ts');
+  return `pilothouse runs a Kubernetes-compatible control plane.
 
   pilothouse up           start a whole plane on this machine (--detach: in the background)
   pilothouse status       who runs, who leads (-o json)
@@ -50,6 +60,9 @@ Flags of pilothouse drill:
 ${flagUsage(drillFlags)}
 `;
 
+  /** Commands whose flags stand in the usage of the program; the others tell theirs. */
+}
+
 /** Commands whose flags stand in the usage of the program; the others tell theirs. */
 const ownCommands: ReadonlySet<string> = new Set([
   'up',
@@ -64,47 +77,25 @@ const ownCommands: ReadonlySet<string> = new Set([
 ]);
 
 async function main(argv: readonly string[]): Promise<void> {
-  const [command = 'help', ...rest] = argv;
-  if (ownCommands.has(command) && rest.includes('--help')) {
-    process.stdout.write(usage);
+  const [name = 'help', ...rest] = argv;
+  if (['help', '--help', '-h'].includes(name) || (ownCommands.has(name) && rest.includes('--help'))) {
+    process.stdout.write(await usageText());
     return;
   }
-  switch (command) {
-    case 'up':
-      return up(rest);
-    case 'down':
-      return down(rest);
-    case 'status':
-      return status(rest);
-    case 'diagnose':
-      return diagnose(rest);
-    case 'kubeconfig':
-      return kubeconfig(rest);
-    case 'certs':
-      return certs(rest);
-    case 'join':
-      return join(rest);
-    case 'backup':
-      return backup(rest);
-    case 'restore':
-      return restore(rest);
-    case 'drill':
-      return drill(rest);
-    case 'console':
-      return openConsole(rest);
-    case 'load-balancer':
-      return runLoadBalancer(rest);
-    case 'help':
-    case '--help':
-    case '-h':
-      process.stdout.write(usage);
-      return;
-    default:
-      if (command === 'store')
-        return runComponent(command, await rejoinArguments(await resyncArguments(rest)), process.env);
-      if (componentNames.includes(command)) return runComponent(command, rest, process.env);
-      throw new CommandError(`Unknown command "${command}"; see pilothouse help`);
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (load !== undefined) {
+    const command = await load();
+    return command(rest);
   }
+  if (!componentNames.includes(name))
+    throw new CommandError(`Unknown command "${name}"; see pilothouse help`);
+  await runComponent(name, name === 'store' ? await storeArguments(rest) : rest, process.env);
+}
+
+async function storeArguments(given: readonly string[]): Promise<readonly string[]> {
+  const { rejoinArguments } = await import('./commands/rejoin.ts');
+  const { resyncArguments } = await import('./commands/resync.ts');
+  return rejoinArguments(await resyncArguments(given));
 }
 
 try {

@@ -1,4 +1,4 @@
-import { featureGates } from '@pilothouse/api';
+import { featureGates } from '@pilothouse/api/gates';
 import { FlagError } from '@pilothouse/host';
 
 const stages: Readonly<Record<string, string>> = { AllAlpha: 'Alpha', AllBeta: 'Beta' };

@@ -1,7 +1,7 @@
 import type { FieldError } from '@pilothouse/apimachinery';
 import { fieldError, FieldPath } from '@pilothouse/apimachinery';
-import type { ConfigShape } from '@pilothouse/serializer';
-import { joinedFindings, parseDuration, readConfigDocument } from '@pilothouse/serializer';
+import type { ConfigShape } from '@pilothouse/serializer/documents';
+import { joinedFindings, parseDuration, readConfigDocument } from '@pilothouse/serializer/documents';
 import type { PluginSets } from '../core/build-profile.ts';
 import { buildProfile } from '../core/build-profile.ts';
 import { defaultPluginOptions, extensionPoints } from '../core/plugin-catalog.ts';
