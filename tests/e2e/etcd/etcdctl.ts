@@ -8,6 +8,12 @@ import { normalise, sortJson, sortLines, squeeze, type Outcome } from './normali
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Longer than etcdctl waits by itself: on a busy machine a login, which costs a hash of a password, takes seconds. */
+const patience = (args: readonly string[]): Record<string, string> =>
+  args.some((arg) => /^--(?:command|dial)-timeout/.test(arg))
+    ? {}
+    : { ETCDCTL_COMMAND_TIMEOUT: '20s', ETCDCTL_DIAL_TIMEOUT: '10s' };
+
 /** One cluster with the words that its commands have captured so far. */
 class Bench {
   readonly side: Side;
@@ -52,7 +58,7 @@ class Bench {
 
   #etcdctl(args: readonly string[], more: Partial<EtcdctlCase> = {}): Promise<CommandResult> {
     return run(this.#programs.etcdctl, args, {
-      env: { ETCDCTL_ENDPOINTS: this.cluster.endpoints, ETCDCTL_API: '3', ...more.env },
+      env: { ETCDCTL_ENDPOINTS: this.cluster.endpoints, ETCDCTL_API: '3', ...patience(args), ...more.env },
       ...(more.input === undefined ? {} : { input: more.input }),
       timeoutMs: more.untilMs ?? 30_000,
     });
