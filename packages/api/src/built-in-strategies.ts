@@ -1,3 +1,5 @@
+import { clusterTrustBundleStrategy } from './certificates/cluster-trust-bundle.ts';
+import { podCertificateRequestStrategy } from './certificates/pod-certificate-request.ts';
 import { admissionRegistrationStrategies } from './admissionregistration/index.ts';
 import { customResourceDefinitionStrategy } from './apiextensions/custom-resource-definition.ts';
 import { apiServiceStrategy } from './apiregistration/api-service.ts';
@@ -39,18 +41,8 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
   ...resourceStrategies,
   priorityClassStrategy,
   ...storageStrategies,
-  {
-    group: 'certificates.k8s.io',
-    version: 'v1beta1',
-    kind: 'ClusterTrustBundle',
-    resource: 'clustertrustbundles',
-  },
-  {
-    group: 'certificates.k8s.io',
-    version: 'v1beta1',
-    kind: 'PodCertificateRequest',
-    resource: 'podcertificaterequests',
-  },
+  clusterTrustBundleStrategy,
+  podCertificateRequestStrategy,
   { group: 'coordination.k8s.io', version: 'v1beta1', kind: 'LeaseCandidate', resource: 'leasecandidates' },
   {
     group: 'internal.apiserver.k8s.io',

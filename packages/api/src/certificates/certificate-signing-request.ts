@@ -36,7 +36,8 @@ const usages = new Set([
   'netscape sgc',
 ]);
 
-function validateSignerName(name: string): FieldError[] {
+/** spec.signerName of what a signer is to look at. */
+export function validateSignerName(name: string): FieldError[] {
   const path = specPath.child('signerName');
   if (name === '') return [fieldError.required(path)];
   const segments = name.split('/');
