@@ -6,6 +6,7 @@ import { clientSuite, clientSuitesHelp } from './clients/index.ts';
 import { findProgram } from './clients/suite.ts';
 import { consoleInBrowser } from './console/console.ts';
 import { connect } from './connect/connect.ts';
+import { backups } from './deploy/backups.ts';
 import { composePlane } from './deploy/compose.ts';
 import { helmChart } from './deploy/helm-chart.ts';
 import { killDrill } from './drill/kill.ts';
@@ -40,6 +41,7 @@ npm run e2e -- monitoring                 a real Prometheus on a plane: rules, e
 npm run e2e -- traces                     a collector of spans: one write from the API server to Raft
 npm run e2e -- auth [cost]                a real OpenID provider, webhooks, kubectl about rights, attackers
 npm run e2e -- compose [--twice]           images, the compose plane, the tour through HAProxy, a drill (needs Docker)
+npm run e2e -- backups                    scheduled backups to a directory and to an S3 server, and back (S3 needs moto[server])
 npm run e2e -- helm-chart                  our chart on our plane: install, test, upgrade, refusals, rollback
 npm run e2e -- neighbours                 one user floods the server with lists, another keeps its latency
 npm run e2e -- bad-start                  starts that cannot work, damaged data, requests that make no sense
@@ -155,6 +157,12 @@ switch (command) {
   case 'compose': {
     const checks = new Checks();
     await composePlane(checks, await prepareTools(), port, { twice: rest.includes('--twice') });
+    process.exit(checks.finish() ? 0 : 1);
+    break;
+  }
+  case 'backups': {
+    const checks = new Checks();
+    await backups(checks, port);
     process.exit(checks.finish() ? 0 : 1);
     break;
   }
