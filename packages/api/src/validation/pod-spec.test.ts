@@ -90,3 +90,8 @@ test('mirror pods have no claims of devices', () => {
     '[]: Forbidden: static pods do not support resource claims',
   ]);
 });
+
+test('a deadline that no 32 bits hold is refused, also one beyond what numbers hold exactly', () => {
+  for (const activeDeadlineSeconds of [0, 2 ** 31, 2n ** 62n])
+    assert.deepEqual(fields(spec({ activeDeadlineSeconds })), ['spec.activeDeadlineSeconds']);
+});

@@ -322,7 +322,8 @@ export function validatePodSpec(spec: Json, meta: Json | undefined, path: FieldP
     if (text(spec[name]) !== '')
       errors.push(...problems(path.child(name), spec[name], rule(text(spec[name]), false)));
   const deadline: unknown = spec['activeDeadlineSeconds'];
-  if (typeof deadline === 'number' && (deadline < 1 || deadline > int32Max))
+  // Beyond what a number holds exactly it is a bigint.
+  if ((typeof deadline === 'number' || typeof deadline === 'bigint') && (deadline < 1 || deadline > int32Max))
     errors.push(
       fieldError.invalid(path.child('activeDeadlineSeconds'), deadline, inclusiveRange(1, int32Max)),
     );

@@ -19,12 +19,14 @@ export function validateWorkloadSelector(
   return errors;
 }
 
-/** A selector as messages print it: key and operator always. */
+/** A selector as messages print it: labels in order, key and operator always. */
 export function selectorValue(selector: Json | null | undefined): unknown {
   if (!isSet(selector)) return null;
   const expressions = list(selector['matchExpressions']) as Json[];
   return {
-    ...(isSet(selector['matchLabels']) ? { matchLabels: selector['matchLabels'] as unknown } : {}),
+    ...(isSet(selector['matchLabels'])
+      ? { matchLabels: Object.fromEntries(entries(selector['matchLabels'])) }
+      : {}),
     ...(expressions.length === 0
       ? {}
       : {
