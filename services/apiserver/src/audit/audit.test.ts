@@ -75,6 +75,7 @@ const event = (changes: Partial<AuditEvent> = {}): AuditEvent => ({
   verb: 'create',
   user: { name: 'jane "x"', groups: ['a', 'b'] },
   impersonatedUser: undefined,
+  impersonationConstraint: undefined,
   sourceIPs: ['192.0.2.7'],
   userAgent: 'test',
   objectRef: { resource: 'pods', namespace: 'a', apiVersion: 'v1' },
