@@ -20,6 +20,17 @@ test('a cluster keeps every guarantee over a few seeds, and a seed repeats exact
   assert.deepEqual(one, two);
 });
 
+/** Seeds that found something, with what. */
+const kept: readonly (readonly [number, string])[] = [
+  [1084, 'a member that ended before it could leave for good came back and waited for a leader for ever'],
+];
+
+for (const [seed, what] of kept) {
+  test(`seed ${seed}: ${what}`, async () => {
+    assert.equal((await runSimulation({ seed })).violation, undefined);
+  });
+}
+
 for (const mutation of mutations) {
   if (mutation === 'none') continue;
   test(`the simulation catches the mutation ${mutation} within a few seeds`, async () => {

@@ -121,6 +121,7 @@ export class Replica {
   #events: ReplicaEvent[] = [];
   #isStopped = false;
   #wasMember: boolean;
+  #hasLeft = false;
 
   constructor(options: ReplicaOptions) {
     this.#raft = options.raft;
@@ -131,6 +132,7 @@ export class Replica {
     this.#membership = options.membership;
     this.#snapshotIndex = options.snapshotIndex;
     this.#wasMember = isMember(this.#raft.config, this.#raft.id);
+    if (this.#membership.removed.has(this.#raft.id)) this.#leave();
   }
 
   get members(): ReadonlyMap<MemberId, MemberInfo> {
@@ -211,8 +213,7 @@ export class Replica {
 
   receive(message: Message): void {
     if (message.kind === 'removed') {
-      if (this.#wasMember) this.#events.push({ kind: 'removed' });
-      this.#wasMember = false;
+      this.#leave();
       return;
     }
     // Who missed the entry of its own removal would campaign forever: tell it.
@@ -416,8 +417,15 @@ export class Replica {
   #configApplied(entries: readonly Entry[]): void {
     if (!entries.some((entry) => entry.kind === 'configChange')) return;
     const isNowMember = isMember(this.#raft.config, this.#raft.id);
-    if (this.#wasMember && !isNowMember) this.#events.push({ kind: 'removed' });
+    // One that ended before it could leave for good sees its whole past at once; nobody would speak to it any more.
+    const isGone = this.#wasMember || this.#membership.removed.has(this.#raft.id);
+    if (!isNowMember && isGone) this.#leave();
     this.#wasMember = isNowMember;
+  }
+
+  #leave(): void {
+    if (!this.#hasLeft) this.#events.push({ kind: 'removed' });
+    this.#hasLeft = true;
   }
 
   #complete(proposer: bigint, sequence: number, result: unknown): void {
