@@ -54,6 +54,13 @@ export function serveSocket(socket: Duplex, options: ServeSocketOptions): Server
   };
   const written = (error?: Error | null): void => {
     if (reusesOutput && error == null) connection.outputSent();
+    // The next output is made while the last one is being written, so that the socket never waits for it.
+    if (socket.writableLength <= congestedBytes) relieve();
+  };
+  const relieve = (): void => {
+    if (!isCongested) return;
+    isCongested = false;
+    connection.setCongested(false);
   };
   const connection = new ServerConnection(
     { ...options, reusesOutput },
@@ -78,10 +85,7 @@ export function serveSocket(socket: Duplex, options: ServeSocketOptions): Server
   connection.owner = socket;
   socket.on('data', (bytes: Buffer) => connection.receive(bytes));
   socket.on('drain', () => {
-    if (isCongested) {
-      isCongested = false;
-      connection.setCongested(false);
-    }
+    relieve();
     if (!isReading) {
       isReading = true;
       socket.resume();
