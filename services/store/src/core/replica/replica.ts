@@ -18,6 +18,7 @@ import { decodeMembershipChange, encodeMembershipChange, toSingleChange } from '
 import type { Membership } from './membership.ts';
 import { ReadBarriers } from './read-barriers.ts';
 import { bestTransferee, fasterVoter } from './successor.ts';
+import type { ReplicaEvent, Turn } from './turn.ts';
 
 export interface ReplicaLimits {
   /** Ticks until a proposal or a read is given up. */
@@ -57,24 +58,6 @@ export interface Checkpoint {
   readonly term: Term;
   readonly config: ConfigState;
   readonly membership: Uint8Array;
-}
-
-export type ReplicaEvent =
-  | { readonly kind: 'leaderChanged'; readonly leader: MemberId | undefined; readonly term: Term }
-  | { readonly kind: 'roleChanged'; readonly role: ReplicaStatus['role']; readonly term: Term }
-  | { readonly kind: 'membershipChanged' }
-  | { readonly kind: 'snapshotDue' }
-  /** This member is no longer part of the cluster. */
-  | { readonly kind: 'removed' };
-
-/** What one turn asks of the shell. The Readys keep the order and the contract of {@link Ready}; entries are applied already. */
-export interface Turn {
-  readonly readys: readonly Ready[];
-  /** To be sent at once, outside of consensus. */
-  readonly notices: readonly Message[];
-  readonly events: readonly ReplicaEvent[];
-  /** Followers that wait for nothing were not told of the newest commit: {@link Replica.tellCommit} is to be called soon. */
-  readonly hasCommitNews: boolean;
 }
 
 interface Pending {

@@ -4,7 +4,8 @@ import type { HardState, Message, Ready, SnapshotMessage } from '@pilothouse/raf
 import { ReplicationError } from '../../core/replication-error.ts';
 import { Membership } from '../../core/replica/membership.ts';
 import type { Completion } from '../../core/replica/completion.ts';
-import type { Replica, ReplicaEvent } from '../../core/replica/replica.ts';
+import type { Replica } from '../../core/replica/replica.ts';
+import type { ReplicaEvent } from '../../core/replica/turn.ts';
 import type {
   LogIndex,
   MemberId,
