@@ -27,6 +27,7 @@ export function normalise(text: string, places: Readonly<Record<string, string>>
         /("keys":\[)([^\]]*)\]/g,
         (_, head: string, list: string) => `${head}${list.split(',').sort().join()}]`,
       )
+      .replace(/(?:^"Key" : "[^"]*"\n?){2,}/gm, (keys) => keys.trimEnd().split('\n').sort().join('\n'))
       .replace(volatileNumbers, '$1<n>')
       .replace(volatileFields, '$1<n>')
       .replace(
