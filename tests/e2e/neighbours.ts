@@ -39,18 +39,11 @@ export async function neighbours(checks: Checks, port: number): Promise<void> {
   const plane = await startPlane({
     port,
     args: [
-      ...[
-        '--members',
-        '1',
-        '--replicas',
-        '1',
-        '--nodes',
-        '0',
-        '--schedulers',
-        '0',
-        '--controller-managers',
-        '0',
-      ],
+      '--members=1',
+      '--replicas=1',
+      '--nodes=0',
+      '--schedulers=0',
+      '--controller-managers=0',
       '--apiserver-arg=--max-requests-inflight=100',
       '--apiserver-arg=--max-mutating-requests-inflight=50',
     ],

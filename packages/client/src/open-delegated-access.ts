@@ -1,18 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import type { Clock } from '@pilothouse/base';
+import type { DelegatedAccessOptions } from './delegated-access.ts';
 import { DelegatedAccess, publishedAuthorities } from './delegated-access.ts';
 import { createHttp2Transport } from './http2-transport.ts';
 import { loadKubeconfig } from './kubeconfig.ts';
 import { RestClient } from './rest-client.ts';
 
 /** Who may read what a component tells of itself; see host's `delegatedAccessSettings`. Times in milliseconds. */
-export interface DelegatedAccessFiles {
+export interface DelegatedAccessFiles extends Pick<
+  DelegatedAccessOptions,
+  'alwaysAllowPaths' | 'tokenTtlMs' | 'authorizedTtlMs' | 'unauthorizedTtlMs'
+> {
   readonly authenticationKubeconfig: string;
   readonly authorizationKubeconfig: string;
-  readonly alwaysAllowPaths: readonly string[];
-  readonly tokenTtlMs: number;
-  readonly authorizedTtlMs: number;
-  readonly unauthorizedTtlMs: number;
   readonly clientCaFile: string;
   readonly skipLookup: boolean;
 }
