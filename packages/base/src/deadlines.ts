@@ -1,4 +1,5 @@
 import type { Clock, Timer } from './clock.ts';
+import { Members, type Membership } from './members.ts';
 
 export interface Deadline {
   /** Monotonic time, milliseconds. */
@@ -9,7 +10,7 @@ export interface Deadline {
 /** Many deadlines behind one timer: calls come and go by the thousand, and hardly one of them is over. */
 export class Deadlines {
   readonly #clock: Clock;
-  readonly #open = new Set<Deadline>();
+  readonly #open = new Members<Deadline>();
   #timer: Timer | undefined;
   #timerAt = Infinity;
 
@@ -17,14 +18,10 @@ export class Deadlines {
     this.#clock = clock;
   }
 
-  add(deadline: Deadline): void {
-    this.#open.add(deadline);
+  /** To leave its place is to be in time; the timer stays for those that come next. */
+  add(deadline: Deadline): Membership<Deadline> {
     if (deadline.at < this.#timerAt) this.#set(deadline.at);
-  }
-
-  /** The timer stays for those that come next. */
-  delete(deadline: Deadline): void {
-    this.#open.delete(deadline);
+    return this.#open.add(deadline);
   }
 
   /** Forgets all. */
@@ -46,9 +43,12 @@ export class Deadlines {
     this.#timerAt = Infinity;
     const now = this.#clock.monotonic();
     let next = Infinity;
-    for (const deadline of [...this.#open]) {
+    for (const place of this.#open.places()) {
+      const deadline = place.value;
+      // One that is over may have ended another.
+      if (deadline === undefined) continue;
       if (deadline.at <= now) {
-        this.#open.delete(deadline);
+        place.leave();
         deadline.onOver();
       } else next = Math.min(next, deadline.at);
     }

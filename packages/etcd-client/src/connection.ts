@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, Timer } from '@pilothouse/base';
-import { Deadlines, errorMessage, type Deadline } from '@pilothouse/base';
+import { Deadlines, errorMessage } from '@pilothouse/base';
 import { ClientSession, headerBlock, type StreamHandler } from '@pilothouse/http2';
 import { EtcdError, grpcCode } from './errors.ts';
 import { openSocket, type Endpoint, type EtcdTls } from './endpoint.ts';
@@ -317,7 +317,7 @@ export class Connection {
       const head = [this.#head(path, options.metadata), this.#deadlineHead(options.timeoutMs)];
       const settle = (): void => {
         this.#calls--;
-        this.#deadlines.delete(deadline);
+        place.leave();
         signal?.removeEventListener('abort', onAbort);
       };
       const giveUp = (error: EtcdError): void => {
@@ -326,10 +326,6 @@ export class Connection {
         reject(error);
       };
       const onAbort = (): void => giveUp(new EtcdError(grpcCode.canceled, 'context canceled'));
-      const deadline: Deadline = {
-        at: this.#clock.monotonic() + options.timeoutMs,
-        onOver: () => giveUp(new EtcdError(grpcCode.deadlineExceeded, 'context deadline exceeded')),
-      };
       const stream = this.#session.request(
         traceparent === undefined ? head : [...head, headerBlock([['traceparent', traceparent]])],
         this.#handler(
@@ -345,7 +341,10 @@ export class Connection {
         ),
       );
       this.#calls++;
-      this.#deadlines.add(deadline);
+      const place = this.#deadlines.add({
+        at: this.#clock.monotonic() + options.timeoutMs,
+        onOver: () => giveUp(new EtcdError(grpcCode.deadlineExceeded, 'context deadline exceeded')),
+      });
       signal?.addEventListener('abort', onAbort, { once: true });
       stream.write(frame(message), true);
     });

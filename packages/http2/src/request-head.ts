@@ -31,6 +31,11 @@ const connectionNames = new Set([
 ]);
 const namePattern = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const valuePattern = /^(?![ \t])[^\0\r\n]*(?<![ \t])$/;
+/**
+ * What headers are made from: nothing is inherited, so that no name means anything of JavaScript's. V8 makes a hash table of what has no
+ * prototype at all, and going through one sorts its names each time.
+ */
+const noMembers = Object.freeze(Object.create(null) as object);
 const malformed: HeadResult = { kind: 'malformed' };
 const tooLarge: HeadResult = { kind: 'tooLarge' };
 
@@ -69,8 +74,10 @@ export class RequestHeadReader {
       if (known !== undefined) return known;
     }
     const result = this.#read(block, false);
-    if (key !== undefined && decoder.version === this.#cacheVersion && this.#cache.size < cachedBlocksMax)
+    if (key !== undefined && decoder.version === this.#cacheVersion && this.#cache.size < cachedBlocksMax) {
+      if (result.kind === 'headers') Object.freeze(result.headers);
       this.#cache.set(key, result);
+    }
     return result;
   }
 
@@ -80,7 +87,7 @@ export class RequestHeadReader {
   }
 
   #read(block: Buffer, isTrailer: boolean): HeadResult {
-    const headers = Object.create(null) as Record<string, string> & {
+    const headers = Object.create(noMembers) as Record<string, string> & {
       [repeatedFields]?: Record<string, string[]>;
     };
     let bytes = 0;

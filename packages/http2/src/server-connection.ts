@@ -1,3 +1,4 @@
+import { IdMap } from '@pilothouse/base';
 import { broken, calm, sized } from './connection-faults.ts';
 import { FloodGuard, floodLimits, type FloodLimits } from './flood-guard.ts';
 import { FrameOutput } from './frame-output.ts';
@@ -74,7 +75,7 @@ export class ServerConnection implements FrameSink {
   readonly sender: Sender;
   readonly #guard: FloodGuard;
   readonly #heads: RequestHeadReader;
-  readonly #streams = new Map<number, ServerStream>();
+  readonly #streams = new IdMap<ServerStream>();
   readonly #resetIds = new Set<number>();
   /** Answered while their client still sends. */
   #halfDone: ServerStream[] = [];
@@ -270,7 +271,7 @@ export class ServerConnection implements FrameSink {
     this.#isEnded = true;
     this.#isDraining = true;
     this.#reader.stop();
-    for (const stream of [...this.#streams.values()]) this.#close(stream, error?.code ?? errorCode.cancel);
+    for (const stream of this.#streams.values()) this.#close(stream, error?.code ?? errorCode.cancel);
     this.#events.onEnd(error);
   }
 

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { IdMap } from '@pilothouse/base';
 import { FrameOutput } from '../frame-output.ts';
 import {
   errorCode,
@@ -96,7 +97,7 @@ export class ClientSession {
   readonly #socket: Duplex;
   readonly #writer: FrameOutput;
   readonly #options: SessionOptions;
-  readonly #streams = new Map<number, ClientStream>();
+  readonly #streams = new IdMap<ClientStream>();
   /** Streams that the server has no room for yet. */
   #waiting: ClientStream[] = [];
   /** Streams with bytes that no window lets through. */
@@ -280,7 +281,7 @@ export class ClientSession {
   #closed(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const streams = [...this.#streams.values()];
+    const streams = this.#streams.values();
     const waiting = this.#waiting;
     this.#streams.clear();
     this.#blocked.clear();
@@ -400,7 +401,7 @@ export class ClientSession {
       case frameType.goAway: {
         const last = number(payload, 0) & 0x7fff_ffff;
         this.#drain();
-        for (const stream of [...this.#streams.values()]) {
+        for (const stream of this.#streams.values()) {
           if (stream.id <= last) continue;
           stream.isSent = true;
           this.#finish(stream, { code: undefined, isUnprocessed: true });

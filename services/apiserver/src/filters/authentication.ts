@@ -40,7 +40,10 @@ export function authenticationFilter(
       }
       exchange.user = result.user;
       if (result.webSocketProtocols !== undefined)
-        exchange.request.headers['sec-websocket-protocol'] = result.webSocketProtocols;
+        exchange.request.headers = {
+          ...exchange.request.headers,
+          'sec-websocket-protocol': result.webSocketProtocols,
+        };
       for (const warning of result.warnings ?? []) exchange.addWarning(warning);
       Object.assign(exchange.auditAnnotations, result.auditAnnotations);
     } catch (error) {

@@ -1,4 +1,5 @@
-import type { Clock, Timer } from '@pilothouse/base';
+import type { Clock } from '@pilothouse/base';
+import { Members } from '@pilothouse/base';
 import { parseDuration } from '@pilothouse/host';
 import { goQuote, statusErrors } from '@pilothouse/apimachinery';
 import type { Exchange } from '../request/exchange.ts';
@@ -42,13 +43,16 @@ function expire(exchange: Exchange): void {
   exchange.abort(statusErrors.timeout('request did not complete within the allotted timeout'));
 }
 
+/** So long the timer may outlast the last request. */
+const sweepMsMax = 1000;
+
 /** Exchanges with the same time limit end in the order in which they came: one timer for the oldest serves all. */
 class DeadlineQueue {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  /** By arrival; a closed one is deleted. */
-  readonly #open = new Set<Exchange>();
-  #timer: Timer | undefined;
+  /** By arrival; a closed one leaves. */
+  readonly #open = new Members<Exchange>();
+  #isSweepDue = false;
 
   constructor(clock: Clock, timeoutMs: number) {
     this.#clock = clock;
@@ -56,28 +60,28 @@ class DeadlineQueue {
   }
 
   add(exchange: Exchange): void {
-    this.#open.add(exchange);
-    exchange.onClose(() => this.#forget(exchange));
-    this.#timer ??= this.#clock.setTimeout(() => this.#sweep(), this.#timeoutMs);
+    const place = this.#open.add(exchange);
+    exchange.onClose(() => place.leave());
+    if (!this.#isSweepDue) this.#sweepIn(this.#timeoutMs);
   }
 
-  #forget(exchange: Exchange): void {
-    this.#open.delete(exchange);
-    if (this.#open.size > 0) return;
-    this.#timer?.cancel();
-    this.#timer = undefined;
+  /** A timer for each request that is alone would cost more than one that now and then finds nothing to do. */
+  #sweepIn(delayMs: number): void {
+    this.#isSweepDue = true;
+    this.#clock.setTimeout(() => this.#sweep(), Math.min(Math.ceil(delayMs), sweepMsMax));
   }
 
   #sweep(): void {
-    this.#timer = undefined;
+    this.#isSweepDue = false;
     const now = this.#clock.monotonic();
-    for (const exchange of this.#open) {
+    for (let place = this.#open.first; place?.value !== undefined; place = this.#open.first) {
+      const exchange = place.value;
       const leftMs = exchange.startedMs + this.#timeoutMs - now;
       if (leftMs > 0) {
-        this.#timer = this.#clock.setTimeout(() => this.#sweep(), Math.ceil(leftMs));
+        this.#sweepIn(leftMs);
         return;
       }
-      this.#open.delete(exchange);
+      place.leave();
       expire(exchange);
     }
   }

@@ -193,24 +193,26 @@ function isRead({ info, method }: Exchange): boolean {
   return info.isResourceRequest ? readVerbs.has(info.verb) : method === 'GET' || method === 'HEAD';
 }
 
-const plainQuestion = {
-  isSingle: false,
-  limit: 0,
-  hasSelector: false,
-  fromCache: true,
-  sendsState: false,
-  size: undefined,
-  watchers: 0,
-};
+type Question = Parameters<typeof estimateWork>[0];
 
-function questionOf(
-  { info, query }: Exchange,
-  options: FlowControlOptions,
-): Parameters<typeof estimateWork>[0] {
+function plainQuestion(verb: string, watchers: number): Question {
+  return {
+    verb,
+    isSingle: false,
+    limit: 0,
+    hasSelector: false,
+    fromCache: true,
+    sendsState: false,
+    size: undefined,
+    watchers,
+  };
+}
+
+function questionOf({ info, query }: Exchange, options: FlowControlOptions): Question {
   const { verb } = info;
-  if (!info.isResourceRequest || verb === 'get') return { verb, ...plainQuestion };
+  if (!info.isResourceRequest || verb === 'get') return plainQuestion(verb, 0);
   const size = options.sizeOf(info.apiGroup, info.resource);
-  if (verb !== 'list' && verb !== 'watch') return { verb, ...plainQuestion, watchers: size?.watchers ?? 0 };
+  if (verb !== 'list' && verb !== 'watch') return plainQuestion(verb, size?.watchers ?? 0);
   const resourceVersion = query.get('resourceVersion') ?? '';
   const initial = query.get('sendInitialEvents');
   return {

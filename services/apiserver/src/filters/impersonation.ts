@@ -48,7 +48,9 @@ export function impersonationFilter(
       series?.attempts.cell(...labels).inc();
       series?.seconds.series(...labels).observe(secondsSince(startedMs));
     }
-    for (const name of Object.keys(headers)) if (isImpersonationHeader(name)) delete headers[name];
+    exchange.request.headers = Object.fromEntries(
+      Object.entries(headers).filter(([name]) => !isImpersonationHeader(name)),
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { assert } from '@pilothouse/base';
+import { assert, Members } from '@pilothouse/base';
 import { dealHand } from './shuffle-shard.ts';
 import type { Ticket } from './ticket.ts';
 import { maxSeats, seatSeconds } from './ticket.ts';
@@ -16,7 +16,7 @@ export type Arrival = 'execute' | 'queued' | 'queue-full' | 'concurrency-limit';
 
 interface Queue {
   readonly waiting: Ticket[];
-  readonly executing: Set<Ticket>;
+  readonly executing: Members<Ticket>;
   seatsInUse: number;
   /** Virtual time at which its next request would start, seat-seconds. */
   nextDispatchR: number;
@@ -57,7 +57,7 @@ export class FairQueue {
   #limit: number | undefined;
   #queues: Queue[] = [];
   readonly #hands = new Map<string, number[]>();
-  readonly #loose = new Set<Ticket>();
+  readonly #loose = new Members<Ticket>();
   #currentR = 0;
   #lastMs = 0;
   #robin = 0;
@@ -186,10 +186,9 @@ export class FairQueue {
     this.#advance(nowMs);
     ticket.state = 'done';
     this.#seatsInUse -= maxSeats(ticket.work);
-    this.#loose.delete(ticket);
+    ticket.place?.leave();
     const queue = this.#queues[ticket.queue];
     if (queue) {
-      queue.executing.delete(ticket);
       queue.seatsInUse -= maxSeats(ticket.work);
       this.#note(queue);
     }
@@ -230,11 +229,11 @@ export class FairQueue {
     return {
       queues: this.#queues.map((queue) => ({
         waiting: [...queue.waiting],
-        executing: [...queue.executing],
+        executing: queue.executing.values(),
         seatsInUse: queue.seatsInUse,
         nextDispatchR: queue.nextDispatchR,
       })),
-      loose: [...this.#loose],
+      loose: this.#loose.values(),
     };
   }
 
@@ -333,12 +332,12 @@ export class FairQueue {
     if (queue) {
       this.#dispatchedR = this.#currentR;
       this.#latestS = queue.nextDispatchR;
-      queue.executing.add(ticket);
+      ticket.place = queue.executing.add(ticket);
       queue.seatsInUse += seats;
       queue.nextDispatchR += seatSeconds(ticket.work, guessedDurationMs);
       this.#note(queue);
     } else {
-      this.#loose.add(ticket);
+      ticket.place = this.#loose.add(ticket);
     }
     ticket.onDispatch();
   }
@@ -348,7 +347,7 @@ export class FairQueue {
     while (this.#queues.length < wanted) {
       this.#queues.push({
         waiting: [],
-        executing: new Set(),
+        executing: new Members(),
         seatsInUse: 0,
         nextDispatchR: this.#currentR,
         isBusy: false,

@@ -1,3 +1,5 @@
+import type { Membership } from '@pilothouse/base';
+
 /** What a request takes up. */
 export interface Work {
   /** Seats while it is executed. */
@@ -17,13 +19,15 @@ export interface Ticket {
   /** Called when the request may be executed; also from within `arrive`. */
   onDispatch(): void;
   /** Called when it was next in turn and the seats did not suffice; at each such attempt. */
-  onNoRoom?(): void;
+  readonly onNoRoom?: (() => void) | undefined;
   /** For dumps: whatever the caller knows about the request. */
   readonly details?: unknown;
   state: 'new' | 'waiting' | 'executing' | 'finishing' | 'done';
   /** Index of its queue; -1 at a level without queues. */
   queue: number;
   dispatchedMs: number;
+  /** Among those that are executed. */
+  place: Membership<Ticket> | undefined;
 }
 
 export function maxSeats(work: Work): number {
@@ -41,5 +45,18 @@ export function newTicket(
     'flowSchema' | 'distinguisher' | 'work' | 'arrivedMs' | 'onDispatch' | 'onNoRoom' | 'details'
   >,
 ): Ticket {
-  return { ...fields, state: 'new', queue: -1, dispatchedMs: 0 };
+  // Member by member: this is made for each request, and copying by spread takes a slow path.
+  return {
+    flowSchema: fields.flowSchema,
+    distinguisher: fields.distinguisher,
+    work: fields.work,
+    arrivedMs: fields.arrivedMs,
+    onDispatch: fields.onDispatch,
+    onNoRoom: fields.onNoRoom,
+    details: fields.details,
+    state: 'new',
+    queue: -1,
+    dispatchedMs: 0,
+    place: undefined,
+  };
 }

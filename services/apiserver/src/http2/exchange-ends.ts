@@ -6,6 +6,8 @@ import { ExchangeStream } from './exchange-stream.ts';
 
 type Listener = (...parameters: unknown[]) => void;
 
+/** Headers inherit nothing, and V8 does not make a hash table of them as it does without a prototype. */
+const noMembers = Object.freeze(Object.create(null) as object);
 /** Statuses whose answers have no body. */
 const bodiless = new Set([204, 205, 304]);
 /** Events that are those of the request's body. */
@@ -75,7 +77,8 @@ abstract class End {
 
 /** A request of HTTP/2 with the members of an IncomingMessage. */
 export class Http2Request extends End {
-  readonly headers: Record<string, string | undefined>;
+  /** Shared by all requests that are alike: who changes them gives the request others. */
+  headers: RequestHeaders;
   readonly #repeated: RequestHeaders[typeof repeatedFields];
   readonly method: string | undefined;
   url: string | undefined;
@@ -85,8 +88,7 @@ export class Http2Request extends End {
 
   constructor(shared: ExchangeStream, headers: RequestHeaders) {
     super(shared);
-    // Those given are shared by all requests that are alike; filters take headers away.
-    this.headers = Object.assign(Object.create(null) as Record<string, string | undefined>, headers);
+    this.headers = headers;
     this.#repeated = headers[repeatedFields];
     this.method = headers[':method'];
     this.url = headers[':path'];
@@ -200,7 +202,7 @@ class Http2Response extends End {
   statusCode = 200;
   statusMessage = '';
   sendDate = true;
-  readonly #headers: Record<string, HeaderValue> = Object.create(null) as Record<string, HeaderValue>;
+  readonly #headers = Object.create(noMembers) as Record<string, HeaderValue>;
   /** The head is fixed; it leaves with what comes next. */
   #hasHead = false;
   #isHeadSent = false;

@@ -31,11 +31,9 @@ export function internalContext(clock: Clock, namespace: string): RestContext {
     dryRun: false,
     fieldManager: 'kube-apiserver',
     addWarning: () => undefined,
-    signal: neverAborted,
+    isAborted: () => false,
   };
 }
-
-const neverAborted = new AbortController().signal;
 
 /** See {@link InternalClient}. */
 export class DirectClient implements InternalClient {

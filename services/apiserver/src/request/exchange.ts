@@ -41,7 +41,7 @@ export class Exchange {
   #controller: AbortController | undefined;
   #abortReason: unknown;
   #isAborted = false;
-  #onAbort: Set<(reason: unknown) => void> | undefined;
+  #onAbort: (((reason: unknown) => void) | undefined)[] | undefined;
   #onClose: (() => void)[] | undefined = [];
   #onStarted: (() => void) | undefined;
   /** Filter audit; undefined: nothing is written of this request. */
@@ -109,7 +109,7 @@ export class Exchange {
     this.#controller?.abort(reason);
     const callbacks = this.#onAbort;
     this.#onAbort = undefined;
-    for (const callback of callbacks ?? []) callback(reason);
+    for (const callback of callbacks ?? []) callback?.(reason);
   }
 
   /** Calls back once when the exchange is aborted; at once when it is already. The returned function takes that back. */
@@ -118,9 +118,9 @@ export class Exchange {
       callback(this.#abortReason);
       return noop;
     }
-    const callbacks = (this.#onAbort ??= new Set());
-    callbacks.add(callback);
-    return () => callbacks.delete(callback);
+    const callbacks = (this.#onAbort ??= []);
+    const at = callbacks.push(callback) - 1;
+    return () => void (callbacks[at] = undefined);
   }
 
   /** Calls back once when the exchange is over, answered or not, in the order of the calls; at once when it is over. */

@@ -70,7 +70,7 @@ export interface ReplicaStatus {
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
   /** Leader only: match index by member. */
-  readonly progress: ReadonlyMap<MemberId, LogIndex>;
+  progress(): ReadonlyMap<MemberId, LogIndex>;
 }
 
 /** Why a proposal or a read did not go through; the RPC layer turns each into etcd's code and text. */

@@ -50,7 +50,7 @@ class Lone {
         role: this.role,
         commitIndex: this.#index as LogIndex,
         appliedIndex: this.#index as LogIndex,
-        progress: new Map(),
+        progress: () => new Map(),
       }),
       onLeaderChange: () => () => {},
       stop: () => Promise.resolve(),

@@ -44,7 +44,7 @@ export async function handOver(service: StoreService, logger: Logger): Promise<v
   if (status.role !== 'leader') return;
   let target: MemberId | undefined;
   let best = -1;
-  for (const [id, match] of status.progress) {
+  for (const [id, match] of status.progress()) {
     if (id === status.id || service.machine.members.get(id)?.isLearner !== false || match <= best) continue;
     target = id;
     best = match;

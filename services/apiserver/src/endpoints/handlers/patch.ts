@@ -102,7 +102,7 @@ async function retried<T>(write: () => Promise<T>, context: RequestContext): Pro
     } catch (error) {
       const isRace =
         hasReason(error, 'Conflict') && (error as StatusError).status.details?.causes === undefined;
-      if (!isRace || attempt >= limits.patchAttemptsMax || context.signal.aborted) throw error;
+      if (!isRace || attempt >= limits.patchAttemptsMax || context.isAborted()) throw error;
     }
   }
 }

@@ -34,8 +34,8 @@ export interface RestContext {
   readonly fieldManager: string;
   /** A `Warning: 299` header of the answer. */
   addWarning(text: string): void;
-  /** Aborted when the client went away or the request's time is over. */
-  readonly signal: AbortSignal;
+  /** Whether the client went away or the request's time is over. */
+  isAborted(): boolean;
 }
 
 /**

@@ -95,7 +95,7 @@ export class MvccStore {
 
   /** Throws `compacted` or `futureRevision` when `revision` cannot be read; returns the revision to read at. */
   readableRevision(revision: number): number {
-    const visible = this.#current + (this.#openTxn?.hasChanges ? 1 : 0);
+    const visible = this.#current + (this.#openTxn?.hasChanges() ? 1 : 0);
     if (revision <= 0) return visible;
     if (revision > visible) throw new StoreError('futureRevision');
     if (revision < this.#compacted) throw new StoreError('compacted');
@@ -188,9 +188,8 @@ export class MvccStore {
     };
     const txn: WriteTxn = {
       main,
-      get hasChanges() {
-        return changes.length > 0;
-      },
+      // No getter: V8 makes a map of its own for each object with one.
+      hasChanges: () => changes.length > 0,
       put,
       delete: remove,
       end: () => {
@@ -280,7 +279,7 @@ export interface KeyHashResult {
 export interface WriteTxn {
   /** The revision that the changes get. */
   readonly main: number;
-  readonly hasChanges: boolean;
+  hasChanges(): boolean;
   put(key: KeyText, keyAsBytes: Uint8Array, value: Uint8Array, lease: bigint): void;
   /** `key` must exist. */
   delete(key: KeyText): void;

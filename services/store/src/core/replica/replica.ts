@@ -1,4 +1,4 @@
-import { assert } from '@pilothouse/base';
+import { assert, IdMap } from '@pilothouse/base';
 import { isMember, isVoter } from '@pilothouse/raft';
 import type { ConfigState, Entry, Message, Proposal, RaftNode, Ready, SingleChange } from '@pilothouse/raft';
 import { ReplicationError } from '../replication-error.ts';
@@ -89,7 +89,7 @@ export class Replica {
   readonly #proposer: bigint;
   #membership: Membership;
   #notices: Message[] = [];
-  #pending = new Map<number, Pending>();
+  readonly #pending = new IdMap<Pending>();
   #unsent: Pending[] = [];
   #sequence = 0;
   #ticks = 0;
@@ -250,7 +250,7 @@ export class Replica {
     this.#keptBytes = 0;
     this.#appliedTerm = Math.max(this.#appliedTerm, term);
     // Whatever was handed to a leader may be inside the image: whether it ran cannot be known, so it is not proposed again.
-    for (const pending of [...this.#pending.values()]) {
+    for (const pending of this.#pending.values()) {
       if (pending.term === 0) continue;
       this.#pending.delete(pending.sequence);
       pending.completion.reject(
@@ -300,9 +300,7 @@ export class Replica {
       role: isLearner ? 'learner' : raft.role,
       commitIndex: raft.commitIndex,
       appliedIndex: raft.appliedIndex,
-      get progress() {
-        return new Map([...raft.progress].map(([id, progress]) => [id, progress.match]));
-      },
+      progress: () => new Map([...raft.progress].map(([id, progress]) => [id, progress.match])),
     };
   }
 

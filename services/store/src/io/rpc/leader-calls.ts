@@ -35,7 +35,7 @@ export function localLeaderCalls(service: StoreService): LeaderCalls {
     if (member === undefined) throw new StoreError('memberNotFound');
     if (!member.isLearner) throw new StoreError('memberNotLearner');
     const { progress, commitIndex } = service.replication.status();
-    if ((progress.get(id) ?? 0) < commitIndex * 0.9) throw new StoreError('learnerNotReady');
+    if ((progress().get(id) ?? 0) < commitIndex * 0.9) throw new StoreError('learnerNotReady');
     await service.consensus(service.replication.changeMembership({ kind: 'promote', id }));
   };
   return {

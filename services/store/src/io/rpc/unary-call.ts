@@ -1,5 +1,5 @@
 import type { ServerStream, StreamReceiver } from '@pilothouse/http2';
-import type { Deadline, Span } from '@pilothouse/base';
+import type { Deadline, Membership, Span } from '@pilothouse/base';
 import type { MessageInput, MethodInfo } from '@pilothouse/proto';
 import { grpcStatus } from '../../core/index.ts';
 import type { Call, CallContext, CallHeaders, UnaryHandler } from './call.ts';
@@ -33,6 +33,7 @@ export class UnaryCall<Req, Res> implements Call, StreamReceiver, Deadline {
   #size = 0;
   #held = 0;
   #isDone = false;
+  #inTime: Membership<Deadline> | undefined;
   /** Of the answer, what counts against the connection. */
   #counted = 0;
   #isCounted = false;
@@ -121,7 +122,7 @@ export class UnaryCall<Req, Res> implements Call, StreamReceiver, Deadline {
       const timeoutMs = parseTimeout(this.headers['grpc-timeout']);
       if (timeoutMs !== undefined) {
         this.at = this.#context.options.clock.monotonic() + timeoutMs;
-        this.#context.deadlines.add(this);
+        this.#inTime = this.#context.deadlines.add(this);
       }
       result.then(
         (response) => this.#resolve(response as MessageInput<Res>),
@@ -185,8 +186,8 @@ export class UnaryCall<Req, Res> implements Call, StreamReceiver, Deadline {
   #finish(status: number): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    const { options, deadlines } = this.#context;
-    if (this.at !== Infinity) deadlines.delete(this);
+    const { options } = this.#context;
+    this.#inTime?.leave();
     options.onHandled?.(
       this.#info as unknown as MethodInfo<unknown, unknown>,
       status,
