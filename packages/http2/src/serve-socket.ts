@@ -52,6 +52,11 @@ export function serveSocket(socket: Duplex, options: ServeSocketOptions): Server
       socket.pause();
     }
   };
+  const plan = (): void => {
+    if (isPlanned) return;
+    isPlanned = true;
+    setImmediate(write);
+  };
   const written = (error?: Error | null): void => {
     if (reusesOutput && error == null) connection.outputSent();
     // The next output is made while the last one is being written, so that the socket never waits for it.
@@ -66,11 +71,7 @@ export function serveSocket(socket: Duplex, options: ServeSocketOptions): Server
     { ...options, reusesOutput },
     {
       onRequest: options.onRequest,
-      onOutput() {
-        if (isPlanned) return;
-        isPlanned = true;
-        setImmediate(write);
-      },
+      onOutput: plan,
       onEnd(error) {
         failure = error;
         isEnded = true;
@@ -83,7 +84,11 @@ export function serveSocket(socket: Duplex, options: ServeSocketOptions): Server
     },
   );
   connection.owner = socket;
-  socket.on('data', (bytes: Buffer) => connection.receive(bytes));
+  socket.on('data', (bytes: Buffer) => {
+    connection.receive(bytes);
+    // Behind whatever the requests planned for the end of this turn, so that what comes of it leaves in this one and not in the next.
+    plan();
+  });
   socket.on('drain', () => {
     relieve();
     if (!isReading) {

@@ -64,6 +64,9 @@ export class ReplicaShell implements Replication {
   /** Appends that are not durable yet, each with the last Ready that needs no more than them. */
   #appends: { upTo: number; readonly atMs: number }[] = [];
   #unwrittenHardState: HardState | undefined;
+  #isRunning = false;
+  /** What a turn did makes another one possible. */
+  #runsAgain = false;
   #isTurnPlanned = false;
   #nextBarrier: Promise<void> | undefined;
   #isNewsPlanned = false;
@@ -192,13 +195,20 @@ export class ReplicaShell implements Replication {
     // The turn asks for those who came before it, and for nobody who comes later.
     this.#nextBarrier = undefined;
     if (this.#isStopped) return;
-    this.#guard(() => {
-      const { readys, notices, events, hasCommitNews } = this.#replica.turn();
-      for (const notice of notices) this.#send(notice);
-      for (const ready of readys) this.#carryOut(ready);
-      for (const event of events) this.#handle(event);
-      if (hasCommitNews) this.#planCommitNews();
-    });
+    this.#isRunning = true;
+    do {
+      this.#runsAgain = false;
+      this.#guard(() => this.#turn());
+    } while (this.#runsAgain);
+    this.#isRunning = false;
+  }
+
+  #turn(): void {
+    const { readys, notices, events, hasCommitNews } = this.#replica.turn();
+    for (const notice of notices) this.#send(notice);
+    for (const ready of readys) this.#carryOut(ready);
+    for (const event of events) this.#handle(event);
+    if (hasCommitNews) this.#planCommitNews();
   }
 
   /** Under load the next append tells of a commit in time, and a message of its own for each is saved. */
@@ -272,7 +282,9 @@ export class ReplicaShell implements Replication {
       for (const message of this.#held.shift()?.messages ?? []) this.#send(message);
     }
     this.#guard(() => this.#replica.persisted(sequence));
-    this.#plan();
+    // At once, not with the next turn of the event loop: somebody waits for what is durable now.
+    if (this.#isRunning) this.#runsAgain = true;
+    else this.#run();
   }
 
   /** A leader applies what its own disk holds: when that hangs and another's does not, the other should lead. */
