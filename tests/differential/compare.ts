@@ -29,6 +29,8 @@ function normaliseText(text: string, now: RegExp): string {
       .replaceAll(/pkg\/api\/legacyscheme\/scheme\.go:30|pkg\/runtime\/scheme\.go:111/g, '<scheme>')
       .replaceAll(/(\\?"resourceVersion\\?":\\?"|resourceVersion: "|resourceVersion:)\d+/g, '$1<revision>')
       .replaceAll(/\b10\.0\.\d+\.\d+\b(?!\/)/g, (ip) => (ip === '10.0.0.1' ? ip : '<ip>'))
+      .replaceAll(/([nN]odePort\\*"?: ?)3\d{4}\b/g, '$1<port>')
+      .replaceAll(/:3[0-2]\d{3}\/(TCP|UDP|SCTP)/g, ':<port>/$1')
       .replaceAll(/in record \(\d+\)/g, 'in record (<revision>)')
       .replaceAll(/ResourceVersion in object meta: \d+/g, 'ResourceVersion in object meta: <revision>')
       .replaceAll(/, current: \d+/g, ', current: <revision>')

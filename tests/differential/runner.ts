@@ -3,6 +3,7 @@ import { jsonText, parseExact } from '@pilothouse/apimachinery';
 import { SeededRandom } from '@pilothouse/testkit';
 import type { Answer, Client } from './client.ts';
 import { type Difference, differences, signature } from './compare.ts';
+import { changed, fieldChanges } from './field-walk.ts';
 import { Mutator, wordsOf } from './mutate.ts';
 import { collectionPath, type Sample } from './objects.ts';
 import { sweepRequests } from './sweep-requests.ts';
@@ -135,6 +136,44 @@ export class Runner {
         request.contentType,
         body(ours),
         request.accept,
+      );
+    }
+  }
+
+  /** Every change of every field of the sample, as a create, as an update and in each part that is written: see field-walk.ts. */
+  async walk(sample: Sample): Promise<void> {
+    const { group, version, kind, subresources } = sample.resource;
+    const schema = builtinSchemas.kind(group, version, kind);
+    if (!schema) return;
+    const collection = collectionPath(sample.resource, this.#namespace);
+    const path = `${collection}/${sample.object.metadata.name}`;
+    const query = 'dryRun=All&fieldManager=walk';
+    const isNameFree = !/^[\dv]/.test(sample.object.metadata.name) && kind !== 'CustomResourceDefinition';
+    const fresh = {
+      ...sample.object,
+      metadata: { ...sample.object.metadata, ...(isNameFree ? { name: 'fresh' } : {}) },
+    };
+    for (const change of fieldChanges(fresh, schema)) {
+      if (change.path[0] === 'status' || change.field === 'status') continue;
+      if (isNameFree) await this.#both(sample, 0, 'POST', `${collection}?${query}`, changed(fresh, change));
+    }
+    const [stock, ours] = await Promise.all([this.#stock.call('GET', path), this.#ours.call('GET', path)]);
+    if (stock.status !== 200 || ours.status !== 200) return;
+    const object = parseExact(stock.text) as Sample['object'];
+    const own = parseExact(ours.text) as Sample['object'];
+    const hasStatus = subresources.some((each) => each.name === 'status');
+    for (const change of fieldChanges(object, schema)) {
+      const isStatus = change.path[0] === 'status' || change.field === 'status';
+      if (isStatus && !hasStatus) continue;
+      const next = changed(object, change);
+      await this.#both(
+        sample,
+        0,
+        'PUT',
+        `${path}${isStatus ? '/status' : ''}?${query}`,
+        next,
+        types.json,
+        withIdentity(next, object, own),
       );
     }
   }

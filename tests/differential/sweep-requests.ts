@@ -376,6 +376,35 @@ function deletes(name: string): SweepRequest[] {
   ];
 }
 
+/** What a write of a part may or may not do to the metadata. */
+const metadataChanges: readonly Json[] = [
+  { labels: { 'bad key!': 'x' } },
+  { annotations: { good: 'x' } },
+  { finalizers: ['bad'] },
+  { finalizers: ['example.com/x'] },
+  { ownerReferences: [{ kind: 'Pod' }] },
+  { ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: 'x', uid: 'y' }] },
+  { deletionTimestamp: '2020-01-01T00:00:00Z' },
+  { generation: 99 },
+  { managedFields: [] },
+];
+
+const condition: Json = {
+  type: 'A',
+  status: 'True',
+  reason: 'R',
+  message: 'm',
+  lastTransitionTime: '2026-01-02T03:04:05Z',
+};
+const conditionLists: readonly (readonly unknown[])[] = [
+  [condition],
+  [condition, condition],
+  [{ ...condition, status: 'Bogus' }],
+  [{ ...condition, type: '' }],
+  [{ ...condition, reason: 'bad reason' }],
+  [{ ...condition, observedGeneration: -1 }],
+];
+
 function subresources(sample: Sample): SweepRequest[] {
   const { name } = sample.object.metadata;
   const requests: SweepRequest[] = [];
@@ -420,6 +449,18 @@ function subresources(sample: Sample): SweepRequest[] {
       },
       { method: 'POST', path, body: () => ({}) },
       { method: 'DELETE', path },
+      ...metadataChanges.map((metadata) => ({
+        method: 'PATCH',
+        path,
+        body: () => ({ metadata }),
+        contentType: types.merge,
+      })),
+      ...conditionLists.map((conditions) => ({
+        method: 'PATCH',
+        path,
+        body: () => ({ status: { conditions } }),
+        contentType: types.merge,
+      })),
     );
   }
   return requests;

@@ -45,7 +45,10 @@ export function statusHooks(
     resetFields: options.keepMeta === undefined ? kept : [...kept, 'metadata'],
     prepareForUpdate(object, old) {
       restore(object, old, ...kept);
-      if (options.keepMeta === true) keepLabels(object, old);
+      if (options.keepMeta === true) {
+        keepLabels(object, old);
+        keepDeletion(object, old);
+      }
       if (options.keepMeta === 'all') keepMetadata(object, old);
       keepGeneration(object, old);
     },
@@ -53,11 +56,20 @@ export function statusHooks(
   };
 }
 
+/** When an object is to be deleted is not for a status to say. */
+function keepDeletion(object: KubeObject, old: KubeObject): void {
+  const before = old.metadata.deletionTimestamp;
+  if (before === undefined) delete object.metadata.deletionTimestamp;
+  else object.metadata.deletionTimestamp = before;
+}
+
 function keepMetadata(object: KubeObject, old: KubeObject): void {
-  const { managedFields } = object.metadata;
-  object.metadata = clone(old.metadata);
-  if (managedFields === undefined) delete object.metadata.managedFields;
-  else object.metadata.managedFields = managedFields;
+  // In place: whoever asked holds the metadata already.
+  const metadata = object.metadata as Partial<KubeObject['metadata']>;
+  for (const member of Object.keys(metadata) as (keyof typeof metadata)[])
+    if (member !== 'managedFields') delete metadata[member];
+  const { managedFields: _, ...before } = clone(old.metadata);
+  Object.assign(metadata, before);
 }
 
 export function keepLabels(object: KubeObject, old: KubeObject): void {

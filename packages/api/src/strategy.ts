@@ -30,6 +30,8 @@ export interface UpdateHooks {
   prepareForUpdate?(object: KubeObject, old: KubeObject, context: StrategyContext): void;
   validateUpdate?(object: KubeObject, old: KubeObject, context: StrategyContext): FieldError[];
   warningsOnUpdate?(object: KubeObject, old: KubeObject, context: StrategyContext): string[];
+  /** Finalizers need no domain where the kind's own rules for metadata are not asked on this path. */
+  readonly anyFinalizer?: boolean;
   /** Dotted paths that this path never owns in managedFields, e.g. `['status']` on the main resource (upstream's GetResetFields). */
   readonly resetFields?: readonly string[];
 }
@@ -63,8 +65,6 @@ export interface ResourceStrategy extends UpdateHooks {
   readonly revalidatesMetadata?: boolean;
   /** The kind has no rules of its own for metadata: only what holds for all kinds is checked, and on a create after all else. */
   readonly plainMetadata?: boolean;
-  /** Finalizers need no domain: the kind's metadata is checked by the rules of all API servers. */
-  readonly anyFinalizer?: boolean;
   prepareForCreate?(object: KubeObject, context: StrategyContext): void;
   validate?(object: KubeObject, context: StrategyContext): FieldError[];
   warningsOnCreate?(object: KubeObject, context: StrategyContext): string[];

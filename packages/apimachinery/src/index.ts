@@ -63,6 +63,7 @@ export {
   nameIsDns1035Label,
   nameIsDnsLabel,
   nameIsDnsSubdomain,
+  nameIsLongName,
   nameIsPathSegment,
   rangeError,
   utf8Length,

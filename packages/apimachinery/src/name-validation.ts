@@ -344,6 +344,15 @@ function maskTrailingDash(name: string): string {
 }
 export const nameIsDnsSubdomain: NameRule = (name, prefix) =>
   isDns1123Subdomain(prefix ? maskTrailingDash(name) : name);
+/** A subdomain by the newer rule: prefixes are not looked at, and its length is told in bytes. */
+export const nameIsLongName: NameRule = (name, prefix) =>
+  prefix
+    ? []
+    : isDns1123Subdomain(name).map((problem) =>
+        problem === maxLengthError(dns1123SubdomainMaxLength)
+          ? maxBytesError(dns1123SubdomainMaxLength)
+          : problem,
+      );
 export const nameIsDnsLabel: NameRule = (name, prefix) =>
   isDns1123Label(prefix ? maskTrailingDash(name) : name);
 export const nameIsDns1035Label: NameRule = (name, prefix) =>

@@ -6,13 +6,13 @@ import {
   isDns1123Subdomain,
   nameIsPathSegment,
 } from '@pilothouse/apimachinery';
-import { rootPath } from '../common.ts';
+import { keepLabels, rootPath, statusPath } from '../common.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { isValidPortNumber } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
-import { isSet, list, text } from '../validation/values.ts';
+import { isSet, list, oneOf, text } from '../validation/values.ts';
 
 function defaults(object: KubeObject): void {
   const service = object['spec']?.service as Json | null | undefined;
@@ -99,6 +99,13 @@ function validate(object: KubeObject): FieldError[] {
   return errors;
 }
 
+function validateStatus(object: KubeObject): FieldError[] {
+  const path = statusPath.child('conditions');
+  return (list(object['status']?.conditions) as Json[]).flatMap((condition, index) =>
+    oneOf(path.index(index).child('status'), condition['status'], ['True', 'False', 'Unknown']),
+  );
+}
+
 export const apiServiceStrategy: ResourceStrategy = {
   group: 'apiregistration.k8s.io',
   version: 'v1',
@@ -109,7 +116,7 @@ export const apiServiceStrategy: ResourceStrategy = {
   allowUnconditionalUpdate: false,
   validateName: nameIsPathSegment,
   defaults,
-  prepareForCreate(object) {
+  prepareForCreate(object, context) {
     object['status'] = {};
     if (!isSet(object['spec']?.service)) {
       object['status'] = {
@@ -117,6 +124,7 @@ export const apiServiceStrategy: ResourceStrategy = {
           {
             type: 'Available',
             status: 'True',
+            lastTransitionTime: context.now,
             reason: 'Local',
             message: 'Local APIServices are always available',
           },
@@ -134,8 +142,9 @@ export const apiServiceStrategy: ResourceStrategy = {
       resetFields: ['spec', 'metadata'],
       prepareForUpdate(object, old) {
         object['spec'] = old['spec'];
-        object.metadata.labels = old.metadata.labels ?? {};
+        keepLabels(object, old);
       },
+      validateUpdate: validateStatus,
     },
   },
   columns: columnsOf['apiregistration.k8s.io/apiservices'] ?? [],

@@ -6,11 +6,16 @@ import { ageOf, nameOf, orNone } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { immutable, isSet, nonNegative } from '../validation/values.ts';
 
-function validate(object: KubeObject): FieldError[] {
-  const errors: FieldError[] = [];
-  if (!isSet(object['data'])) errors.push(fieldError.required(rootPath.child('data'), 'data is mandatory'));
-  errors.push(...nonNegative(object['revision'], rootPath.child('revision')));
-  return errors;
+const dataPath = rootPath.child('data');
+
+const validateRevision = (object: KubeObject): FieldError[] =>
+  nonNegative(object['revision'], rootPath.child('revision'));
+
+function validateData(data: unknown): FieldError[] {
+  if (!isSet(data)) return [fieldError.required(dataPath, 'data is mandatory')];
+  return typeof data === 'object' && !Array.isArray(data)
+    ? []
+    : [fieldError.required(dataPath, 'data must be a valid JSON object')];
 }
 
 /** `Kind.group/name` of the controlling owner, with the kind in lower case. */
@@ -27,10 +32,10 @@ export const controllerRevisionStrategy: ResourceStrategy = {
   kind: 'ControllerRevision',
   revalidatesMetadata: true,
   resource: 'controllerrevisions',
-  validate,
+  validate: (object) => [...validateRevision(object), ...validateData(object['data'])],
   validateUpdate: (object, old) => [
-    ...validate(object),
-    ...immutable(object['data'], old['data'], rootPath.child('data')),
+    ...validateRevision(object),
+    ...immutable(object['data'], old['data'], dataPath),
   ],
   columns: columnsOf['apps/controllerrevisions'] ?? [],
   cells: (object, nowMs) => [

@@ -4,7 +4,7 @@ import { bumpGeneration, restore, specPath, startGeneration, statusHooks, status
 import { defaultPodTemplate } from '../defaults/pod-spec.ts';
 import { ensure, setDefault, setZeroDefault } from '../defaults/set.ts';
 import { changedTemplateWarnings, templateWarnings } from '../core/pod/warnings.ts';
-import type { ResourceStrategy } from '../strategy.ts';
+import type { ResourceStrategy, UpdateHooks } from '../strategy.ts';
 import { ageOf, containersAndImages, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import {
@@ -15,7 +15,7 @@ import {
 import { internalText } from '../validation/internal-text.ts';
 import { formatLabelSelector } from '../validation/meta.ts';
 import type { Json } from '../validation/values.ts';
-import { immutable, isSet, nonNegative } from '../validation/values.ts';
+import { clone, immutable, isSet, nonNegative } from '../validation/values.ts';
 import {
   nonNegativeFields,
   notDecremented,
@@ -126,6 +126,18 @@ function validateStatus(object: KubeObject, old: KubeObject): FieldError[] {
   return errors;
 }
 
+const usualStatus = statusHooks(validateStatus);
+/** Labels are no part of the status here; annotations and the rest are, as upstream has it. */
+const statusOfDeployment: UpdateHooks = {
+  ...usualStatus,
+  resetFields: ['spec', 'metadata.labels'],
+  prepareForUpdate(object, old, context) {
+    usualStatus.prepareForUpdate?.(object, old, context);
+    if (old.metadata.labels === undefined) delete object.metadata.labels;
+    else object.metadata.labels = clone(old.metadata.labels);
+  },
+};
+
 export const deploymentStrategy: ResourceStrategy = {
   group: 'apps',
   version: 'v1',
@@ -167,7 +179,7 @@ export const deploymentStrategy: ResourceStrategy = {
     ...immutable(object['spec']?.selector, old['spec']?.selector, specPath.child('selector')),
   ],
   warningsOnUpdate: (object, old) => changedTemplateWarnings(object, old, specPath.child('template')),
-  subresources: { status: statusHooks(validateStatus) },
+  subresources: { status: statusOfDeployment },
   columns: columnsOf['apps/deployments'] ?? [],
   cells(object, nowMs) {
     const spec = (object['spec'] ?? {}) as Json;

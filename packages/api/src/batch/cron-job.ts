@@ -149,7 +149,7 @@ export const cronJobStrategy: ResourceStrategy = {
       : templateWarnings(object['spec']?.jobTemplate?.spec?.template, templatePath)),
     ...scheduleWarnings((object['spec'] ?? {}) as Json),
   ],
-  subresources: { status: statusHooks() },
+  subresources: { status: { ...statusHooks(), anyFinalizer: true } },
   columns: columnsOf['batch/cronjobs'] ?? [],
   cells(object, nowMs) {
     const spec = (object['spec'] ?? {}) as Json;

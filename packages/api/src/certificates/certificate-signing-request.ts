@@ -1,5 +1,5 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
-import { fieldError, goQuote, humanDuration } from '@pilothouse/apimachinery';
+import { fieldError, goQuote, humanDuration, validateObjectMeta } from '@pilothouse/apimachinery';
 import { restore, specPath, statusPath } from '../common.ts';
 import { decodeBase64 } from '../core/base64.ts';
 import { ensure } from '../defaults/set.ts';
@@ -62,7 +62,8 @@ export function validateSignerName(name: string): FieldError[] {
 
 function validateSpec(object: KubeObject): FieldError[] {
   const spec = (object['spec'] ?? {}) as Json;
-  const errors: FieldError[] = [];
+  // Its own rules allow any name; the rule for all kinds comes after everything else.
+  const errors = validateObjectMeta(object.metadata, { namespaced: false, nameRule: () => [] });
   const request = decodeBase64(text(spec['request']));
   if (!/-----BEGIN CERTIFICATE REQUEST-----[\s\S]+-----END CERTIFICATE REQUEST-----/.test(request))
     errors.push({
@@ -113,8 +114,8 @@ function validateConditions(object: KubeObject): FieldError[] {
     if (status === '') errors.push(fieldError.required(at.child('status')));
     else if (['Approved', 'Denied', 'Failed'].includes(type)) {
       if (status !== 'True') errors.push(fieldError.notSupported(at.child('status'), status, ['True']));
-    } else if (!['True', 'False', 'Unknown'].includes(status))
-      errors.push(fieldError.notSupported(at.child('status'), status, ['True', 'False', 'Unknown']));
+    } else if (!['False', 'True', 'Unknown'].includes(status))
+      errors.push(fieldError.notSupported(at.child('status'), status, ['False', 'True', 'Unknown']));
     approved ||= type === 'Approved';
     denied ||= type === 'Denied';
     if (seen.has(type)) errors.push(fieldError.duplicate(at.child('type'), type));

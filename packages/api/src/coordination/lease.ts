@@ -47,6 +47,7 @@ export const leaseStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'Lease',
   resource: 'leases',
+  anyFinalizer: true,
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
   prepareForCreate: (object, context) => {

@@ -1,5 +1,10 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
-import { fieldError, translateTimestampSince, validateObjectMeta } from '@pilothouse/apimachinery';
+import {
+  fieldError,
+  translateTimestampSince,
+  validateObjectMeta,
+  validateObjectMetaUpdate,
+} from '@pilothouse/apimachinery';
 import { rootPath } from '../common.ts';
 import type { ResourceStrategy, StrategyContext } from '../strategy.ts';
 import { nameOf } from '../table/cells.ts';
@@ -51,10 +56,12 @@ const structs: Readonly<Record<string, string>> = {
   source: 'EventSource',
 };
 
+const timeFields = new Set(['eventTime', 'firstTimestamp', 'lastTimestamp']);
+
 /** A value as messages print it: whole structs with upstream's names. */
 function shown(field: string, value: unknown): unknown {
   const struct = structs[field];
-  if (struct === undefined) return value ?? '';
+  if (struct === undefined) return value ?? (timeFields.has(field) ? null : '');
   return field === 'related' && !isSet(value) ? null : internalValue(struct, value ?? {});
 }
 
@@ -98,6 +105,7 @@ function validateSeries(object: KubeObject): FieldError[] {
 function validateUpdate(object: KubeObject, old: KubeObject, context: StrategyContext): FieldError[] {
   if (!isNewer(context)) return validateLegacy(object, 'reportingComponent');
   const errors = validateLegacy(object, 'reportingController');
+  errors.push(...validateObjectMetaUpdate(object.metadata, old.metadata));
   if (!semanticEqual(object['series'], old['series'])) errors.push(...validateSeries(object));
   for (const field of [
     'involvedObject',
@@ -138,6 +146,7 @@ export const eventStrategy: ResourceStrategy = {
   kind: 'Event',
   resource: 'events',
   plainMetadata: true,
+  anyFinalizer: true,
   allowCreateOnUpdate: true,
   defaultPropagation: 'Unsupported',
   // Events are named after their object with a suffix, so a prefix may end with a dot.

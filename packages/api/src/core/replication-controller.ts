@@ -8,6 +8,7 @@ import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, containersAndImages, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { formatLabels } from '../validation/meta.ts';
+import { nameIsLongName } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { clone, entries, isSet, nonNegative } from '../validation/values.ts';
 import { shownLabels, validateLongRunningTemplate, workloadNameWarnings } from '../validation/workload.ts';
@@ -40,6 +41,7 @@ export const replicationControllerStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'ReplicationController',
   resource: 'replicationcontrollers',
+  validateName: nameIsLongName,
   resetFields: ['status'],
   defaultPropagation: 'Orphan',
   defaults(object) {

@@ -46,14 +46,13 @@ function validate(object: KubeObject): FieldError[] {
     );
   const namespaceSet = (parameters['namespace'] ?? undefined) as string | undefined;
   const scope = text(parameters['scope']);
-  const namespace = text(parameters['namespace']);
-  if (namespaceSet !== undefined)
-    errors.push(...problems(path.child('namespace'), namespaceSet, isDns1123Label(namespaceSet)));
   if (scope !== 'Cluster' && scope !== 'Namespace')
     errors.push(fieldError.notSupported(path.child('scope'), scope, ['Cluster', 'Namespace']));
   else if (scope === 'Namespace' && namespaceSet === undefined)
     errors.push(fieldError.required(path.child('namespace'), "`parameters.scope` is set to 'Namespace'"));
-  else if (scope === 'Cluster' && namespace !== '')
+  else if (scope === 'Namespace')
+    errors.push(...problems(path.child('namespace'), namespaceSet, isDns1123Label(text(namespaceSet))));
+  else if (namespaceSet !== undefined)
     errors.push(fieldError.forbidden(path.child('namespace'), "`parameters.scope` is set to 'Cluster'"));
   return errors;
 }
@@ -81,7 +80,11 @@ export const ingressClassStrategy: ResourceStrategy = {
     bumpGeneration(object, old);
   },
   validateUpdate: (object, old) => [
-    ...immutable(object['spec']?.controller, old['spec']?.controller, specPath.child('controller')),
+    ...immutable(
+      text(object['spec']?.controller),
+      text(old['spec']?.controller),
+      specPath.child('controller'),
+    ),
     ...validate(object),
   ],
   columns: columnsOf['networking.k8s.io/ingressclasses'] ?? [],

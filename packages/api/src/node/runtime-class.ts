@@ -48,6 +48,7 @@ export const runtimeClassStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'RuntimeClass',
   revalidatesMetadata: true,
+  anyFinalizer: true,
   resource: 'runtimeclasses',
   allowUnconditionalUpdate: false,
   allowCreateOnUpdate: true,

@@ -5,10 +5,11 @@ import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { validateAtMost100Percent, validatePositiveIntOrPercent } from '../validation/int-or-percent.ts';
+import { validateConditions } from '../validation/conditions.ts';
 import { internalText } from '../validation/internal-text.ts';
 import { validateLabelSelector } from '../validation/meta.ts';
 import type { Json } from '../validation/values.ts';
-import { isSet, oneOf } from '../validation/values.ts';
+import { isSet, list, oneOf } from '../validation/values.ts';
 import { nonNegativeFields } from '../validation/workload.ts';
 
 function validate(object: KubeObject): FieldError[] {
@@ -38,14 +39,17 @@ function validate(object: KubeObject): FieldError[] {
 
 function validateStatus(object: KubeObject): FieldError[] {
   const status = (object['status'] ?? {}) as Json;
-  return nonNegativeFields(
-    status,
-    statusPath,
-    'disruptionsAllowed',
-    'currentHealthy',
-    'desiredHealthy',
-    'expectedPods',
-  );
+  return [
+    ...validateConditions(list(status['conditions']) as Json[], statusPath.child('conditions')),
+    ...nonNegativeFields(
+      status,
+      statusPath,
+      'disruptionsAllowed',
+      'currentHealthy',
+      'desiredHealthy',
+      'expectedPods',
+    ),
+  ];
 }
 
 const intOrStringText = (value: unknown): string => (isSet(value) ? String(value) : 'N/A');
@@ -56,6 +60,7 @@ export const podDisruptionBudgetStrategy: ResourceStrategy = {
   kind: 'PodDisruptionBudget',
   resource: 'poddisruptionbudgets',
   plainMetadata: true,
+  anyFinalizer: true,
   resetFields: ['status'],
   allowUnconditionalUpdate: false,
   defaults: (object) => void ensure(object, 'spec'),

@@ -6,6 +6,7 @@ import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { internalText } from '../validation/internal-text.ts';
 import { validateAnnotations, validateLabels } from '../validation/meta.ts';
+import { nameIsLongName } from '../validation/names.ts';
 import { isExtendedResource } from '../validation/resources.ts';
 import type { Json } from '../validation/values.ts';
 import { entries, isSet, list, semanticEqual } from '../validation/values.ts';
@@ -143,6 +144,7 @@ const deviceClassStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'DeviceClass',
   resource: 'deviceclasses',
+  validateName: nameIsLongName,
   prepareForCreate: startGeneration,
   validate: validateClass,
   prepareForUpdate(object, old) {

@@ -283,6 +283,7 @@ export const resourceSliceStrategy: ResourceStrategy = {
   },
   validateUpdate: (object, old) => validateSlice(object, old),
   warningsOnUpdate: driverWarnings,
+  noNamespaceField: true,
   unsupportedField: (field) => `field label not supported for ${group}/v1, Kind=ResourceSlice: ${field}`,
   selectableFields: {
     'spec.driver': (object) => text(object['spec']?.driver),

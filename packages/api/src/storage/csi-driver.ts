@@ -1,11 +1,10 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
-import { bumpGeneration, rootPath, specPath } from '../common.ts';
+import { bumpGeneration, specPath } from '../common.ts';
 import { ensure, setDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import { validateCsiDriverName } from '../validation/volumes.ts';
 import type { Json } from '../validation/values.ts';
 import { immutable, isSet, list, oneOf, semanticEqual, text } from '../validation/values.ts';
 
@@ -13,9 +12,7 @@ const modes = ['Persistent', 'Ephemeral'];
 
 function validate(object: KubeObject): FieldError[] {
   const spec = (object['spec'] ?? {}) as Json;
-  const errors = validateCsiDriverName(text(object.metadata.name), rootPath.child('name')).filter(
-    (error) => error.type === 'FieldValueTooLong',
-  );
+  const errors: FieldError[] = [];
   if (!isSet(spec['attachRequired'])) errors.push(fieldError.required(specPath.child('attachedRequired')));
   if (!isSet(spec['podInfoOnMount'])) errors.push(fieldError.required(specPath.child('podInfoOnMount')));
   if (!isSet(spec['storageCapacity'])) errors.push(fieldError.required(specPath.child('storageCapacity')));

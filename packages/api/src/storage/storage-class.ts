@@ -92,15 +92,12 @@ function validate(object: KubeObject): FieldError[] {
 }
 
 function validateChange(object: KubeObject, old: KubeObject): FieldError[] {
-  const errors: FieldError[] = [];
-  if (!semanticEqual(object['parameters'], old['parameters']))
-    errors.push(fieldError.forbidden(rootPath.child('parameters'), 'updates to parameters are forbidden.'));
-  errors.push(
+  return [
+    ...immutable(object['parameters'], old['parameters'], rootPath.child('parameters')),
     ...immutable(object['provisioner'], old['provisioner'], rootPath.child('provisioner')),
     ...immutable(object['reclaimPolicy'], old['reclaimPolicy'], rootPath.child('reclaimPolicy')),
     ...immutable(object['volumeBindingMode'], old['volumeBindingMode'], rootPath.child('volumeBindingMode')),
-  );
-  return errors;
+  ];
 }
 
 const defaultAnnotations = [

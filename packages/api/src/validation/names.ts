@@ -17,6 +17,7 @@ export {
   nameIsDns1035Label,
   nameIsDnsLabel,
   nameIsDnsSubdomain,
+  nameIsLongName,
   nameIsPathSegment,
   rangeError as inclusiveRange,
   utf8Length as byteLength,

@@ -8,8 +8,8 @@ export function encodeYaml(value: unknown): string {
   return `${block(value, 0, false)}\n`.replace(/^\n/, '');
 }
 
-/** Text of a value in block context. `inline`: it follows `key:` or `- ` on the same line. */
-function block(value: unknown, indent: number, afterKey: boolean): string {
+/** Text of a value in block context. `afterKey`: it follows `key:` on the same line; `column`: where a scalar's text begins. */
+function block(value: unknown, indent: number, afterKey: boolean, column = 0): string {
   const pad = ' '.repeat(indent);
   if (Array.isArray(value)) {
     if (value.length === 0) return afterKey ? ' []' : '[]';
@@ -22,7 +22,7 @@ function block(value: unknown, indent: number, afterKey: boolean): string {
     const lines = keys.map((key) => `${pad}${member(key, value[key], indent)}`);
     return (afterKey ? '\n' : '') + lines.join('\n');
   }
-  const text = scalar(value, indent);
+  const text = scalar(value, indent, column);
   return afterKey ? ` ${text}` : text;
 }
 
@@ -30,12 +30,12 @@ function block(value: unknown, indent: number, afterKey: boolean): string {
 function member(key: string, value: unknown, indent: number): string {
   const inner = Array.isArray(value) ? indent : indent + 2;
   const name = stringScalar(key, 0, true);
-  return `${name}:${block(value, inner, true)}`;
+  return `${name}:${block(value, inner, true, indent + name.length + 2)}`;
 }
 
 /** What follows `- `: the first line of the value shares the line. */
 function element(value: unknown, indent: number): string {
-  if (typeof value !== 'object' || value === null) return scalar(value, indent);
+  if (typeof value !== 'object' || value === null) return scalar(value, indent, indent);
   return block(value, indent, false).slice(
     Array.isArray(value) && value.length > 0
       ? indent
@@ -45,9 +45,14 @@ function element(value: unknown, indent: number): string {
   );
 }
 
-function scalar(value: unknown, indent: number): string {
+function scalar(value: unknown, indent: number, column: number): string {
   if (value === null || value === undefined) return 'null';
-  if (typeof value === 'string') return stringScalar(value, indent, false);
+  if (typeof value === 'string') {
+    const text = stringScalar(value, indent, false);
+    return column + text.length > widthMax && value.includes(' ') && !text.startsWith('|')
+      ? folded(value, text.charAt(0), indent, column)
+      : text;
+  }
   if (typeof value === 'number') return numberScalar(value);
   return String(value);
 }
@@ -96,6 +101,42 @@ function literal(text: string, indent: number): string {
   return `|${hint}${chomp}\n${lines.join('\n')}`;
 }
 
+/** Columns after which a text goes on in the next line, at its next space. */
+const widthMax = 80;
+
+/** The scalar in several lines, as its first quote (or another character for none) says. `column`: where it begins. */
+function folded(text: string, quote: string, indent: number, column: number): string {
+  const isQuoted = quote === "'" || quote === '"';
+  const characters = [...text];
+  const lineBreak = `\n${' '.repeat(Math.max(indent, 2))}`;
+  let out = isQuoted ? quote : '';
+  let at = column + out.length;
+  let afterSpace = false;
+  for (let index = 0; index < characters.length; index++) {
+    const character = characters[index] as string;
+    if (character !== ' ') {
+      const written =
+        quote === '"' ? escaped(character) : quote === "'" && character === "'" ? "''" : character;
+      out += written;
+      at += quote === '"' ? written.length : [...written].length;
+      afterSpace = false;
+      continue;
+    }
+    const isInside = !isQuoted || (index > 0 && index < characters.length - 1);
+    const isNextSpace = characters[index + 1] === ' ';
+    if (!afterSpace && at > widthMax && isInside && (quote === '"' || !isNextSpace)) {
+      // A line may not begin with a space that counts, unless it is escaped.
+      out += isNextSpace ? `${lineBreak}\\` : lineBreak;
+      at = lineBreak.length - 1 + (isNextSpace ? 1 : 0);
+    } else {
+      out += ' ';
+      at++;
+    }
+    afterSpace = true;
+  }
+  return isQuoted ? out + quote : out;
+}
+
 const shortEscapes: Readonly<Record<string, string>> = {
   '"': '\\"',
   '\\': '\\\\',
@@ -116,16 +157,17 @@ const shortEscapes: Readonly<Record<string, string>> = {
 
 function doubleQuoted(text: string): string {
   let out = '';
-  for (const character of text) {
-    const short = shortEscapes[character];
-    const code = character.codePointAt(0) as number;
-    if (short !== undefined) out += short;
-    else if (code < 0x20 || (code >= 0x7f && code < 0xa0))
-      out += `\\x${code.toString(16).toUpperCase().padStart(2, '0')}`;
-    else if (code === 0xfeff) out += '\\uFEFF';
-    else out += character;
-  }
+  for (const character of text) out += escaped(character);
   return `"${out}"`;
+}
+
+function escaped(character: string): string {
+  const short = shortEscapes[character];
+  if (short !== undefined) return short;
+  const code = character.codePointAt(0) as number;
+  if (code < 0x20 || (code >= 0x7f && code < 0xa0))
+    return `\\x${code.toString(16).toUpperCase().padStart(2, '0')}`;
+  return code === 0xfeff ? '\\uFEFF' : character;
 }
 
 /** go-yaml sorts digits inside keys by number and letters before other characters. */

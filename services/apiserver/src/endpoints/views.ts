@@ -24,13 +24,22 @@ export function includeObjectOf(query: URLSearchParams): IncludeObject {
   );
 }
 
-/** Kept as an annotation only in apps/v1; views show the object as it is inside the server, which has a field for it. */
+/** Kept as annotations only in apps/v1 and autoscaling/v1; views show objects as they are inside the server, which has fields for them. */
 const templateGeneration = 'deprecated.daemonset.template.generation';
 
-function withoutInternal({ kind, metadata }: KubeObject): KubeObject['metadata'] {
-  if (kind !== 'DaemonSet' || metadata.annotations?.[templateGeneration] === undefined) return metadata;
-  const { [templateGeneration]: _, ...annotations } = metadata.annotations;
-  const { annotations: __, ...rest } = metadata;
+const autoscalerPrefix = 'autoscaling.alpha.kubernetes.io/';
+
+function withoutInternal({ apiVersion, kind, metadata }: KubeObject): KubeObject['metadata'] {
+  const isInternal =
+    kind === 'DaemonSet'
+      ? (name: string): boolean => name === templateGeneration
+      : kind === 'HorizontalPodAutoscaler' && apiVersion === 'autoscaling/v1'
+        ? (name: string): boolean => name.startsWith(autoscalerPrefix)
+        : undefined;
+  if (isInternal === undefined || metadata.annotations === undefined) return metadata;
+  const kept = Object.entries(metadata.annotations).filter(([name]) => !isInternal(name));
+  const annotations = Object.fromEntries(kept);
+  const { annotations: _, ...rest } = metadata;
   return Object.keys(annotations).length > 0 ? { ...rest, annotations } : rest;
 }
 

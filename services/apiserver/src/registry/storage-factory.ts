@@ -74,6 +74,7 @@ export class StorageFactory {
       random: this.#services.random,
       logger: this.#services.logger,
       trigger: options.trigger,
+      refusesAsStore: group === '' && resource === 'events',
     });
     const opened: OpenedStorage = {
       storage: cacher,

@@ -99,7 +99,7 @@ export class ObjectStorage implements Storage {
   async get(key: string, options: { readonly resourceVersion: string }): Promise<Stored> {
     const minimum = parseResourceVersion(options.resourceVersion, 'list');
     const { kv, revision } = await this.store.get(this.prefix + key);
-    if (minimum > revision) throw statusErrors.tooLargeResourceVersion(String(minimum), String(revision), 1);
+    if (minimum > revision) throw statusErrors.tooLargeResourceVersion(String(minimum), String(revision), 0);
     if (kv === undefined) throw storageErrors.keyNotFound(key);
     return this.decode(kv);
   }
@@ -121,7 +121,7 @@ export class ObjectStorage implements Storage {
           revision = page.revision;
           const minimum = options.resourceVersion === '' ? 0 : Number(options.resourceVersion);
           if (minimum > revision)
-            throw statusErrors.tooLargeResourceVersion(String(minimum), String(revision), 1);
+            throw statusErrors.tooLargeResourceVersion(String(minimum), String(revision), 0);
         }
         let seen = 0;
         for (const kv of page.kvs) {
@@ -313,7 +313,7 @@ export class ObjectStorage implements Storage {
   #listError(error: unknown, options: StorageListOptions, revision: number): unknown {
     if (!(error instanceof KeyValueError)) return error;
     if (error.kind === 'futureRevision') {
-      return statusErrors.tooLargeResourceVersion(String(revision), '0', 1);
+      return statusErrors.tooLargeResourceVersion(String(revision), '0', 0);
     }
     if (error.kind !== 'compacted') return error;
     if (options.continue === '') return storageErrors.compactedList();

@@ -2,12 +2,13 @@ import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
 import { clone } from '../../validation/values.ts';
 import { keepGeneration, restore, statusPath } from '../../common.ts';
-import type { UpdateHooks } from '../../strategy.ts';
+import type { StrategyContext, UpdateHooks } from '../../strategy.ts';
 import { isIpv6, validateIpLegacy } from '../../validation/network.ts';
 import { isQualifiedName, nameIsDnsSubdomain } from '../../validation/names.ts';
 import type { Json } from '../../validation/values.ts';
 import { isSet, list, problems, text } from '../../validation/values.ts';
 import { podAnnotationUpdateErrors } from './annotations.ts';
+import { validateContainerDetails, validateContainerStatuses } from './container-status.ts';
 
 function validateIps(ips: unknown, name: string): FieldError[] {
   const errors: FieldError[] = [];
@@ -36,61 +37,38 @@ function validateIps(ips: unknown, name: string): FieldError[] {
   return errors;
 }
 
-/** A container that ended may not start again when the pod says it must not. */
-function validateTransitions(pod: KubeObject, old: KubeObject): FieldError[] {
-  const policy = text(old['spec']?.restartPolicy);
-  if (policy === 'Always') return [];
-  const errors: FieldError[] = [];
-  const now = list(pod['status']?.containerStatuses) as Json[];
-  for (const before of list(old['status']?.containerStatuses) as Json[]) {
-    const terminated = before['state']?.terminated as Json | null | undefined;
-    if (!isSet(terminated)) continue;
-    if ((terminated['exitCode'] ?? 0) !== 0 && policy === 'OnFailure') continue;
-    now.forEach((after, index) => {
-      if (after['name'] === before['name'] && !isSet(after['state']?.terminated))
-        errors.push(
-          fieldError.forbidden(
-            statusPath.child('containerStatuses').index(index).child('state'),
-            'may not be transitioned to non-terminated state',
-          ),
-        );
-    });
-  }
-  return errors;
-}
+const notNegative = 'must be a non-negative integer';
 
-function validate(pod: KubeObject, old: KubeObject): FieldError[] {
+function validate(pod: KubeObject, old: KubeObject, context: StrategyContext): FieldError[] {
   const status = (pod['status'] ?? {}) as Json;
   const errors: FieldError[] = [];
   list(status['conditions']).forEach((condition: Json, index) => {
+    const at = statusPath.child('conditions').index(index);
     const type = text(condition['type']);
-    const builtIn = [
-      'PodScheduled',
-      'Initialized',
-      'Ready',
-      'ContainersReady',
-      'DisruptionTarget',
-      'PodReadyToStartContainers',
-      'PodResizePending',
-      'PodResizeInProgress',
-    ];
-    if (!builtIn.includes(type))
-      errors.push(
-        ...problems(statusPath.child('conditions').index(index).child('Type'), type, isQualifiedName(type)),
-      );
+    const generation = Number(condition['observedGeneration'] ?? 0);
+    if (generation < 0)
+      errors.push(fieldError.invalid(at.child('observedGeneration'), generation, notNegative));
+    if (!['PodScheduled', 'Initialized', 'Ready'].includes(type))
+      errors.push(...problems(at.child('Type'), type, isQualifiedName(type)));
   });
   const nominated = text(status['nominatedNodeName']);
-  if (nominated !== '')
-    errors.push(
-      ...problems(statusPath.child('nominatedNodeName'), nominated, nameIsDnsSubdomain(nominated, false)),
-    );
+  if (nominated !== '' && nominated !== text(old['status']?.nominatedNodeName)) {
+    const path = statusPath.child('nominatedNodeName');
+    errors.push(...problems(path, nominated, nameIsDnsSubdomain(nominated, false)));
+    if (text(old['spec']?.nodeName) !== '' && context.featureEnabled('ClearingNominatedNodeNameAfterBinding'))
+      errors.push(fieldError.forbidden(path, 'may not be set on pods that are already bound to a node'));
+  }
+  const generation = Number(status['observedGeneration'] ?? 0);
+  if (generation < 0)
+    errors.push(fieldError.invalid(statusPath.child('observedGeneration'), generation, notNegative));
   if (isSet(old['status']?.qosClass) && status['qosClass'] !== old['status'].qosClass)
     errors.push(
       fieldError.invalid(statusPath.child('qosClass'), text(status['qosClass']), 'field is immutable'),
     );
-  errors.push(...validateTransitions(pod, old));
+  errors.push(...validateContainerStatuses(pod, old, context));
   errors.push(...validateIps(status['podIPs'], 'podIPs'));
   errors.push(...validateIps(status['hostIPs'], 'hostIPs'));
+  errors.push(...validateContainerDetails(pod));
   return errors;
 }
 
@@ -111,6 +89,20 @@ export function agreeAddresses(pod: KubeObject): void {
   agree(status, 'hostIP', 'hostIPs');
 }
 
+/** Writers that know nothing of generations leave the observed ones as they are: the status' own, and those of conditions by type. */
+function keepObservedGenerations(status: Json, old: Json): void {
+  const keep = (member: Json, before: unknown): void => {
+    if (Number(member['observedGeneration'] ?? 0) === 0 && Number(before ?? 0) !== 0)
+      member['observedGeneration'] = before;
+  };
+  keep(status, old['observedGeneration']);
+  const rest = [...(list(old['conditions']) as Json[])];
+  for (const condition of list(status['conditions']) as Json[]) {
+    const at = rest.findIndex((each) => each['type'] === condition['type']);
+    if (at >= 0) keep(condition, rest.splice(at, 1)[0]?.['observedGeneration']);
+  }
+}
+
 export const podStatusHooks: UpdateHooks = {
   resetFields: ['spec', 'metadata.deletionTimestamp', 'metadata.ownerReferences'],
   prepareForUpdate(pod, old) {
@@ -118,11 +110,16 @@ export const podStatusHooks: UpdateHooks = {
     // Old kubelets wrote owners wrongly.
     if (old.metadata.ownerReferences === undefined) delete pod.metadata.ownerReferences;
     else pod.metadata.ownerReferences = clone(old.metadata.ownerReferences);
+    delete pod.metadata.deletionTimestamp;
     keepGeneration(pod, old);
     const status = (pod['status'] ?? {}) as Json;
     pod['status'] = status;
     if (text(status['qosClass']) === '' && isSet(old['status']?.qosClass))
       status['qosClass'] = old['status'].qosClass as unknown;
+    keepObservedGenerations(status, (old['status'] ?? {}) as Json);
   },
-  validateUpdate: (pod, old) => [...podAnnotationUpdateErrors(pod, old), ...validate(pod, old)],
+  validateUpdate: (pod, old, context) => [
+    ...podAnnotationUpdateErrors(pod, old),
+    ...validate(pod, old, context),
+  ],
 };

@@ -28,30 +28,30 @@ function metricToV1(metric: Json, key: 'target' | 'current'): Json {
   const ofResource = (source: Json): Json =>
     compact({
       name: source['name'],
-      container: source['container'],
       [name('AverageUtilization')]: source[key]?.averageUtilization,
       [name('AverageValue')]: source[key]?.averageValue,
+      container: source['container'],
     });
   return compact({
     type,
-    resource: resource && ofResource(resource),
-    containerResource: container && ofResource(container),
-    pods:
-      pods &&
-      compact({
-        metricName: pods['metric']?.name,
-        selector: pods['metric']?.selector,
-        [name('AverageValue')]: pods[key]?.averageValue,
-      }),
     object:
       object &&
       compact({
         target: object['describedObject'],
         metricName: object['metric']?.name,
-        selector: object['metric']?.selector,
         [name('Value')]: object[key]?.value ?? '0',
+        selector: object['metric']?.selector,
         averageValue: object[key]?.averageValue,
       }),
+    pods:
+      pods &&
+      compact({
+        metricName: pods['metric']?.name,
+        [name('AverageValue')]: pods[key]?.averageValue,
+        selector: pods['metric']?.selector,
+      }),
+    resource: resource && ofResource(resource),
+    containerResource: container && ofResource(container),
     external:
       external &&
       compact({

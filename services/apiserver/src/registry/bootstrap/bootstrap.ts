@@ -136,7 +136,7 @@ export function startBootstrap(options: BootstrapOptions): Bootstrap {
       once('scheduling/bootstrap-system-priority-classes', () => ensurePriorityClasses(client)),
       once('priority-and-fairness-config-producer', () => ensureFlowControl(producer)),
       once('start-kubernetes-service-cidr-controller', () =>
-        ensureServiceCidr(client, registry.serviceCidrs, now()),
+        ensureServiceCidr(client, registry.serviceCidrs, clock),
       ),
       once('bootstrap-controller', kubernetesService),
       once('kube-apiserver-autoregistration', () => ensureApiServices(client, isServed, now())),

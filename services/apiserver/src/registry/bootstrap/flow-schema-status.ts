@@ -3,10 +3,8 @@ import { errorMessage } from '@pilothouse/base';
 import type { KubeObject } from '@pilothouse/apimachinery';
 import { goQuote, hasReason } from '@pilothouse/apimachinery';
 import { objectAccess } from '../../security/internal-object-access.ts';
-import type { FieldTracker } from '../generic/field-tracker.ts';
-import { internalContext } from '../internal-client.ts';
-import type { InternalClient, RestStorage } from '../rest/rest-storage.ts';
-import { noAdmission } from '../rest/rest-storage.ts';
+import type { InternalClient } from '../rest/rest-storage.ts';
+import { applyConditions } from './apply-status.ts';
 
 const group = 'flowcontrol.apiserver.k8s.io';
 const manager = 'api-priority-and-fairness-config-consumer-v1';
@@ -89,33 +87,12 @@ async function applyCondition(
   condition: Condition,
   known: Condition | undefined,
 ): Promise<void> {
-  const storage = client.storage(group, 'v1', 'flowschemas', 'status') as
-    (RestStorage & { readonly tracker?: FieldTracker }) | undefined;
-  if (storage?.update === undefined || storage.tracker === undefined) return;
-  const { tracker } = storage;
-  const context = { ...internalContext(clock, ''), fieldManager: manager };
-  const lastTransitionTime =
-    known?.status === condition.status ? (known.lastTransitionTime ?? context.now) : context.now;
-  const patch: KubeObject = {
-    apiVersion: `${group}/v1`,
-    kind: 'FlowSchema',
-    metadata: { name },
-    status: { conditions: [{ ...condition, lastTransitionTime }] },
-  };
-  await storage.update(
-    context,
-    name,
-    {
-      updatedObject: (_context, existing) =>
-        tracker.apply(existing, structuredClone(patch), {
-          manager,
-          force: true,
-          now: context.now,
-          subresource: 'status',
-          resetFields: [],
-        }),
-    },
-    { fieldManager: manager, fieldTracking: 'none' },
-    noAdmission,
+  const lastTransitionTime = known?.status === condition.status ? known.lastTransitionTime : undefined;
+  await applyConditions(
+    client,
+    clock,
+    { group, version: 'v1', kind: 'FlowSchema', resource: 'flowschemas', name },
+    manager,
+    [{ ...condition, ...(lastTransitionTime === undefined ? {} : { lastTransitionTime }) }],
   );
 }

@@ -1,11 +1,15 @@
+import type { Clock } from '@pilothouse/base';
 import type { InternalClient } from '../rest/rest-storage.ts';
+import { applyConditions } from './apply-status.ts';
 import { ensureObject } from './ensure.ts';
+
+const manager = 'kubernetes-service-cidr-controller';
 
 /** The ServiceCIDR of the server's own flag, marked as ready to be used. */
 export async function ensureServiceCidr(
   client: InternalClient,
   cidrs: readonly string[],
-  now: string,
+  clock: Clock,
 ): Promise<void> {
   const object = await ensureObject(client, 'servicecidrs', {
     apiVersion: 'networking.k8s.io/v1',
@@ -15,13 +19,17 @@ export async function ensureServiceCidr(
   });
   const conditions = (object['status']?.conditions ?? []) as { type: string }[];
   if (conditions.some((condition) => condition.type === 'Ready')) return;
-  const ready = {
-    type: 'Ready',
-    status: 'True',
-    reason: '',
-    message: 'Kubernetes Service CIDR is ready',
-    lastTransitionTime: now,
-  };
-  const status = { conditions: [...conditions, ready] };
-  await client.update('networking.k8s.io', 'v1', 'servicecidrs', { ...object, status }, 'status');
+  await applyConditions(
+    client,
+    clock,
+    {
+      group: 'networking.k8s.io',
+      version: 'v1',
+      kind: 'ServiceCIDR',
+      resource: 'servicecidrs',
+      name: 'kubernetes',
+    },
+    manager,
+    [{ type: 'Ready', status: 'True', message: 'Kubernetes default Service CIDR is ready' } as object],
+  );
 }

@@ -1,5 +1,5 @@
 import type { KubeObject, Status } from '@pilothouse/apimachinery';
-import { StatusError } from '@pilothouse/apimachinery';
+import { noteGivenEmpty, shownMember, StatusError } from '@pilothouse/apimachinery';
 import type { ResourceStrategy } from '@pilothouse/api';
 import type { ObjectCodec } from '../../storage/stored-object.ts';
 import { StoredObject } from '../../storage/stored-object.ts';
@@ -75,7 +75,11 @@ export class ConvertedStore implements RestStorage {
     this.#stored.defaults?.(stored);
     const back = this.#conversion.fromStored(stored);
     for (const member of Object.keys(object)) if (!(member in back)) delete object[member];
+    const forgets = shownMember(object.metadata, 'managedFields');
     Object.assign(object, back);
+    // Copies know nothing of what was given as empty, and an empty list of managers is a wish.
+    if (Array.isArray(forgets) && forgets.length === 0)
+      noteGivenEmpty(object.metadata, 'managedFields', forgets);
   }
 
   async get(

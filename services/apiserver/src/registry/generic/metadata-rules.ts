@@ -5,7 +5,7 @@ import {
   validateObjectMeta,
   validateObjectMetaUpdate,
 } from '@pilothouse/apimachinery';
-import type { ResourceStrategy } from '@pilothouse/api';
+import type { ResourceStrategy, UpdateHooks } from '@pilothouse/api';
 
 type Meta = KubeObject['metadata'];
 
@@ -31,15 +31,16 @@ export function kindMetaErrors({ strategy, namespaced, builtIn }: MetadataRules,
   });
 }
 
-/** `isMain`: the main resource is written, and not a part of it. */
+/** `hooks`: of the path that is written, the main resource's or those of a part of it. */
 export function changedMetaErrors(
   rules: MetadataRules,
   meta: Meta,
   old: Meta,
-  isMain: boolean,
+  hooks: UpdateHooks,
 ): FieldError[] {
   const { strategy } = rules;
-  const builtIn = strategy.plainMetadata !== true && strategy.anyFinalizer !== true && rules.builtIn;
+  const isMain = hooks === strategy;
+  const builtIn = strategy.anyFinalizer !== true && hooks.anyFinalizer !== true && rules.builtIn;
   const changes = validateObjectMetaUpdate(meta, old, { builtIn });
   // Upstream checks metadata in general and once more in each kind, so clients get these causes twice.
   return [

@@ -6,6 +6,7 @@ import {
   parentManagedFields,
   scaleManagedFields,
   statusErrors,
+  validateObjectMeta,
 } from '@pilothouse/apimachinery';
 import { scaleCells, scaleColumns } from '@pilothouse/api';
 import type { FieldTracker } from './field-tracker.ts';
@@ -158,12 +159,12 @@ export class ScaleStore implements RestStorage {
       throw statusErrors.badRequest(`name ${given} does not match object name ${name}`);
     }
     const replicas = (scale['spec']?.replicas as number | undefined) ?? 0;
+    const errors = validateObjectMeta({ ...scale.metadata, name }, { namespaced: true });
     if (replicas < 0) {
       const at = new FieldPath('spec').child('replicas');
-      throw statusErrors.invalid(kind, name, [
-        fieldError.invalid(at, replicas, 'must be greater than or equal to 0'),
-      ]);
+      errors.push(fieldError.invalid(at, replicas, 'must be greater than or equal to 0'));
     }
+    if (errors.length > 0) throw statusErrors.invalid(kind, name, errors);
     const uid = scale.metadata.uid ?? '';
     if (uid !== '' && uid !== old.metadata.uid) {
       throw statusErrors.conflict(

@@ -60,7 +60,7 @@ export class WriteRules {
     if (isDeleting(old)) meta.deletionTimestamp = oldMeta.deletionTimestamp as string;
     if (meta.deletionGracePeriodSeconds === undefined && oldMeta.deletionGracePeriodSeconds !== undefined)
       meta.deletionGracePeriodSeconds = oldMeta.deletionGracePeriodSeconds;
-    const errors = changedMetaErrors(this.#metadataRules(), meta, oldMeta, hooks === this.#options.strategy);
+    const errors = changedMetaErrors(this.#metadataRules(), meta, oldMeta, hooks);
     const findings = this.#options.hooks?.findings?.(context, object, old, subresource);
     if (findings !== undefined) errors.push(...(await findings));
     errors.push(...(hooks.validateUpdate?.(object, old, rules) ?? []));

@@ -42,6 +42,8 @@ export interface CacherOptions {
   readonly logger: Logger;
   /** Value by which many watchers each select their own few objects (pods: spec.nodeName). */
   readonly trigger?: ((object: KubeObject) => string) | undefined;
+  /** Refuses revisions as a server does that keeps no copy of the resource (upstream: events), and without waiting for late ones. */
+  readonly refusesAsStore?: boolean | undefined;
 }
 
 type State = OrderedMap<string, Stored>;
@@ -60,6 +62,7 @@ const compareKeys = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 
 export class Cacher implements Storage, WatcherHost, CacheView {
   readonly #storage: ObjectStorage;
   readonly #feed: ChangeFeed;
+  readonly #refusesAsStore: boolean;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #logger: Logger;
@@ -81,6 +84,7 @@ export class Cacher implements Storage, WatcherHost, CacheView {
   constructor(options: CacherOptions) {
     this.#storage = options.storage;
     this.#feed = options.feed;
+    this.#refusesAsStore = options.refusesAsStore === true;
     this.#clock = options.clock;
     this.#random = options.random;
     this.#logger = options.logger;
@@ -174,7 +178,7 @@ export class Cacher implements Storage, WatcherHost, CacheView {
   }
 
   async #get(key: string, resourceVersion: string): Promise<Stored> {
-    const minimum = parseResourceVersion(resourceVersion);
+    const minimum = parseResourceVersion(resourceVersion, this.#refusesAsStore ? 'list' : 'other');
     if (!this.#synced) return this.#storage.get(key, { resourceVersion });
     if (resourceVersion !== '0') await this.#waitFresh(resourceVersion === '' ? undefined : minimum);
     const stored = this.#state.get(key);
@@ -341,6 +345,10 @@ export class Cacher implements Storage, WatcherHost, CacheView {
   /** Waits until the cache has come to `revision`, or to the store's present one. */
   async #waitFresh(revision: number | undefined): Promise<void> {
     const target = revision ?? (await this.#feed.currentRevision());
+    if (this.#refusesAsStore && target > this.#revision) {
+      const current = await this.#feed.currentRevision();
+      if (target > current) throw statusErrors.tooLargeResourceVersion(String(target), String(current), 0);
+    }
     if (target > this.#revision) await this.#feed.waitFor(target);
   }
 

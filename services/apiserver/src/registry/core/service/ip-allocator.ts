@@ -129,6 +129,6 @@ function ipAddressObject(ip: string, owner: IpOwner): KubeObject {
         'ipaddress.kubernetes.io/managed-by': 'ipallocator.k8s.io',
       },
     },
-    spec: { parentRef: { group: '', resource: 'services', namespace: owner.namespace, name: owner.name } },
+    spec: { parentRef: { resource: 'services', namespace: owner.namespace, name: owner.name } },
   };
 }
