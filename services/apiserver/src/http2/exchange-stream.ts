@@ -3,6 +3,8 @@ import { Readable } from 'node:stream';
 import type { RequestHeaders, ServerStream, StreamReceiver } from '@pilothouse/http2';
 import { errorCode } from '@pilothouse/http2';
 
+const settled = Promise.resolve();
+
 /** A stream of HTTP/2 as both ends of an exchange share it: its state, its events, and the request's body once somebody asks for it. */
 export class ExchangeStream extends EventEmitter implements StreamReceiver {
   readonly stream: ServerStream;
@@ -60,8 +62,8 @@ export class ExchangeStream extends EventEmitter implements StreamReceiver {
     this.isDestroyed = true;
     this.isFinished = code === errorCode.noError && this.stream.isEnding;
     this.isAborted = !this.isFinished;
-    // Listeners find the state that whoever ended the stream leaves behind, as with sockets.
-    queueMicrotask(() => this.#tellClosed());
+    // Listeners find the state that whoever ended the stream leaves behind, as with sockets. Node's queueMicrotask makes a resource of each call.
+    void settled.then(() => this.#tellClosed());
   }
 
   destroy(): void {
