@@ -19,9 +19,10 @@ import { storageStrategies } from './storage/index.ts';
 import { appsStrategies } from './apps/index.ts';
 import { batchStrategies } from './batch/index.ts';
 import { coreStrategies } from './core/index.ts';
+import { withoutGatedFields } from './gated-fields.ts';
 import type { ResourceStrategy } from './strategy.ts';
 
-export const builtInStrategies: readonly ResourceStrategy[] = [
+const strategies: readonly ResourceStrategy[] = [
   ...appsStrategies,
   ...batchStrategies,
   ...rbacStrategies,
@@ -66,3 +67,5 @@ export const builtInStrategies: readonly ResourceStrategy[] = [
     resource: 'storageversionmigrations',
   },
 ];
+
+export const builtInStrategies: readonly ResourceStrategy[] = strategies.map(withoutGatedFields);

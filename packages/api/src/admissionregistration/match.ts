@@ -115,10 +115,8 @@ export function validateClientConfig(config: Json, path: FieldPath): FieldError[
   if (isSet(url)) return validateUrl(url, path.child('url'));
   const errors: FieldError[] = [];
   const at = path.child('service');
-  if (text(service?.['name']) === '')
-    errors.push(fieldError.required(at.child('name'), 'service name is required'));
-  if (text(service?.['namespace']) === '')
-    errors.push(fieldError.required(at.child('namespace'), 'service namespace is required'));
+  if (text(service?.['name']) === '') errors.push(fieldError.required(at.child('name')));
+  if (text(service?.['namespace']) === '') errors.push(fieldError.required(at.child('namespace')));
   const port: number = service?.['port'] ?? 0;
   errors.push(
     ...problems(
@@ -135,13 +133,18 @@ export function validateClientConfig(config: Json, path: FieldPath): FieldError[
 function validateUrlPath(value: string, path: FieldPath): FieldError[] {
   if (value === '' || value === '/') return [];
   if (value === '//') return [fieldError.invalid(path, value, 'segment[0] may not be empty')];
-  if (!value.startsWith('/')) return [fieldError.invalid(path, value, "must start with a '/'")];
+  const errors = value.startsWith('/') ? [] : [fieldError.invalid(path, value, "must start with a '/'")];
   const steps = (value.endsWith('/') ? value.slice(1, -1) : value.slice(1)).split('/');
-  return steps.flatMap((step, index) =>
-    step === ''
-      ? [fieldError.invalid(path, value, `segment[${index}] may not be empty`)]
-      : isDns1123Subdomain(step).map((each) => fieldError.invalid(path, value, `segment[${index}]: ${each}`)),
-  );
+  return [
+    ...errors,
+    ...steps.flatMap((step, index) =>
+      step === ''
+        ? [fieldError.invalid(path, value, `segment[${index}] may not be empty`)]
+        : isDns1123Subdomain(step).map((each) =>
+            fieldError.invalid(path, value, `segment[${index}]: ${each}`),
+          ),
+    ),
+  ];
 }
 
 function validateUrl(value: string, path: FieldPath): FieldError[] {

@@ -6,7 +6,7 @@ import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
 import { validateLabelSelector } from '../validation/meta.ts';
-import { isDns1035Label, isFullyQualifiedDomainName } from '../validation/names.ts';
+import { isDns1035Label, isDns1123Subdomain } from '../validation/names.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, list, oneOf, problems, text } from '../validation/values.ts';
 import {
@@ -71,8 +71,8 @@ function validateWebhook(webhook: Json, mutating: boolean, path: FieldPath): Fie
 /** At least three labels: `a.example.com`. */
 function isQualifiedWebhookName(name: string, path: FieldPath): FieldError[] {
   if (name === '') return [fieldError.required(path)];
-  const found = problems(path, name, isFullyQualifiedDomainName(name));
-  if (found.length > 0) return found;
+  const found = isDns1123Subdomain(name);
+  if (found.length > 0) return [fieldError.invalid(path, name, found.join(','))];
   return name.split('.').length < 3
     ? [fieldError.invalid(path, name, 'should be a domain with at least three segments separated by dots')]
     : [];

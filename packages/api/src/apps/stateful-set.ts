@@ -82,7 +82,8 @@ function validateUpdateStrategy(strategy: Json, path: FieldPath): FieldError[] {
 
 const retention = ['Retain', 'Delete'];
 
-function validateSpec(spec: Json): FieldError[] {
+/** `isNew`: claim templates may not change later, so that what was stored before a rule came stays as it is. */
+function validateSpec(spec: Json, isNew: boolean): FieldError[] {
   const errors: FieldError[] = [];
   const policy = text(spec['podManagementPolicy']);
   if (policy === '') errors.push(fieldError.required(specPath.child('podManagementPolicy')));
@@ -113,7 +114,7 @@ function validateSpec(spec: Json): FieldError[] {
         isDns1123Label(text(spec['serviceName'])),
       ),
     );
-  list(spec['volumeClaimTemplates']).forEach((claim: Json, index) => {
+  list(isNew ? spec['volumeClaimTemplates'] : []).forEach((claim: Json, index) => {
     errors.push(
       ...validateClaimSpec(
         (claim['spec'] ?? {}) as Json,
@@ -136,12 +137,18 @@ function validateSpec(spec: Json): FieldError[] {
   errors.push(...validateTemplateMetadata(template, specPath.child('template')));
   errors.push(
     ...validateLongRunningTemplate(
-      withClaimVolumes(template, spec),
+      withoutIdentity(withClaimVolumes(template, spec)),
       'StatefulSet',
       specPath.child('template'),
     ),
   );
   return errors;
+}
+
+/** The template without what the controller sets in each pod. */
+function withoutIdentity(template: Json): Json {
+  const { hostname: _, subdomain: __, ...spec } = (template['spec'] ?? {}) as Json;
+  return { ...template, spec };
 }
 
 /** The template as its pods will be: each claim template is a volume of its own name, replacing one of the same name. */
@@ -262,14 +269,14 @@ export const statefulSetStrategy: ResourceStrategy = {
     object['status'] = { replicas: 0, availableReplicas: 0 };
     startGeneration(object);
   },
-  validate: (object) => validateSpec((object['spec'] ?? {}) as Json),
+  validate: (object) => validateSpec((object['spec'] ?? {}) as Json, true),
   warningsOnCreate: warnings,
   prepareForUpdate(object, old) {
     restore(object, old, 'status');
     bumpGeneration(object, old);
   },
   validateUpdate: (object, old) => [
-    ...validateSpec((object['spec'] ?? {}) as Json),
+    ...validateSpec((object['spec'] ?? {}) as Json, false),
     ...validateChange(object, old),
   ],
   warningsOnUpdate: (object, old) =>

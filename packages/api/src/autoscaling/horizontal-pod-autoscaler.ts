@@ -1,5 +1,5 @@
 import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
-import { fieldError } from '@pilothouse/apimachinery';
+import { fieldError, shownMember } from '@pilothouse/apimachinery';
 import { restore, specPath, statusHooks, statusPath } from '../common.ts';
 import { ensure, setDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
@@ -164,8 +164,22 @@ function defaultBehavior(behavior: Json): void {
     ],
   };
   const down = { selectPolicy: 'Max', policies: [{ type: 'Percent', value: 100, periodSeconds: 15 }] };
-  behavior['scaleUp'] = { ...up, ...withoutNull(behavior['scaleUp']) };
-  behavior['scaleDown'] = { ...down, ...withoutNull(behavior['scaleDown']) };
+  behavior['scaleUp'] = {
+    ...up,
+    ...withoutNull(behavior['scaleUp']),
+    ...emptyPolicies(behavior['scaleUp']),
+  };
+  behavior['scaleDown'] = {
+    ...down,
+    ...withoutNull(behavior['scaleDown']),
+    ...emptyPolicies(behavior['scaleDown']),
+  };
+}
+
+/** Rules that were given an empty list of policies keep it, to be refused. */
+function emptyPolicies(rules: unknown): Json {
+  const given = shownMember(rules as Json | null | undefined, 'policies');
+  return Array.isArray(given) && given.length === 0 ? { policies: given } : {};
 }
 
 const withoutNull = (value: unknown): Json =>

@@ -97,7 +97,7 @@ const validatePods: Rule = (source, path) => {
   const errors = validateIdentifier((source['metric'] ?? {}) as Json, path.child('metric'));
   const target = targetOf(source);
   errors.push(...validateTarget(target, path.child('target')));
-  if (!isSet(target['averageValue']) || quantitySign(target['averageValue']) <= 0)
+  if (!isSet(target['averageValue']))
     errors.push(
       fieldError.required(
         path.child('target', 'averageValue'),
@@ -165,8 +165,8 @@ export function validateMetric(metric: Json, path: FieldPath): FieldError[] {
   }
   const expected = sources.find(([, each]) => each === type)?.[0];
   // Upstream says it a second time where it looks for the source.
-  if (expected === undefined) return [...errors, fieldError.notSupported(path.child('type'), type, types)];
-  if (!present.includes(expected))
+  if (expected === undefined) errors.push(fieldError.notSupported(path.child('type'), type, types));
+  else if (!present.includes(expected))
     errors.push(
       fieldError.required(path.child(expected), 'must populate information for the given metric source'),
     );
@@ -223,5 +223,13 @@ export function validateScalingRules(rules: Json | null | undefined, path: Field
         ),
       );
   });
+  if (isSet(rules['tolerance']) && quantitySign(rules['tolerance']) < 0)
+    errors.push(
+      fieldError.invalid(
+        path.child('tolerance'),
+        quantityText(rules['tolerance']),
+        'must be greater than or equal to 0',
+      ),
+    );
   return errors;
 }

@@ -2,9 +2,10 @@ import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
 import { defaultPodTemplate } from '../defaults/pod-spec.ts';
 import { ensure, setDefault, setZeroDefault } from '../defaults/set.ts';
-import { isFullyQualifiedDomainName, isQualifiedName } from '../validation/names.ts';
+import { byteLength, isQualifiedName } from '../validation/names.ts';
 import { internalText } from '../validation/internal-text.ts';
 import { validatePodTemplateSpec } from '../validation/pod-spec.ts';
+import { validateDomainPrefixedPath } from '../validation/domain-prefixed-path.ts';
 import type { Json } from '../validation/values.ts';
 import { isSet, list, oneOf, problems, text } from '../validation/values.ts';
 import { nonNegativeFields } from '../validation/workload.ts';
@@ -82,12 +83,8 @@ export function validateJobSpec(spec: Json, path: FieldPath): FieldError[] {
 }
 
 function problemsOfManager(name: string, path: FieldPath): FieldError[] {
-  if (name === '') return [fieldError.required(path)];
-  const slash = name.indexOf('/');
-  if (slash <= 0)
-    return [fieldError.invalid(path, name, 'must be a domain-prefixed path (such as "acme.io/foo")')];
-  const errors = problems(path, name.slice(0, slash), isFullyQualifiedDomainName(name.slice(0, slash)));
-  if (name.length > 63) errors.push(fieldError.tooLong(path, 63));
+  const errors = validateDomainPrefixedPath(name, path);
+  if (byteLength(name) > 63) errors.push(fieldError.tooLong(path, 63));
   return errors;
 }
 

@@ -3,6 +3,15 @@ import type { Json } from '../validation/values.ts';
 import { isSet, list, text } from '../validation/values.ts';
 import { ensure, setDefault, setZeroDefault } from './set.ts';
 
+/** Longer paths are no references at all; the registry does not count, and images without one are in `library/`. */
+const imagePathMax = 255;
+
+function imagePath(name: string): string {
+  const slash = name.indexOf('/');
+  if (slash < 0) return `library/${name}`;
+  return /[.:A-Z]|^localhost$/.test(name.slice(0, slash)) ? name.slice(slash + 1) : name;
+}
+
 /** `latest`, or no tag and no digest, is pulled always. */
 export function defaultPullPolicy(image: string): 'Always' | 'IfNotPresent' {
   const match =
@@ -11,6 +20,9 @@ export function defaultPullPolicy(image: string): 'Always' | 'IfNotPresent' {
     );
   if (match === null) return 'IfNotPresent';
   const [, tag, digest] = match;
+  const rest = (tag === undefined ? 0 : tag.length + 1) + (digest?.length ?? 0);
+  if (image.length > imagePathMax && imagePath(image.slice(0, image.length - rest)).length > imagePathMax)
+    return 'IfNotPresent';
   if (tag === undefined) return digest === undefined ? 'Always' : 'IfNotPresent';
   return tag === 'latest' ? 'Always' : 'IfNotPresent';
 }

@@ -59,6 +59,17 @@ function validateEndpoint(endpoint: Json, type: string, path: FieldPath, loopbac
     );
   const hints = list(endpoint['hints']?.forZones) as Json[];
   if (hints.length > 8) errors.push(fieldError.tooMany(path.child('hints', 'forZones'), hints.length, 8));
+  const nodes = list(endpoint['hints']?.forNodes) as Json[];
+  const nodesPath = path.child('hints', 'forNodes');
+  if (nodes.length > 8) errors.push(fieldError.tooMany(nodesPath, nodes.length, 8));
+  else
+    nodes.forEach((hint, index) => {
+      const at = nodesPath.index(index).child('name');
+      const name = text(hint['name']);
+      if (nodes.findIndex((each) => text(each['name']) === name) < index)
+        errors.push(fieldError.duplicate(at, name));
+      errors.push(...problems(at, name, nameIsDnsSubdomain(name, false)));
+    });
   const zones = new Set<string>();
   hints.forEach((hint, index) => {
     const zone = text(hint['name']);

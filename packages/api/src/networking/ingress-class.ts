@@ -5,29 +5,23 @@ import { setDefault } from '../defaults/set.ts';
 import type { ResourceStrategy } from '../strategy.ts';
 import { ageOf, nameOf } from '../table/cells.ts';
 import { columnsOf } from '../table/columns.ts';
-import {
-  isDns1123Label,
-  isDns1123Subdomain,
-  isFullyQualifiedDomainName,
-  nameIsPathSegment,
-} from '../validation/names.ts';
+import { byteLength, isDns1123Label, isDns1123Subdomain, nameIsPathSegment } from '../validation/names.ts';
+import { validateDomainPrefixedPath } from '../validation/domain-prefixed-path.ts';
 import type { Json } from '../validation/values.ts';
 import { immutable, isSet, problems, text } from '../validation/values.ts';
 
 function validateController(controller: string): FieldError[] {
   const path = specPath.child('controller');
-  if (controller.length > 250) return [fieldError.tooLong(path, 250)];
-  const slash = controller.indexOf('/');
-  if (slash <= 0 || slash === controller.length - 1)
-    return [fieldError.invalid(path, controller, 'must be a domain-prefixed path (such as "acme.io/foo")')];
-  return problems(path, controller.slice(0, slash), isFullyQualifiedDomainName(controller.slice(0, slash)));
+  return [
+    ...(byteLength(controller) > 250 ? [fieldError.tooLong(path, 250)] : []),
+    ...validateDomainPrefixedPath(controller, path),
+  ];
 }
 
 function validate(object: KubeObject): FieldError[] {
   const spec = (object['spec'] ?? {}) as Json;
   const controller = text(spec['controller']);
-  const errors =
-    controller === '' ? [fieldError.required(specPath.child('controller'))] : validateController(controller);
+  const errors = validateController(controller);
   const parameters = spec['parameters'] as Json | null | undefined;
   if (!isSet(parameters)) return errors;
   const path = specPath.child('parameters');

@@ -168,16 +168,12 @@ function validateDevices(container: Json, facts: PodFacts, path: FieldPath): Fie
     if (devicePath === '') errors.push(fieldError.required(at.child('devicePath')));
     if (paths.has(devicePath))
       errors.push(fieldError.invalid(at.child('devicePath'), devicePath, 'must be unique'));
-    if (devicePath !== '')
-      errors.push(
-        ...(devicePath.split('/').includes('..')
-          ? [fieldError.invalid(at.child('devicePath'), devicePath, "can not contain backsteps ('..')")]
-          : []),
-      );
+    if (devicePath.split('/').includes('..'))
+      errors.push(fieldError.invalid(at.child('devicePath'), devicePath, "can not contain backsteps ('..')"));
     else paths.add(devicePath);
     if (mounts.has(name))
       errors.push(fieldError.invalid(at.child('name'), name, 'must not already exist in volumeMounts'));
-    if (mountPaths.has(devicePath) && devicePath !== '')
+    if (mountPaths.has(devicePath))
       errors.push(
         fieldError.invalid(
           at.child('devicePath'),
@@ -185,8 +181,7 @@ function validateDevices(container: Json, facts: PodFacts, path: FieldPath): Fie
           'must not already exist as a path in volumeMounts',
         ),
       );
-    names.add(name);
-    if (devicePath !== '') paths.add(devicePath);
+    if (name !== '') names.add(name);
   });
   return errors;
 }

@@ -116,7 +116,7 @@ export function validateFieldRef(ref: Json, allowed: readonly string[], path: Fi
       fieldError.invalid(
         path.child('fieldPath'),
         fieldPath,
-        `error converting fieldPath: Pod is not supported in "${version}"`,
+        `error converting fieldPath: unsupported pod version: ${version}`,
       ),
     ];
   if (!convertible.has(fieldPath))

@@ -1,5 +1,6 @@
 import type { FieldError, FieldPath } from '@pilothouse/apimachinery';
 import { fieldError } from '@pilothouse/apimachinery';
+import { pointerMembers } from './pointer-members.ts';
 
 /** A JSON object whose shape the validator checks as it goes. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- any JSON
@@ -33,12 +34,20 @@ export function isZero(value: unknown): boolean {
   return typeof value === 'object' && Object.values(value).every(isZero);
 }
 
-/** Deep equality where absent, null, empty list and empty map are the same (Go's equality.Semantic). */
+/** Deep equality where absent, null, empty list and empty map are the same, but no structure behind a pointer (Go's equality.Semantic). */
 export function semanticEqual(left: unknown, right: unknown): boolean {
   if (left === right) return true;
   const emptyLeft = isEmpty(left);
   const emptyRight = isEmpty(right);
-  if (emptyLeft || emptyRight) return emptyLeft && emptyRight;
+  if (emptyLeft && emptyRight) return true;
+  // A structure all of whose members are empty is empty itself.
+  if (emptyLeft || emptyRight) {
+    const other = emptyLeft ? right : left;
+    if (typeof other !== 'object' || Array.isArray(other)) return false;
+    return Object.entries(other as Json).every(([key, value]) =>
+      sameMember(key, value as unknown, undefined),
+    );
+  }
   if (typeof left !== 'object' || typeof right !== 'object') return false;
   if (Array.isArray(left) !== Array.isArray(right)) return false;
   if (Array.isArray(left)) {
@@ -48,9 +57,12 @@ export function semanticEqual(left: unknown, right: unknown): boolean {
   const one = left as Json;
   const two = right as Json;
   for (const key of new Set([...Object.keys(one), ...Object.keys(two)]))
-    if (!semanticEqual(one[key], two[key])) return false;
+    if (!sameMember(key, one[key], two[key])) return false;
   return true;
 }
+
+const sameMember = (key: string, one: unknown, two: unknown): boolean =>
+  semanticEqual(one, two) && (isSet(one) === isSet(two) || !pointerMembers.has(key));
 
 function isEmpty(value: unknown): boolean {
   if (value === undefined || value === null) return true;

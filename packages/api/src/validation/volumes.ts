@@ -109,7 +109,7 @@ export const validateIscsi: SourceRule = (source, path) => {
   }
   const lun: number = source['lun'] ?? 0;
   if (lun < 0 || lun > 255)
-    errors.push(fieldError.invalid(path.child('lun'), lun, 'must be between 1 and 255, inclusive'));
+    errors.push(fieldError.invalid(path.child('lun'), lun, 'must be between 0 and 255, inclusive'));
   if (
     (source['chapAuthDiscovery'] === true || source['chapAuthSession'] === true) &&
     !isSet(source['secretRef'])
@@ -123,7 +123,7 @@ const validateGcePersistentDisk: SourceRule = (source, path) => {
   const partition: number = source['partition'] ?? 0;
   if (partition < 0 || partition > 255)
     errors.push(
-      fieldError.invalid(path.child('partition'), partition, 'must be between 1 and 255, inclusive'),
+      fieldError.invalid(path.child('partition'), partition, 'must be between 0 and 255, inclusive'),
     );
   return errors;
 };
@@ -133,7 +133,7 @@ const validateAws: SourceRule = (source, path) => {
   const partition: number = source['partition'] ?? 0;
   if (partition < 0 || partition > 255)
     errors.push(
-      fieldError.invalid(path.child('partition'), partition, 'must be between 1 and 255, inclusive'),
+      fieldError.invalid(path.child('partition'), partition, 'must be between 0 and 255, inclusive'),
     );
   return errors;
 };
@@ -217,7 +217,7 @@ const validateFc: SourceRule = (source, path) => {
     return [fieldError.required(path.child('lun'), 'lun is required if targetWWNs is specified')];
   const lun = source['lun'] as number;
   return lun < 0 || lun > 255
-    ? [fieldError.invalid(path.child('lun'), lun, 'must be between 1 and 255, inclusive')]
+    ? [fieldError.invalid(path.child('lun'), lun, 'must be between 0 and 255, inclusive')]
     : [];
 };
 
@@ -430,6 +430,9 @@ const sources: readonly (readonly [name: string, rule: SourceRule])[] = [
   ['image', validateImage],
 ];
 
+/** Names that upstream's messages write in their own way. */
+const misspelt: Readonly<Record<string, string>> = { cephfs: 'cephFS', downwardAPI: 'downwarAPI' };
+
 export const volumeSourceNames: readonly string[] = sources.map(([name]) => name);
 
 export function validateVolumes(volumes: unknown, path: FieldPath, podMeta: Json | undefined): FieldError[] {
@@ -447,10 +450,7 @@ export function validateVolumes(volumes: unknown, path: FieldPath, podMeta: Json
       if (!isSet(source)) continue;
       if (count > 0)
         own.push(
-          fieldError.forbidden(
-            at.child(name === 'cephfs' ? 'cephFS' : name),
-            'may not specify more than 1 volume type',
-          ),
+          fieldError.forbidden(at.child(misspelt[name] ?? name), 'may not specify more than 1 volume type'),
         );
       else {
         count += 1;

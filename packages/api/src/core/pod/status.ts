@@ -67,6 +67,15 @@ function validate(pod: KubeObject, old: KubeObject, context: StrategyContext): F
     );
   errors.push(...validateContainerStatuses(pod, old, context));
   errors.push(...validateIps(status['podIPs'], 'podIPs'));
+  const hostIp = text((list(status['hostIPs'])[0] as Json | undefined)?.['ip']);
+  if (list(status['hostIPs']).length > 0 && hostIp !== text(status['hostIP']))
+    errors.push(
+      fieldError.invalid(
+        statusPath.child('hostIPs').index(0).child('ip'),
+        hostIp,
+        'must be equal to `hostIP`',
+      ),
+    );
   errors.push(...validateIps(status['hostIPs'], 'hostIPs'));
   errors.push(...validateContainerDetails(pod));
   return errors;

@@ -1,7 +1,7 @@
-import type { FieldError, KubeObject } from '@pilothouse/apimachinery';
-import { fieldError } from '@pilothouse/apimachinery';
+import type { FieldError, FieldPath, KubeObject } from '@pilothouse/apimachinery';
+import { fieldError, shownMember } from '@pilothouse/apimachinery';
 import { specPath } from '../../common.ts';
-import { internalDiff } from '../../validation/internal-text.ts';
+import { internalDiff, internalText } from '../../validation/internal-text.ts';
 import { validateTolerations } from '../../validation/affinity.ts';
 import type { Json } from '../../validation/values.ts';
 import { clone, isSet, list, semanticEqual, text } from '../../validation/values.ts';
@@ -55,12 +55,15 @@ export function restoreField(spec: Json, before: Json, name: string): void {
   else spec[name] = clone(before[name] as unknown);
 }
 
+const int32Max = 2 ** 31 - 1;
+
 function validateDeadlineChange(spec: Json, before: Json): FieldError[] {
   const now = spec['activeDeadlineSeconds'] as number | null | undefined;
   const then = before['activeDeadlineSeconds'] as number | null | undefined;
   const path = specPath.child('activeDeadlineSeconds');
   if (isSet(now)) {
-    if (now < 0) return [fieldError.invalid(path, now, 'must be greater than or equal to 0')];
+    if (now < 0 || now > int32Max)
+      return [fieldError.invalid(path, now, `must be between 0 and ${int32Max}, inclusive`)];
     if (isSet(then) && then < now)
       return [fieldError.invalid(path, now, 'must be less than or equal to previous value')];
     return [];
@@ -128,40 +131,37 @@ function validateAffinityChange(now: Json | null | undefined, then: Json | null 
   const path = specPath.child('affinity', 'nodeAffinity', requiredName, 'nodeSelectorTerms');
   const terms = list(now?.['nodeSelectorTerms']) as Json[];
   const oldTerms = list(then['nodeSelectorTerms']) as Json[];
-  if (terms.length !== oldTerms.length)
-    return [
-      fieldError.invalid(
-        path,
-        terms,
-        'no additions/deletions to non-empty NodeSelectorTerms list are allowed',
-      ),
-    ];
-  const errors: FieldError[] = [];
-  oldTerms.forEach((old, index) => {
-    for (const name of ['matchExpressions', 'matchFields']) {
-      const before = list(old[name]);
-      const after = list((terms[index] as Json)[name]);
-      if (
-        before.length === 0 &&
-        after.length > 0 &&
-        list(old['matchExpressions']).length + list(old['matchFields']).length === 0
-      )
-        errors.push(
-          fieldError.invalid(
-            path.index(index),
-            after,
-            'only additions are allowed (no mutations or deletions)',
-          ),
-        );
-      else if (!before.every((each, at) => semanticEqual(each, after[at])))
-        errors.push(
-          fieldError.invalid(
-            path.index(index),
-            after,
-            'only additions are allowed (no mutations or deletions)',
-          ),
-        );
-    }
+  const invalid = (at: FieldPath, shown: string, text: string): FieldError => ({
+    type: 'FieldValueInvalid',
+    field: at.text,
+    message: `Invalid value: ${shown}: ${text}`,
   });
-  return errors;
+  if (terms.length !== oldTerms.length) {
+    const given = shownMember(now, 'nodeSelectorTerms') as Json[] | null;
+    const shown =
+      given === null ? 'null' : `[${given.map((term) => internalText('NodeSelectorTerm', term)).join(',')}]`;
+    return [invalid(path, shown, 'no additions/deletions to non-empty NodeSelectorTerms list are allowed')];
+  }
+  return oldTerms.flatMap((old, index) => {
+    const term = terms[index] as Json;
+    return onlyAdds(term, old)
+      ? []
+      : [
+          invalid(
+            path.index(index),
+            internalText('NodeSelectorTerm', term),
+            'only additions are allowed (no mutations or deletions)',
+          ),
+        ];
+  });
+}
+
+/** Whether each list of the term begins with what it was; an empty term, which selects nothing, stays empty. */
+function onlyAdds(term: Json, old: Json): boolean {
+  const names = ['matchExpressions', 'matchFields'] as const;
+  if (names.every((name) => list(old[name]).length === 0))
+    return names.every((name) => list(term[name]).length === 0);
+  return names.every((name) =>
+    list(old[name]).every((each, at) => semanticEqual(each, list(term[name])[at])),
+  );
 }
