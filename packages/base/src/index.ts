@@ -14,6 +14,8 @@ export { connectionProblem } from './connection-problem.ts';
 export { CodedError, errorCode, errorMessage } from './errors.ts';
 export { compareBytes, concatBytes, encodeUtf8, equalBytes } from './bytes.ts';
 export type { Branded } from './branded.ts';
+export type { Steps } from './steps.ts';
+export { runSteps } from './steps.ts';
 export { BoundedQueue } from './bounded-queue.ts';
 export { IdMap } from './id-map.ts';
 export type { Membership } from './members.ts';

@@ -62,7 +62,12 @@ export {
 export type { DecodeBodyOptions, DecodedBody, ParsedDocument } from './decode-body.ts';
 export {
   encodeOpenApiV2Protobuf,
+  openApiV2ProtobufSteps,
   openApiV2ProtobufAccept,
   openApiV2ProtobufMediaType,
 } from './openapi-protobuf.ts';
-export { encodeOpenApiV3Protobuf, openApiV3ProtobufMediaType } from './openapi-v3-protobuf.ts';
+export {
+  encodeOpenApiV3Protobuf,
+  openApiV3ProtobufMediaType,
+  openApiV3ProtobufSteps,
+} from './openapi-v3-protobuf.ts';

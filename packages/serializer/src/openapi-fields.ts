@@ -1,3 +1,4 @@
+import type { Steps } from '@pilothouse/base';
 import { isJsonObject, type JsonObject } from './json-shape.ts';
 import { encodeYaml } from './yaml/encode.ts';
 
@@ -58,6 +59,22 @@ export const named = (field: number, value: unknown, body: (value: JsonObject) =
         ),
       )
     : none;
+
+/** {@link named} as the one field of a message field, in steps of a member. */
+export function* namedSteps(
+  field: number,
+  value: unknown,
+  inner: number,
+  body: (value: JsonObject) => Bytes,
+): Steps<Bytes> {
+  if (!isJsonObject(value)) return none;
+  const pieces: Bytes[] = [];
+  for (const [name, item] of Object.entries(value)) {
+    pieces.push(block(inner, Buffer.concat([text(1, name), block(2, body(item as JsonObject))])));
+    yield;
+  }
+  return block(field, Buffer.concat(pieces));
+}
 
 /** Any: only the YAML text is filled in. */
 export const any = (value: unknown): Bytes => text(2, encodeYaml(value));

@@ -1,3 +1,4 @@
+import { runSteps, type Steps } from '@pilothouse/base';
 import type { JsonObject } from './json-shape.ts';
 import type { Bytes } from './openapi-fields.ts';
 import {
@@ -10,6 +11,7 @@ import {
   integer,
   message,
   named,
+  namedSteps,
   any,
   extensions,
   each,
@@ -146,11 +148,16 @@ const apiKey = (value: JsonObject): Bytes =>
 
 /** Encodes a Swagger 2.0 document that is given as plain JSON. */
 export function encodeOpenApiV2Protobuf(document: Readonly<Record<string, unknown>>): Buffer {
+  return runSteps(openApiV2ProtobufSteps(document));
+}
+
+/** {@link encodeOpenApiV2Protobuf} in steps of a path or a definition. */
+export function* openApiV2ProtobufSteps(document: Readonly<Record<string, unknown>>): Steps<Buffer> {
   return Buffer.concat([
     text(1, document['swagger']),
     message(2, document['info'], (info) => Buffer.concat([text(1, info['title']), text(2, info['version'])])),
-    message(8, document['paths'], (paths) => named(2, paths, pathItem)),
-    message(9, document['definitions'], (definitions) => named(1, definitions, schema)),
+    yield* namedSteps(8, document['paths'], 2, pathItem),
+    yield* namedSteps(9, document['definitions'], 1, schema),
     message(10, document['parameters'], (parameters) => named(1, parameters, parameter)),
     each(document['security'], (item) =>
       block(

@@ -1,3 +1,4 @@
+import { runSteps, type Steps } from '@pilothouse/base';
 import { isJsonObject, type JsonObject } from './json-shape.ts';
 import type { Bytes } from './openapi-fields.ts';
 import {
@@ -10,6 +11,7 @@ import {
   integer,
   message,
   named,
+  namedSteps,
   none,
   text,
   texts,
@@ -180,11 +182,12 @@ function securityScheme(value: JsonObject): Bytes {
   ]);
 }
 
-const components = (value: JsonObject): Bytes =>
-  Buffer.concat([
-    message(1, value['schemas'], (schemas) => named(1, schemas, schemaOrReference)),
+function* componentsSteps(value: JsonObject): Steps<Bytes> {
+  return Buffer.concat([
+    yield* namedSteps(1, value['schemas'], 1, schemaOrReference),
     message(7, value['securitySchemes'], (schemes) => named(1, schemes, orReference(securityScheme))),
   ]);
+}
 
 const info = (value: JsonObject): Bytes =>
   Buffer.concat([
@@ -196,12 +199,17 @@ const info = (value: JsonObject): Bytes =>
 
 /** The parts of the format that Kubernetes publishes; others are left out. */
 export function encodeOpenApiV3Protobuf(document: Readonly<Record<string, unknown>>): Buffer {
-  const { paths } = document;
+  return runSteps(openApiV3ProtobufSteps(document));
+}
+
+/** {@link encodeOpenApiV3Protobuf} in steps of a path or a schema. */
+export function* openApiV3ProtobufSteps(document: Readonly<Record<string, unknown>>): Steps<Buffer> {
+  const { paths, components } = document;
   return Buffer.concat([
     text(1, document['openapi']),
     message(2, document['info'], info),
-    message(4, isJsonObject(paths) ? paths : {}, (items) => named(1, items, pathItem)),
-    message(5, document['components'], components),
+    yield* namedSteps(4, isJsonObject(paths) ? paths : {}, 1, pathItem),
+    isJsonObject(components) ? block(5, yield* componentsSteps(components)) : none,
     each(document['security'], (item) => block(6, requirement(item))),
   ]);
 }

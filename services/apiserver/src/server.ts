@@ -163,7 +163,10 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   health.register(paths);
   const { release } = options;
   registerServerPaths(paths, { codec, metrics, release, apiPaths: () => discovery.paths() });
-  const openApi = new OpenApiDocuments(options.servedResources ?? []);
+  const openApi = new OpenApiDocuments(options.servedResources ?? [], {
+    monotonic: () => clock.monotonic(),
+    giveWay: () => new Promise((resolve) => setImmediate(resolve)),
+  });
   registerOpenApiPaths(paths, openApi);
   options.registerPaths?.(paths);
 

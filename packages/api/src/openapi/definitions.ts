@@ -1,4 +1,5 @@
 import type { FieldSchema, MessageSchema, TypeRef } from '@pilothouse/apimachinery';
+import type { Steps } from '@pilothouse/base';
 
 import { allKindsGroupVersions } from '../generated/schemas/index.ts';
 import { builtinSchemas, type BuiltinMessageSchema } from '../schemas.ts';
@@ -40,11 +41,12 @@ export class DefinitionBuilder {
   }
 
   /** All definitions named so far and those that they name, by OpenAPI name, sorted. */
-  finish(): Record<string, OpenApiSchema> {
+  *finish(): Steps<Record<string, OpenApiSchema>> {
     const out = new Map<string, OpenApiSchema>();
     for (let name = this.#queue.shift(); name !== undefined; name = this.#queue.shift()) {
       const schema = builtinSchemas.message(this.#wanted.get(name) as string);
       if (schema) out.set(name, this.#definition(schema));
+      yield;
     }
     return Object.fromEntries([...out].sort(([a], [b]) => (a < b ? -1 : 1)));
   }

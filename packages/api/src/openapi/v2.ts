@@ -1,3 +1,4 @@
+import { runSteps, type Steps } from '@pilothouse/base';
 import { builtinGroupVersions } from '../generated/resources.ts';
 import { DefinitionBuilder, type OpenApiSchema } from './definitions.ts';
 import {
@@ -19,6 +20,11 @@ const descriptionOfCode: Readonly<Record<string, string>> = {
 
 /** The Swagger 2.0 document of everything served, as plain JSON. About a megabyte: build it once for each change of what is served. */
 export function buildOpenApiV2(options: OpenApiOptions = {}): OpenApiSchema {
+  return runSteps(openApiV2Steps(options));
+}
+
+/** {@link buildOpenApiV2} in steps of a path or a definition. */
+export function* openApiV2Steps(options: OpenApiOptions = {}): Steps<OpenApiSchema> {
   const resources = options.resources ?? defaultResources();
   const definitions = new DefinitionBuilder('v2');
   const served = builtinGroupVersions.filter(({ group, version }) =>
@@ -31,13 +37,16 @@ export function buildOpenApiV2(options: OpenApiOptions = {}): OpenApiSchema {
     a.path < b.path ? -1 : 1,
   );
   const paths: Record<string, OpenApiSchema> = {};
-  for (const entry of entries) paths[entry.path] = pathItem(entry, definitions, options);
+  for (const entry of entries) {
+    paths[entry.path] = pathItem(entry, definitions, options);
+    yield;
+  }
   Object.assign(paths, options.extraPaths);
   return {
     swagger: '2.0',
     info: { title: 'Kubernetes', version: '1.36' },
     paths,
-    definitions: { ...definitions.finish(), ...options.extraDefinitions },
+    definitions: { ...(yield* definitions.finish()), ...options.extraDefinitions },
     securityDefinitions: {
       BearerToken: {
         description: 'Bearer Token authentication',

@@ -1,3 +1,4 @@
+import { runSteps, type Steps } from '@pilothouse/base';
 import type { BuiltinGroupVersion, BuiltinResource } from '../discovery-data.ts';
 import { featureGates } from '../generated/feature-gates.ts';
 import { builtinGroupVersions, builtinResources } from '../generated/resources.ts';
@@ -60,6 +61,11 @@ const descriptionOfCode: Readonly<Record<string, string>> = {
  * in a fixed order, so that a hash over it is stable.
  */
 export function buildOpenApiV3(key: string, options: OpenApiOptions = {}): OpenApiSchema | undefined {
+  return runSteps(openApiV3Steps(key, options));
+}
+
+/** {@link buildOpenApiV3} in steps of a path or a definition: custom resources come by the hundred. */
+export function* openApiV3Steps(key: string, options: OpenApiOptions = {}): Steps<OpenApiSchema | undefined> {
   const discovery = discoveryPath(key);
   if (!discovery) return undefined;
   const groupVersion = groupVersionOf(key);
@@ -69,9 +75,12 @@ export function buildOpenApiV3(key: string, options: OpenApiOptions = {}): OpenA
   );
   const entries = [discovery, ...resources.flatMap(resourcePaths)].sort((a, b) => (a.path < b.path ? -1 : 1));
   const paths: Record<string, OpenApiSchema> = {};
-  for (const entry of entries) paths[entry.path] = pathItem(entry, definitions, options);
+  for (const entry of entries) {
+    paths[entry.path] = pathItem(entry, definitions, options);
+    yield;
+  }
   Object.assign(paths, options.extraPaths);
-  const schemas = { ...definitions.finish(), ...options.extraDefinitions };
+  const schemas = { ...(yield* definitions.finish()), ...options.extraDefinitions };
   return {
     openapi: '3.0.0',
     info: { title: 'Kubernetes', version: releaseVersion },

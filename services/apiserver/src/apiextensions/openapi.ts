@@ -1,8 +1,9 @@
 import { jsonText } from '@pilothouse/apimachinery';
 import { createHash } from 'node:crypto';
+import { runSteps, type Steps } from '@pilothouse/base';
 import type { BuiltinResource } from '@pilothouse/api';
 import type { JsonSchema } from '@pilothouse/api/apiextensions';
-import { buildOpenApiV3, DefinitionBuilder } from '@pilothouse/api/openapi';
+import { DefinitionBuilder, openApiV3Steps } from '@pilothouse/api/openapi';
 import type { OpenApiSchema } from '@pilothouse/api/openapi';
 import type { CustomOpenApi, OpenApiDocuments, OpenApiSource } from '../endpoints/openapi-documents.ts';
 import type { GroupVersionResources } from './custom-resources.ts';
@@ -33,8 +34,12 @@ export class CustomOpenApiPublisher {
       const isLast = ![...this.#served.values()].some(({ group }) => group === each.group);
       if (isLast) this.#documents.remove(groupKey);
       else {
-        const text = (): string => jsonText(buildOpenApiV3(groupKey));
-        this.#documents.add(groupKey, { hash: hashOf(groupKey), text });
+        this.#documents.add(groupKey, {
+          hash: hashOf(groupKey),
+          *document() {
+            return (yield* openApiV3Steps(groupKey)) ?? {};
+          },
+        });
       }
     }
     this.#documents.customize(() => [...this.#served.values()].map((each) => customOpenApi(each, 'v2')));
@@ -43,22 +48,16 @@ export class CustomOpenApiPublisher {
   // Definitions come by the hundred, and nobody may ask in between: nothing is made before it is asked for.
   #source(key: string, served: GroupVersionResources): OpenApiSource {
     let hash: string | undefined;
-    let text: string | undefined;
     return {
       get hash() {
         return (hash ??= hashOf(
           [served.group, served.version, ...served.definitions.map(hashOfDefinition)].join(),
         ));
       },
-      text: (): string => {
-        const custom = customOpenApi(served, 'v3');
-        return (text ??= jsonText(
-          buildOpenApiV3(key, {
-            resources: custom.resources,
-            extraDefinitions: custom.definitions(),
-            kindName: custom.kindName,
-          }),
-        ));
+      *document() {
+        const { resources, kindName, definitions } = customOpenApi(served, 'v3');
+        const extraDefinitions = yield* definitions();
+        return (yield* openApiV3Steps(key, { resources, kindName, extraDefinitions })) ?? {};
       },
     };
   }
@@ -114,7 +113,7 @@ function customOpenApi(
       ],
     };
   });
-  const render = (): Record<string, OpenApiSchema> => {
+  const render = function* (): Steps<Record<string, OpenApiSchema>> {
     const { shared, typeMeta, objectMeta, listMeta } = metaDefinitions(form, [group, version]);
     const out: Record<string, OpenApiSchema> = { ...shared };
     for (const { spec, names } of definitions) {
@@ -145,6 +144,7 @@ function customOpenApi(
         }),
         ...tag(listKind),
       };
+      yield;
     }
     return out;
   };
@@ -167,7 +167,7 @@ function metaDefinitions(form: 'v2' | 'v3', groupVersion: readonly [string, stri
   const builder = new DefinitionBuilder(form, groupVersion);
   builder.ref('k8s.io.api.core.v1.ConfigMap');
   builder.ref('k8s.io.api.core.v1.ConfigMapList');
-  const shared = builder.finish();
+  const shared = runSteps(builder.finish());
   const memberOf = (kind: string, name: string): unknown =>
     (shared[`io.k8s.api.core.v1.${kind}`]?.['properties'] as Record<string, unknown> | undefined)?.[name];
   const found = {

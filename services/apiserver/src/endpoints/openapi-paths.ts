@@ -24,8 +24,8 @@ export function registerOpenApiPaths(paths: PathTable, documents: OpenApiDocumen
   paths.handle('/openapi/v2', async (exchange) => {
     const mediaType = chosenType(exchange, v2Types);
     if (mediaType === undefined) respondText(exchange, 406, '406 not acceptable\n');
-    else if (mediaType === jsonType) await respondDocument(exchange, documents.v2(), jsonType);
-    else await respondDocument(exchange, documents.v2Protobuf(), mediaType);
+    else if (mediaType === jsonType) await respondDocument(exchange, await documents.v2(), jsonType);
+    else await respondDocument(exchange, await documents.v2Protobuf(), mediaType);
   });
   paths.handle('/openapi/v3', async (exchange) => {
     const body = JSON.stringify(documents.index());

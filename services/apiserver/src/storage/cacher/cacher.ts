@@ -30,21 +30,10 @@ import { atRevision } from '../stored-object.ts';
 import { WatchQueue } from '../watch-queue.ts';
 import type { WatcherHost } from './cache-watcher.ts';
 import { CacheWatcher } from './cache-watcher.ts';
+import type { CacherOptions } from './cacher-options.ts';
 import type { ChangeFeed } from './change-feed.ts';
 import type { LogEntry } from './event-log.ts';
 import { EventLog } from './event-log.ts';
-
-export interface CacherOptions {
-  readonly storage: ObjectStorage;
-  readonly feed: ChangeFeed;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  /** Value by which many watchers each select their own few objects (pods: spec.nodeName). */
-  readonly trigger?: ((object: KubeObject) => string) | undefined;
-  /** Refuses revisions as a server does that keeps no copy of the resource (upstream: events), and without waiting for late ones. */
-  readonly refusesAsStore?: boolean | undefined;
-}
 
 type State = OrderedMap<string, Stored>;
 

@@ -1,5 +1,5 @@
 import { deferred, errorMessage } from '@pilothouse/base';
-import type { Clock, Logger, Random, Timer } from '@pilothouse/base';
+import type { Timer } from '@pilothouse/base';
 import type { HardState, Message, Ready, SnapshotMessage } from '@pilothouse/raft';
 import { ReplicationError } from '../../core/replication-error.ts';
 import { Membership } from '../../core/replica/membership.ts';
@@ -9,38 +9,15 @@ import type { ReplicaEvent } from '../../core/replica/turn.ts';
 import type {
   LogIndex,
   MemberId,
-  MemberInfo,
   MembershipChange,
   ReplicaStatus,
   Replication,
-  StateMachine,
   Term,
 } from '../../core/replication.ts';
-import type { PeerTransport, SnapshotHeader } from '../peer/transport.ts';
-import type { SnapshotStore } from '../snapshot/snapshot-store.ts';
-import type { LogWriter } from '../wal/log-writer.ts';
+import type { SnapshotHeader } from '../peer/transport.ts';
 import { encodeBatch } from '../wal/wal.ts';
-import { observed, type SnapshotObserver } from './snapshot-observer.ts';
-
-export interface ReplicaShellOptions {
-  readonly memberId: MemberId;
-  readonly replica: Replica;
-  readonly stateMachine: StateMachine;
-  readonly writer: LogWriter;
-  readonly snapshots: SnapshotStore;
-  readonly transport: PeerTransport;
-  readonly initialMembers: readonly MemberInfo[];
-  readonly tickMs: number;
-  readonly electionMs: number;
-  readonly snapshotCatchUpEntries: number;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly defer: (callback: () => void) => void;
-  readonly onFatal: (error: Error) => void;
-  readonly onRemoved: () => void;
-  readonly onSnapshot?: SnapshotObserver | undefined;
-}
+import type { ReplicaShellOptions } from './replica-shell-options.ts';
+import { observed } from './snapshot-observer.ts';
 
 /**
  * Delay before a follower campaigns after its leader's connection broke: long enough for the others to have seen it too (they answer no
