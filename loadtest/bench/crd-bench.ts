@@ -1,6 +1,7 @@
 import { mkdtempSync } from 'node:fs';
 import path from 'node:path';
 import { ensurePki } from '@pilothouse/host';
+import { openApiV2ProtobufAccept } from '@pilothouse/serializer';
 import type { ApiClient } from './api-client.ts';
 import { startApiSide } from './api-servers.ts';
 import type { Side } from './measure.ts';
@@ -60,6 +61,9 @@ interface Figures {
   readonly served: number;
   readonly kib: number;
   readonly openApiMs: number;
+  readonly openApiV2Ms: number;
+  /** Another client's, one after the other, while the documents were made. */
+  readonly longestGetMs: number;
   readonly cpuSeconds: number;
 }
 
@@ -87,6 +91,8 @@ export async function benchDefinitions(
     row('CPU of the API server', (each) => seconds(each.cpuSeconds)),
     row('RSS for each', (each) => `${each.kib.toFixed(0)} KiB`),
     row('first OpenAPI v3 document of the group', (each) => `${each.openApiMs.toFixed(0)} ms`),
+    row('first OpenAPI v2 document, protobuf', (each) => `${each.openApiV2Ms.toFixed(0)} ms`),
+    row('longest of the GETs meanwhile', (each) => `${each.longestGetMs.toFixed(0)} ms`),
   ];
 }
 
@@ -114,10 +120,31 @@ async function measure(
     const { cpuSeconds } = apiSide.server.usage();
     await pause(settleMs);
     const kib = ((apiSide.server.usage().rssMiB - before.rssMiB) * 1024) / options.definitions;
-    const asked = performance.now();
-    await client.expect(200, 'GET', `/openapi/v3/apis/${group}/v1`, undefined, { keepBody: false });
-    const openApiMs = performance.now() - asked;
-    return { created, established, served, kib, openApiMs, cpuSeconds: cpuSeconds - before.cpuSeconds };
+    const other = await apiSide.connect(1);
+    let isBuilding = true;
+    let longestGetMs = 0;
+    const gets = (async () => {
+      while (isBuilding) {
+        const startMs = performance.now();
+        await other.expect(200, 'GET', '/api/v1/namespaces/default?resourceVersion=0');
+        longestGetMs = Math.max(longestGetMs, performance.now() - startMs);
+        await pause(5);
+      }
+    })();
+    const timed = async (url: string, accept: string): Promise<number> => {
+      const asked = performance.now();
+      await client.expect(200, 'GET', url, undefined, { keepBody: false, accept });
+      return performance.now() - asked;
+    };
+    const openApiMs = await timed(`/openapi/v3/apis/${group}/v1`, 'application/json');
+    const openApiV2Ms = await timed('/openapi/v2', openApiV2ProtobufAccept);
+    isBuilding = false;
+    await gets;
+    other.close();
+    return {
+      ...{ created, established, served, kib, openApiMs, openApiV2Ms, longestGetMs },
+      cpuSeconds: cpuSeconds - before.cpuSeconds,
+    };
   } finally {
     client.close();
     await apiSide.stop();
