@@ -45,9 +45,24 @@ const lifecycles = (spec: Json | null | undefined): (Json | null | undefined)[] 
     (list(spec?.[name]) as Json[]).map((container) => container['lifecycle'] as Json | null | undefined),
   );
 
+const projections = (spec: Json | null | undefined): Json[] =>
+  (list(spec?.['volumes']) as Json[]).flatMap(
+    (volume) => list((volume['projected'] as Json | null | undefined)?.['sources']) as Json[],
+  );
+
 const podFields = (specOf: PodSpecOf): GatedField[] => [
   { gate: 'GenericWorkload', member: 'schedulingGroup', holders: (object) => [specOf(object)] },
   { gate: 'ContainerStopSignals', member: 'stopSignal', holders: (object) => lifecycles(specOf(object)) },
+  {
+    gate: 'PodCertificateRequest',
+    member: 'podCertificate',
+    holders: (object) => projections(specOf(object)),
+  },
+  {
+    gate: 'ClusterTrustBundleProjection',
+    member: 'clusterTrustBundle',
+    holders: (object) => projections(specOf(object)),
+  },
 ];
 
 const devices = (object: KubeObject): Json[] => list(object['spec']?.devices) as Json[];

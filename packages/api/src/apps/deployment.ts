@@ -21,6 +21,7 @@ import {
   notDecremented,
   notMoreThanReady,
   notMoreThanReplicas,
+  isUsableSelector,
   validateLongRunningTemplate,
   validateSelectorMatches,
   validateWorkloadSelector,
@@ -81,7 +82,8 @@ function validateSpec(spec: Json): FieldError[] {
       specPath.child('template'),
     ),
   );
-  errors.push(...validateLongRunningTemplate(template, 'ReplicaSet', specPath.child('template')));
+  if (isUsableSelector(spec['selector'] as Json))
+    errors.push(...validateLongRunningTemplate(template, 'ReplicaSet', specPath.child('template')));
   errors.push(...validateStrategy((spec['strategy'] ?? {}) as Json, specPath.child('strategy')));
   errors.push(
     ...nonNegativeFields(

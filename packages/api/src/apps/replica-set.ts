@@ -13,6 +13,7 @@ import {
   nonNegativeFields,
   notMoreThanReady,
   notMoreThanReplicas,
+  isUsableSelector,
   validateLongRunningTemplate,
   validateSelectorMatches,
   validateWorkloadSelector,
@@ -34,7 +35,8 @@ function validateSpec(spec: Json): FieldError[] {
       specPath.child('template'),
     ),
   );
-  errors.push(...validateLongRunningTemplate(template, 'ReplicaSet', specPath.child('template')));
+  if (isUsableSelector(spec['selector'] as Json))
+    errors.push(...validateLongRunningTemplate(template, 'ReplicaSet', specPath.child('template')));
   return errors;
 }
 

@@ -33,6 +33,7 @@ import {
   notDecremented,
   notMoreThanReady,
   notMoreThanReplicas,
+  isUsableSelector,
   validateLongRunningTemplate,
   validateSelectorMatches,
   validateWorkloadSelector,
@@ -133,6 +134,7 @@ function validateSpec(spec: Json, isNew: boolean): FieldError[] {
       '',
     ),
   );
+  if (!isUsableSelector(spec['selector'] as Json)) return errors;
   // Upstream checks the template's metadata once alone and once with the whole.
   errors.push(...validateTemplateMetadata(template, specPath.child('template')));
   errors.push(

@@ -94,7 +94,7 @@ function validateTemplate(object: KubeObject): FieldError[] {
     ...validateLabels(meta['labels'], path.child('labels')),
     ...entries(meta)
       .filter(([name, value]) => name !== 'annotations' && name !== 'labels' && isSet(value) && value !== '')
-      .map(([name]) => fieldError.forbidden(path.child(name), 'cannot be set')),
+      .map(([name]) => fieldError.forbidden(path.child(name === 'uid' ? 'uID' : name), 'cannot be set')),
     ...validateDevices(templateDevices(object), specPath.child('spec', 'devices')),
   ];
 }

@@ -174,7 +174,12 @@ const validateQuobyte: SourceRule = (source, path) => {
 };
 
 const validateFlex: SourceRule = (source, path) => required(source, path, 'driver');
-const validateCinder: SourceRule = (source, path) => required(source, path, 'volumeID');
+const validateCinder: SourceRule = (source, path) => [
+  ...required(source, path, 'volumeID'),
+  ...(isSet(source['secretRef']) && text(source['secretRef'].name) === ''
+    ? [fieldError.required(path.child('secretRef', 'name'))]
+    : []),
+];
 const validateCephFs: SourceRule = (source, path) =>
   list(source['monitors']).length === 0 ? [fieldError.required(path.child('monitors'))] : [];
 
@@ -329,13 +334,6 @@ function validateProjected(source: Json, path: FieldPath): FieldError[] {
     let count = 0;
     const more = (name: string): boolean => {
       if (!isSet(projection[name])) return false;
-      if (count > 0)
-        errors.push(
-          fieldError.forbidden(
-            at.child(name === 'cephfs' ? 'cephFS' : name),
-            'may not specify more than 1 volume type',
-          ),
-        );
       count += 1;
       return true;
     };
@@ -392,6 +390,10 @@ function validateProjected(source: Json, path: FieldPath): FieldError[] {
         seePath(text(token['path']));
       }
     }
+    more('clusterTrustBundle');
+    more('podCertificate');
+    if (count > 1)
+      errors.push(fieldError.forbidden(at, 'may not specify more than 1 volume type per source'));
   });
   return errors;
 }

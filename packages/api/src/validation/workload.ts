@@ -1,5 +1,5 @@
-import type { FieldError, FieldPath, Labels } from '@pilothouse/apimachinery';
-import { fieldError, labelSelectorOf, shownMember } from '@pilothouse/apimachinery';
+import type { FieldError, Labels } from '@pilothouse/apimachinery';
+import { fieldError, FieldPath, labelSelectorOf, shownMember } from '@pilothouse/apimachinery';
 import { isEmptySelector, validateLabelSelector } from './meta.ts';
 import { isDns1123Label } from './names.ts';
 import { validatePodTemplateSpec } from './pod-spec.ts';
@@ -40,6 +40,10 @@ export function selectorValue(selector: Json | null | undefined): unknown {
 }
 
 /** The template must carry the labels that the selector selects. A null selector selects nothing, an empty one is not compared. */
+/** Whether upstream can make a selector of it: templates are only looked at when it can. */
+export const isUsableSelector = (selector: Json | null | undefined): boolean =>
+  validateLabelSelector(selector, new FieldPath('selector')).length === 0;
+
 export function validateSelectorMatches(
   selector: Json | null | undefined,
   template: Json,
@@ -47,12 +51,9 @@ export function validateSelectorMatches(
   templatePath: FieldPath,
   onInvalid: string | null = 'invalid label selector',
 ): FieldError[] {
-  let parsed;
-  try {
-    parsed = labelSelectorOf(selector);
-  } catch {
+  if (!isUsableSelector(selector))
     return onInvalid === null ? [] : [fieldError.invalid(selectorPath, selectorValue(selector), onInvalid)];
-  }
+  const parsed = labelSelectorOf(selector);
   const labels = template['metadata']?.labels as Labels | null | undefined;
   if (parsed.isEmpty || parsed.matches(labels ?? {})) return [];
   return [
@@ -107,7 +108,7 @@ export function notMoreThanReady(status: Json, path: FieldPath, readyText: strin
     ? [
         fieldError.invalid(
           path.child('availableReplicas'),
-          status['availableReplicas'],
+          status['availableReplicas'] ?? 0,
           `cannot be greater than ${readyText}`,
         ),
       ]

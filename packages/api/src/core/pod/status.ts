@@ -81,7 +81,7 @@ function validate(pod: KubeObject, old: KubeObject, context: StrategyContext): F
   return errors;
 }
 
-/** podIP and podIPs[0] are one thing, told twice; the same for the host's. */
+/** podIP and podIPs[0] are one thing, told twice; of the host's addresses upstream wants that from the writer. */
 function agree(status: Json, single: string, plural: string): void {
   const one = text(status[single]);
   const many = list(status[plural]) as Json[];
@@ -95,7 +95,6 @@ export function agreeAddresses(pod: KubeObject): void {
   const status = pod['status'] as Json | null | undefined;
   if (!isSet(status)) return;
   agree(status, 'podIP', 'podIPs');
-  agree(status, 'hostIP', 'hostIPs');
 }
 
 /** Writers that know nothing of generations leave the observed ones as they are: the status' own, and those of conditions by type. */
@@ -114,7 +113,7 @@ function keepObservedGenerations(status: Json, old: Json): void {
 
 export const podStatusHooks: UpdateHooks = {
   resetFields: ['spec', 'metadata.deletionTimestamp', 'metadata.ownerReferences'],
-  prepareForUpdate(pod, old) {
+  prepareForUpdate(pod, old, context) {
     restore(pod, old, 'spec');
     // Old kubelets wrote owners wrongly.
     if (old.metadata.ownerReferences === undefined) delete pod.metadata.ownerReferences;
@@ -125,6 +124,11 @@ export const podStatusHooks: UpdateHooks = {
     pod['status'] = status;
     if (text(status['qosClass']) === '' && isSet(old['status']?.qosClass))
       status['qosClass'] = old['status'].qosClass as unknown;
+    if (
+      !context.featureEnabled('DRANodeAllocatableResources') &&
+      !isSet(old['status']?.nodeAllocatableResourceClaimStatuses)
+    )
+      delete status['nodeAllocatableResourceClaimStatuses'];
     keepObservedGenerations(status, (old['status'] ?? {}) as Json);
   },
   validateUpdate: (pod, old, context) => [

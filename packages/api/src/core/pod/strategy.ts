@@ -151,7 +151,6 @@ export const podStrategy: ResourceStrategy = {
     ...validatePod(pod),
     ...validatePodChange(pod, old),
   ],
-  warningsOnUpdate: (pod, old) => podWarnings(pod, old),
   subresources: {
     status: podStatusHooks,
     ephemeralcontainers: ephemeralContainersHooks,

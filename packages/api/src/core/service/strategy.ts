@@ -46,13 +46,14 @@ function ipWarnings(service: KubeObject): string[] {
     warnings.push(
       'annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead',
     );
-  if (clusterIpsOf(spec)[0] === 'None' && spec['sessionAffinity'] === 'ClientIP')
-    warnings.push('spec.SessionAffinity is ignored for headless services');
+  const isHeadless = clusterIpsOf(spec)[0] === 'None';
   const externalIps = list(spec['externalIPs']) as string[];
-  if (externalIps.length > 0 && spec['type'] !== 'ExternalName')
+  const ignored = (name: string): number => warnings.push(`spec.${name} is ignored for headless services`);
+  if (isHeadless && text(spec['loadBalancerIP']) !== '') ignored('loadBalancerIP');
+  if (isHeadless && externalIps.length > 0) ignored('externalIPs');
+  if (isHeadless && text(spec['sessionAffinity']) !== 'None') ignored('SessionAffinity');
+  if (externalIps.length > 0 && !isHeadless && spec['type'] !== 'ExternalName')
     warnings.push('spec.externalIPs is deprecated and may no longer be implemented in some clusters');
-  if (clusterIpsOf(spec)[0] === 'None' && externalIps.length > 0)
-    warnings.push('spec.externalIPs is ignored when spec.clusterIP is "None"');
   clusterIpsOf(spec).forEach((ip, index) => warnings.push(...nonCanonical(ip, `spec.clusterIPs[${index}]`)));
   externalIps.forEach((ip, index) => warnings.push(...nonCanonical(ip, `spec.externalIPs[${index}]`)));
   if (spec['type'] === 'LoadBalancer' && text(spec['loadBalancerIP']) !== '')
@@ -112,6 +113,10 @@ export const serviceStrategy: ResourceStrategy = {
   version: 'v1',
   kind: 'Service',
   resource: 'services',
+  // Upstream hides it whenever such a Service is read.
+  canonicalize(service) {
+    if (service['spec']?.type === 'ExternalName') delete service['spec'].internalTrafficPolicy;
+  },
   resetFields: ['status'],
   validateName: nameIsDnsLabel,
   allowCreateOnUpdate: true,

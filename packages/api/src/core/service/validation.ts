@@ -343,7 +343,9 @@ export const validateServiceClusterIps = (service: KubeObject): FieldError[] =>
 export function validateServiceChange(service: KubeObject, old: KubeObject): FieldError[] {
   const now = (service['spec'] ?? {}) as Json;
   const before = (old['spec'] ?? {}) as Json;
-  if (now['type'] === 'ExternalName' || before['type'] === 'ExternalName') return [];
+  const hasIp = (spec: Json): boolean =>
+    ['ClusterIP', 'NodePort', 'LoadBalancer'].includes(text(spec['type']));
+  if (!hasIp(now) || !hasIp(before)) return [];
   return [...validateIpChange(now, before), ...validateFamilyChange(now, before)];
 }
 
