@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { builtinSchemas } from '@pilothouse/api';
 import { jsonText, parseExact } from '@pilothouse/apimachinery';
 import { SeededRandom } from '@pilothouse/testkit';
@@ -157,6 +158,8 @@ export class Runner {
       if (change.path[0] === 'status' || change.field === 'status') continue;
       if (isNameFree) await this.#both(sample, 0, 'POST', `${collection}?${query}`, changed(fresh, change));
     }
+    // The servers' own controllers write some statuses once.
+    await setTimeout(1500);
     const [stock, ours] = await Promise.all([this.#stock.call('GET', path), this.#ours.call('GET', path)]);
     if (stock.status !== 200 || ours.status !== 200) return;
     const object = parseExact(stock.text) as Sample['object'];

@@ -19,6 +19,8 @@ import type { Json } from '../validation/values.ts';
 import { immutable, isSet, list, oneOf, semanticEqual, text } from '../validation/values.ts';
 import { validateSchemaRules } from './cel/validate-rules.ts';
 import type { JsonSchema } from './schema.ts';
+import { formatWarnings } from './format-warnings.ts';
+import { validateRootWithStatus } from './root-schema.ts';
 import { validateSchema } from './structural-schema.ts';
 import { validatePrinterColumns, validateSelectableFields, validateSubresources } from './version-parts.ts';
 
@@ -133,7 +135,11 @@ function validateParts(spec: Json, before: Json | undefined): FieldError[] {
   const schemaOf = (value: Json, path: FieldPath, version: Json): FieldError[] => {
     if (!isSet(value['openAPIV3Schema'])) return [];
     const at = path.child('openAPIV3Schema');
-    const errors = validateSchema(value['openAPIV3Schema'] as Json, at);
+    const hasStatus = (each: Json): boolean =>
+      isSet((each['subresources'] as Json | null | undefined)?.['status']);
+    const isWithStatus = isShared(spec, 'schema') ? versionsOf(spec).some(hasStatus) : hasStatus(version);
+    const errors = isWithStatus ? validateRootWithStatus(value['openAPIV3Schema'] as Json, at) : [];
+    errors.push(...validateSchema(value['openAPIV3Schema'] as Json, at));
     if (errors.length > 0) return errors;
     const stored = versionsOf(before ?? {}).find((each) => each['name'] === version['name']);
     return rulesOf(
@@ -211,19 +217,23 @@ function validateNames(names: Json, path: FieldPath): FieldError[] {
         ),
       );
   };
+  const checkItem = (value: string, at: FieldPath): void => {
+    const found = isDns1035Label(value);
+    if (found.length > 0) errors.push(fieldError.invalid(at, value, found.join(',')));
+  };
   check(text(names['plural']), path.child('plural'), false);
   check(text(names['singular']), path.child('singular'), false);
   check(text(names['kind']), path.child('kind'), true);
   check(text(names['listKind']), path.child('listKind'), true);
   (list(names['shortNames']) as string[]).forEach((name, index) => {
-    check(name, path.child('shortNames').index(index), false);
+    checkItem(name, path.child('shortNames').index(index));
   });
   if (text(names['kind']) !== '' && names['kind'] === names['listKind'])
     errors.push(
       fieldError.invalid(path.child('listKind'), names['listKind'], 'kind and listKind may not be the same'),
     );
   (list(names['categories']) as string[]).forEach((name, index) => {
-    check(name, path.child('categories').index(index), false);
+    checkItem(name, path.child('categories').index(index));
   });
   return errors;
 }
@@ -399,7 +409,9 @@ export const customResourceDefinitionStrategy: ResourceStrategy = {
     bumpGeneration(object, old);
     rememberStorageVersion(object);
   },
+  warningsOnCreate: (object) => formatWarnings(object),
   validateUpdate: validateChange,
+  warningsOnUpdate: (object, old) => formatWarnings(object, old),
   subresources: {
     // Labels and the like may be written here: upstream means to reset them and does not.
     status: statusHooks((object) =>
