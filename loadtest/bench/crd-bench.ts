@@ -136,15 +136,18 @@ async function measure(
       await client.expect(200, 'GET', url, undefined, { keepBody: false, accept });
       return performance.now() - asked;
     };
-    const openApiMs = await timed(`/openapi/v3/apis/${group}/v1`, 'application/json');
-    const openApiV2Ms = await timed('/openapi/v2', openApiV2ProtobufAccept);
-    isBuilding = false;
-    await gets;
-    other.close();
-    return {
-      ...{ created, established, served, kib, openApiMs, openApiV2Ms, longestGetMs },
-      cpuSeconds: cpuSeconds - before.cpuSeconds,
-    };
+    try {
+      const openApiMs = await timed(`/openapi/v3/apis/${group}/v1`, 'application/json');
+      const openApiV2Ms = await timed('/openapi/v2', openApiV2ProtobufAccept);
+      isBuilding = false;
+      await gets;
+      const used = cpuSeconds - before.cpuSeconds;
+      return { created, established, served, kib, openApiMs, openApiV2Ms, longestGetMs, cpuSeconds: used };
+    } finally {
+      isBuilding = false;
+      await gets.catch(() => {});
+      other.close();
+    }
   } finally {
     client.close();
     await apiSide.stop();

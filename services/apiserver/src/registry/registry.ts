@@ -208,6 +208,7 @@ class BuiltinRegistry implements ApiRegistry {
       codec,
       typeMeta,
       trigger,
+      refusesAsStore: id === '/events',
     });
     this.#opened.set(id, opened);
     const descriptor = { ...resourceDescriptor(resource), group, version };

@@ -17,6 +17,8 @@ export interface OpenOptions {
   readonly groupResource: { readonly group: string; readonly resource: string };
   /** See {@link CacherOptions.trigger}. */
   readonly trigger?: ((object: KubeObject) => string) | undefined;
+  /** See {@link CacherOptions.refusesAsStore}. */
+  readonly refusesAsStore?: boolean | undefined;
 }
 
 export interface OpenedStorage {
@@ -74,7 +76,7 @@ export class StorageFactory {
       random: this.#services.random,
       logger: this.#services.logger,
       trigger: options.trigger,
-      refusesAsStore: group === '' && resource === 'events',
+      refusesAsStore: options.refusesAsStore,
     });
     const opened: OpenedStorage = {
       storage: cacher,
@@ -93,7 +95,7 @@ export class StorageFactory {
   }
 
   /** A storage that is read too rarely to keep a copy of it. */
-  openUncached(options: Omit<OpenOptions, 'trigger' | 'groupResource'>): ObjectStorage {
+  openUncached(options: Omit<OpenOptions, 'trigger' | 'refusesAsStore' | 'groupResource'>): ObjectStorage {
     const prefix = `${this.#root}${options.etcdPrefix}/`;
     return new ObjectStorage({
       store: this.#store,

@@ -25,7 +25,7 @@ export async function applyConditions(
   clock: Clock,
   target: StatusTarget,
   manager: string,
-  conditions: readonly { readonly lastTransitionTime?: string }[],
+  conditions: readonly object[],
 ): Promise<void> {
   const { group, version, kind, resource, name } = target;
   const storage = client.storage(group, version, resource, 'status') as

@@ -30,6 +30,6 @@ export async function ensureServiceCidr(
       name: 'kubernetes',
     },
     manager,
-    [{ type: 'Ready', status: 'True', message: 'Kubernetes default Service CIDR is ready' } as object],
+    [{ type: 'Ready', status: 'True', message: 'Kubernetes default Service CIDR is ready' }],
   );
 }

@@ -334,7 +334,7 @@ export class Cacher implements Storage, WatcherHost, CacheView {
   /** Waits until the cache has come to `revision`, or to the store's present one. */
   async #waitFresh(revision: number | undefined): Promise<void> {
     const target = revision ?? (await this.#feed.currentRevision());
-    if (this.#refusesAsStore && target > this.#revision) {
+    if (this.#refusesAsStore && revision !== undefined && target > this.#revision) {
       const current = await this.#feed.currentRevision();
       if (target > current) throw statusErrors.tooLargeResourceVersion(String(target), String(current), 0);
     }
